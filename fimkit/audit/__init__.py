@@ -1,0 +1,1 @@
+"""Floor 2: kernel audit records and rules."""

@@ -1,0 +1,1 @@
+"""Floor 2: snapshots of file trees: scan, text form, differences."""

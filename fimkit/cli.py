@@ -1,0 +1,73 @@
+"""The command line: finds the verb, turns errors into words and exit statuses. Imports a verb only when it is called."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from fimkit import __version__
+from fimkit.model.errors import ConfigError, FimkitError, HostError, UsageError
+
+__all__ = ["DEFAULT_CONFIG", "VERBS", "main"]
+
+DEFAULT_CONFIG = "/etc/fimkit/fimkit.toml"
+
+VERBS = {
+    "init": "write a commented configuration for this host",
+    "install": "put the audit rules in place, in files and in the kernel",
+    "uninstall": "take exactly those away again",
+    "baseline": "create, show, compare or accept the known good state",
+    "check": "rescan, correlate with the records, and print what is new",
+    "investigate": "the same on files collected elsewhere",
+    "demo": "a tampering on a throw-away tree under real audit, found and attributed",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fimkit",
+        description="What changed, who did it, and is it explained.",
+        epilog="Exit status: 0 clean, 1 findings, 2 usage or configuration, 3 the host refused.",
+    )
+    parser.add_argument("--config", metavar="FILE", help=f"default: $FIMKIT_CONFIG, else {DEFAULT_CONFIG}")
+    parser.add_argument("--version", action="version", version=f"fimkit {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, words in VERBS.items():
+        verbs.add_parser(verb, help=words, add_help=False)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 clean, 1 findings, 2 usage or configuration, 3 the host refused.
+    """
+    first, rest = _parser().parse_known_args(argv)
+    module = importlib.import_module(f"fimkit.commands.{first.verb}")
+    parser = argparse.ArgumentParser(prog=f"fimkit {first.verb}", description=VERBS[first.verb])
+    module.add_arguments(parser)
+    arguments = parser.parse_args(rest)
+    arguments.config = first.config or os.environ.get("FIMKIT_CONFIG") or DEFAULT_CONFIG
+    try:
+        status: int = module.run(arguments)
+        sys.stdout.flush()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"fimkit: {problem}", file=sys.stderr)
+        return 2
+    except UsageError as error:
+        print(f"fimkit: {error}", file=sys.stderr)
+        return 2
+    except (FimkitError, HostError) as error:
+        print(f"fimkit: {error}", file=sys.stderr)
+        return 3
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("fimkit: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return status

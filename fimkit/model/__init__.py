@@ -1,0 +1,1 @@
+"""Floor 1: records, changes, findings, configuration, errors, time. Standard library only. Pure."""

@@ -1,0 +1,120 @@
+"""A change is one source's claim that a path changed. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fimkit.model.states import FileState
+
+__all__ = ["Action", "Actor", "Change", "Note", "NoteKind", "Source", "StateDiff"]
+
+
+class Source(StrEnum):
+    """Who claims a change."""
+
+    SCAN = "scan"
+    AUDIT = "audit"
+    OSQUERY = "osquery"
+
+
+class Action(StrEnum):
+    """What was done to one name or inode."""
+
+    BORN = "born"              # a new inode got its first name (open O_CREAT, mkdir, mknod, symlink, O_TMPFILE without name)
+    OPENED = "opened"          # an existing file was opened for writing, or truncated by path
+    LINKED = "linked"          # an existing inode got one more name
+    UNLINKED = "unlinked"      # a name went away
+    MOVED_FROM = "moved_from"  # an inode left this name by a rename
+    MOVED_TO = "moved_to"      # an inode got this name by a rename
+    MODE = "mode"
+    OWNER = "owner"
+    XATTRS = "xattrs"
+    TIMES = "times"
+    UPDATED = "updated"        # osquery: bytes were written
+    DENIED = "denied"          # a try that failed with EACCES, EPERM or EROFS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """A process that did something, as the contract's ``actors`` have it. ``event`` is ``SEC.MS:SERIAL``."""
+
+    auid: int | None
+    uid: int | None
+    euid: int | None
+    user: str | None
+    pid: int | None
+    ppid: int | None
+    exe: bytes | None
+    comm: bytes | None
+    cmdline: str | None
+    cmdline_verified: bool
+    tty: str | None
+    ses: int | None
+    syscall: str | None
+    time_ns: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One claim of audit or osquery. The scan's claims are :class:`StateDiff`.
+
+    ``path`` is as the source names it, absolute; ``path_sure`` is false where the source is known to be able to err (a relative
+    name with a real dirfd): the parent's key decides then. ``serial`` and ``item`` order what shares a time. ``mode`` has the
+    type bits. ``cookie`` joins the two halves of a rename (audit: the event; osquery: transaction_id). ``truncates`` and
+    ``sha256`` are what this source says of the bytes. ``node`` is the host in the source's words, where it says one.
+    """
+
+    source: Source
+    action: Action
+    time_ns: int
+    serial: int = 0
+    item: int = 0
+    path: bytes | None = None
+    path_sure: bool = True
+    dev: int | None = None
+    inode: int | None = None
+    parent_dev: int | None = None
+    parent_inode: int | None = None
+    mode: int | None = None
+    actor: Actor | None = None
+    cookie: str | None = None
+    error: str | None = None
+    incomplete: bool = False
+    sha256: str | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDiff:
+    """The scan's claim: this path differs between two snapshots. One of the two states may be absent."""
+
+    path: bytes
+    before: FileState | None
+    after: FileState | None
+    changed: tuple[str, ...]
+
+
+class NoteKind(StrEnum):
+    """What a source says of itself, and not of a path."""
+
+    AUDIT_ENABLED = "audit_enabled"
+    AUDIT_DISABLED = "audit_disabled"
+    RULES_CHANGED = "rules_changed"
+    RECORDS_LOST = "records_lost"
+    INCOMPLETE = "incomplete"
+    LOG_STARTED = "log_started"
+    LOG_ENDED = "log_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that bears on what a source could see."""
+
+    source: Source
+    kind: NoteKind
+    time_ns: int
+    text: str

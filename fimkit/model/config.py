@@ -1,0 +1,100 @@
+"""The configuration, typed, with its defaults. Pure. Reading and checking it is :mod:`fimkit.model.config_text`."""
+
+from dataclasses import dataclass, field
+
+from fimkit.model.findings import Tier
+
+__all__ = ["Config", "Host", "Mail", "Panic", "Sources", "StoreLimits", "Watch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """``[host]``: the name in findings, and where fimkit keeps its state."""
+
+    name: str
+    state_dir: bytes = b"/var/lib/fimkit"
+    report_file: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """One ``[[paths]]`` entry: what the user asked to have observed.
+
+    ``include`` are patterns on the name (empty takes all); ``exclude`` are patterns on the whole path, or on the name when they
+    have no slash. ``cross_mounts`` goes into file systems mounted below the path.
+    """
+
+    path: bytes
+    tier: Tier = Tier.WATCH
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    cross_mounts: bool = False
+    scan_content: bool = False
+    notify: tuple[str, ...] = ()
+    handler: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """``[sources]``: where this host's own records are."""
+
+    audit_log: bytes = b"/var/log/audit/audit.log"
+    osquery_log: bytes = b"/var/log/osquery/osqueryd.results.log"
+    osquery_socket: bytes = b"/var/osquery/osquery.em"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """``[mail]``: the external server, and who is told."""
+
+    smtp_server: str = ""
+    starttls: bool = True
+    username: str = ""
+    password_file: bytes = b""
+    ca_file: bytes = b""
+    sender: str = ""
+    panic_recipients: tuple[str, ...] = ()
+    general_recipients: tuple[str, ...] = ()
+    deadline_s: int = 10
+    digest_s: int = 300
+    nomail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLimits:
+    """``[store]``: how long and how much evidence is kept."""
+
+    keep_days: int = 90
+    max_mb: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panic:
+    """``[panic]``: what happens when something changes that must never change."""
+
+    action: str = "down"
+    keep_interfaces: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    threshold: int = 1
+    deadline_s: int = 30
+    recon: tuple[tuple[str, ...], ...] = ()
+    recon_queries: tuple[str, ...] = ()
+    packetgrab: tuple[tuple[str, ...], ...] = ()
+    killswitch: tuple[tuple[str, ...], ...] = ()
+    package_hold_s: int = 120
+    capture_s: int = 10
+    restore_after_s: int = 0
+    nokill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole checked configuration."""
+
+    host: Host
+    paths: tuple[Watch, ...] = ()
+    sources: Sources = field(default_factory=Sources)
+    mail: Mail = field(default_factory=Mail)
+    store: StoreLimits = field(default_factory=StoreLimits)
+    panic: Panic = field(default_factory=Panic)

@@ -1,0 +1,222 @@
+"""The JSON form of states, actors, changes and findings, as the contract has it, both ways. Pure.
+
+Every name that came from the host (paths, commands, link targets) is text of :func:`fimkit.model.paths.render_path`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fimkit.model.changes import Action, Actor, Change, Note, NoteKind, Source
+from fimkit.model.errors import SnapshotError, clip
+from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
+from fimkit.model.paths import parse_path, render_path
+from fimkit.model.states import FileState, FileType
+from fimkit.model.time import parse_time, render_time
+
+__all__ = [
+    "parse_actor",
+    "parse_change",
+    "parse_finding",
+    "parse_note",
+    "parse_state",
+    "render_actor",
+    "render_change",
+    "render_finding",
+    "render_note",
+    "render_state",
+]
+
+_NUMBERS = ("uid", "gid", "size", "inode", "dev", "nlink", "mtime_ns", "ctime_ns")
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else render_path(value)
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else parse_path(value)
+
+
+def render_state(state: FileState) -> dict[str, Any]:
+    """Give a snapshot line's object; ``problem`` only where there is one."""
+    row: dict[str, Any] = {
+        "path": render_path(state.path),
+        "type": state.type.value,
+        "mode": None if state.mode is None else f"{state.mode:04o}",
+        "uid": state.uid,
+        "gid": state.gid,
+        "size": state.size,
+        "inode": state.inode,
+        "dev": state.dev,
+        "nlink": state.nlink,
+        "mtime_ns": state.mtime_ns,
+        "ctime_ns": state.ctime_ns,
+        "sha256": state.sha256,
+        "target": _text(state.target),
+        "xattrs": None if state.xattrs is None else {name: render_path(value) for name, value in state.xattrs.items()},
+    }
+    if state.problem is not None:
+        row["problem"] = state.problem
+    return row
+
+
+def parse_state(row: object) -> FileState:
+    """Read a snapshot line's object.
+
+    Raises:
+        SnapshotError: If a key is missing or of the wrong type. Unknown keys are not looked at.
+
+    >>> parse_state({"path": "/etc/a%0Ab", "type": "file", "mode": "0644"}).mode == 0o644
+    True
+    """
+    if not isinstance(row, Mapping):
+        raise SnapshotError(f"a snapshot line is a JSON object; seen: {clip(row)}")
+    problems = []
+    for name in ("path", "type"):
+        if not isinstance(row.get(name), str):
+            problems.append(f"{name} is {clip(row.get(name))}, expected text")
+    for name in ("mode", "sha256", "target", "problem"):
+        if not isinstance(row.get(name), str | None):
+            problems.append(f"{name} is {clip(row.get(name))}, expected text or null")
+    for name in _NUMBERS:
+        value = row.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | None):
+            problems.append(f"{name} is {clip(value)}, expected an integer or null")
+    xattrs = row.get("xattrs")
+    if xattrs is not None and not (isinstance(xattrs, Mapping) and all(isinstance(value, str) for value in xattrs.values())):
+        problems.append(f"xattrs is {clip(xattrs)}, expected an object of texts")
+    if problems:
+        raise SnapshotError("; ".join(problems))
+    try:
+        return FileState(
+            path=parse_path(row["path"]),
+            type=FileType(row["type"]),
+            mode=None if row.get("mode") is None else int(row["mode"], 8),
+            **{name: row.get(name) for name in _NUMBERS},
+            sha256=row.get("sha256"),
+            target=_bytes(row.get("target")),
+            xattrs=None if xattrs is None else {str(name): parse_path(value) for name, value in xattrs.items()},
+            problem=row.get("problem"),
+        )
+    except ValueError as error:
+        raise SnapshotError(str(error)) from error
+
+
+def render_actor(actor: Actor) -> dict[str, Any]:
+    """Give one of a finding's ``actors``."""
+    return {
+        "auid": actor.auid,
+        "uid": actor.uid,
+        "euid": actor.euid,
+        "user": actor.user,
+        "pid": actor.pid,
+        "ppid": actor.ppid,
+        "exe": _text(actor.exe),
+        "comm": _text(actor.comm),
+        "cmdline": actor.cmdline,
+        "cmdline_verified": actor.cmdline_verified,
+        "tty": actor.tty,
+        "ses": actor.ses,
+        "syscall": actor.syscall,
+        "time": render_time(actor.time_ns),
+        "event": actor.event,
+    }
+
+
+def parse_actor(row: Mapping[str, Any]) -> Actor:
+    """Read what :func:`render_actor` gave."""
+    values = dict(row)
+    values["time_ns"] = parse_time(values.pop("time"))
+    values["exe"] = _bytes(values["exe"])
+    values["comm"] = _bytes(values["comm"])
+    return Actor(**values)
+
+
+def render_change(change: Change) -> dict[str, Any]:
+    """Give a change as an object that leaves out what is not known."""
+    row: dict[str, Any] = {"source": change.source.value, "action": change.action.value, "time": render_time(change.time_ns)}
+    for name in ("serial", "item", "dev", "inode", "parent_dev", "parent_inode", "mode", "cookie", "error", "sha256", "uid",
+                 "gid", "size", "mtime_ns", "node"):
+        value = getattr(change, name)
+        if value is not None:
+            row[name] = value
+    if change.path is not None:
+        row["path"] = render_path(change.path)
+    if not change.path_sure:
+        row["path_sure"] = False
+    if change.incomplete:
+        row["incomplete"] = True
+    if change.actor is not None:
+        row["actor"] = render_actor(change.actor)
+    return row
+
+
+def parse_change(row: Mapping[str, Any]) -> Change:
+    """Read what :func:`render_change` gave."""
+    values = dict(row)
+    values["source"] = Source(values["source"])
+    values["action"] = Action(values["action"])
+    values["time_ns"] = parse_time(values.pop("time"))
+    if "path" in values:
+        values["path"] = parse_path(values["path"])
+    if "actor" in values:
+        values["actor"] = parse_actor(values["actor"])
+    return Change(**values)
+
+
+def render_note(note: Note) -> dict[str, Any]:
+    """Give a note as an object."""
+    return {"source": note.source.value, "kind": note.kind.value, "time": render_time(note.time_ns), "text": note.text}
+
+
+def parse_note(row: Mapping[str, Any]) -> Note:
+    """Read what :func:`render_note` gave."""
+    return Note(source=Source(row["source"]), kind=NoteKind(row["kind"]), time_ns=parse_time(row["time"]), text=row["text"])
+
+
+def render_finding(finding: Finding) -> dict[str, Any]:
+    """Give a finding as the contract's JSON object."""
+    return {
+        "id": finding.id,
+        "host": finding.host,
+        "path": render_path(finding.path),
+        "kind": finding.kind.value,
+        "tier": finding.tier.value,
+        "severity": finding.severity.value,
+        "verdict": finding.verdict.value,
+        "changed": list(finding.changed),
+        "before": None if finding.before is None else render_state(finding.before),
+        "after": None if finding.after is None else render_state(finding.after),
+        "moved_to": _text(finding.moved_to),
+        "actors": [render_actor(actor) for actor in finding.actors],
+        "attribution": finding.attribution.value,
+        "reasons": list(finding.reasons),
+        "sources": [source.value for source in finding.sources],
+        "first_seen": render_time(finding.first_seen_ns),
+        "last_seen": render_time(finding.last_seen_ns),
+        "evidence": list(finding.evidence),
+    }
+
+
+def parse_finding(row: Mapping[str, Any]) -> Finding:
+    """Read what :func:`render_finding` gave."""
+    return Finding(
+        id=row["id"],
+        host=row["host"],
+        path=parse_path(row["path"]),
+        kind=Kind(row["kind"]),
+        tier=Tier(row["tier"]),
+        severity=Severity(row["severity"]),
+        verdict=Verdict(row["verdict"]),
+        changed=tuple(row["changed"]),
+        before=None if row["before"] is None else parse_state(row["before"]),
+        after=None if row["after"] is None else parse_state(row["after"]),
+        moved_to=_bytes(row["moved_to"]),
+        actors=tuple(map(parse_actor, row["actors"])),
+        attribution=Attribution(row["attribution"]),
+        reasons=tuple(row["reasons"]),
+        sources=tuple(map(Source, row["sources"])),
+        first_seen_ns=parse_time(row["first_seen"]),
+        last_seen_ns=parse_time(row["last_seen"]),
+        evidence=tuple(row.get("evidence", ())),
+    )

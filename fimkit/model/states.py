@@ -1,0 +1,63 @@
+"""The state of one path: what a snapshot line says. Pure."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["COMPARED", "TIMES_ONLY", "FileKey", "FileState", "FileType"]
+
+
+class FileType(StrEnum):
+    """What ``st_mode`` says that a path is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    BLOCK = "block"
+    CHAR = "char"
+    FIFO = "fifo"
+    SOCKET = "socket"
+
+
+class FileKey(NamedTuple):
+    """What names one file within its life: the device as ``st_dev`` has it, and the inode."""
+
+    dev: int
+    inode: int
+
+
+class FileState(NamedTuple):
+    """One path as it was seen. A named tuple: a million of them must be cheap.
+
+    ``mode`` is the permission bits with set-id and sticky (12 bits, no type). ``xattrs`` maps a name to the value's bytes. ``None``
+    is "not known or none". ``problem`` says in words why something is not known (vanished, changed while read, not readable).
+    """
+
+    path: bytes
+    type: FileType
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    inode: int | None = None
+    dev: int | None = None
+    nlink: int | None = None
+    mtime_ns: int | None = None
+    ctime_ns: int | None = None
+    sha256: str | None = None
+    target: bytes | None = None
+    xattrs: dict[str, bytes] | None = None
+    problem: str | None = None
+
+    @property
+    def key(self) -> FileKey | None:
+        """Device and inode, where both are known."""
+        if self.dev is None or self.inode is None:
+            return None
+        return FileKey(self.dev, self.inode)
+
+
+COMPARED = ("type", "sha256", "target", "mode", "uid", "gid", "xattrs", "size", "inode", "dev", "nlink", "mtime_ns", "ctime_ns")
+"""The attributes that a difference is made of, the weightiest first."""
+
+TIMES_ONLY = frozenset({"inode", "dev", "nlink", "mtime_ns", "ctime_ns"})
+"""Attributes that differ without the file being another one to its users: severity info."""

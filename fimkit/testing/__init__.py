@@ -1,0 +1,1 @@
+"""Public doubles, held to the same contract tests as the real parts."""

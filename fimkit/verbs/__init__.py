@@ -1,0 +1,1 @@
+"""Floor 4: one file a verb; each wires sources to core."""
