@@ -30,7 +30,9 @@ class Action(StrEnum):
     XATTRS = "xattrs"
     TIMES = "times"
     UPDATED = "updated"        # osquery: bytes were written
+    ATTRIBUTES = "attributes"  # osquery: some attribute, it does not say which
     DENIED = "denied"          # a try that failed with EACCES, EPERM or EROFS
+    LOST = "lost"              # a call in this folder whose PATH record of the file itself is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +61,10 @@ class Change:
     """One claim of audit or osquery. The scan's claims are :class:`StateDiff`.
 
     ``path`` is as the source names it, absolute; ``path_sure`` is false where the source is known to be able to err (a relative
-    name with a real dirfd): the parent's key decides then. ``serial`` and ``item`` order what shares a time. ``mode`` has the
-    type bits. ``cookie`` joins the two halves of a rename (audit: the event; osquery: transaction_id). ``truncates`` and
-    ``sha256`` are what this source says of the bytes. ``node`` is the host in the source's words, where it says one.
+    name with a real dirfd): the parent's key and the last component decide then. ``serial`` and ``item`` order what shares a time.
+    ``mode`` has the type bits and is the one at the call; ``new_mode`` (12 bits), ``uid`` and ``gid`` are what the call asked for
+    (for BORN: what the file got). ``cookie`` joins the two halves of a rename (audit: event and inode; osquery: transaction_id).
+    ``error`` is the name of a denied try's errno. ``node`` is the host in the source's words, where it says one.
     """
 
     source: Source
@@ -76,10 +79,10 @@ class Change:
     parent_dev: int | None = None
     parent_inode: int | None = None
     mode: int | None = None
+    new_mode: int | None = None
     actor: Actor | None = None
     cookie: str | None = None
     error: str | None = None
-    incomplete: bool = False
     sha256: str | None = None
     uid: int | None = None
     gid: int | None = None

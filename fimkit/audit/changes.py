@@ -1,0 +1,304 @@
+"""Turns audit events into changes: who did what to which name and inode. Pure.
+
+Names are the kernel's text, joined to the working directory; the true folder of a name is the PARENT's inode, which goes along
+as ``parent_dev`` and ``parent_inode`` for the correlation to resolve. Facts of the records are in the project's facts on nametypes:
+a rename over a file has two DELETE items, the CREATE item carries the moved inode; a denied call shows DELETE and CREATE too.
+"""
+
+import errno
+import os
+import re
+import shlex
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from fimkit.audit.calls import CALLS, Call, Family, opens_for_writing, opens_tmpfile
+from fimkit.model.changes import Action, Actor, Change, Note, NoteKind, Source
+from fimkit.model.paths import join_path, render_path
+from fimkit.model.records import AuditEvent, AuditProcess, NameType, PathItem
+
+__all__ = ["AuditChanges", "render_command"]
+
+_AT_FDCWD = {0xFFFFFF9C, 0xFFFFFFFFFFFFFF9C}
+_NO_ID = {0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
+_DENIED = {errno.EACCES: "EACCES", errno.EPERM: "EPERM", errno.EROFS: "EROFS"}
+_ENABLED = re.compile(rb"\bop=set audit_enabled=(\d+) old=(\d+)")
+_RULE = re.compile(rb"\bop=(add_rule|remove_rule)\b.*?(?:\bkey=(\S+))?(?: list=\d+)")
+_SIMPLE_ACTIONS = {
+    Family.TRUNCATE: Action.OPENED,
+    Family.MODE: Action.MODE,
+    Family.OWNER: Action.OWNER,
+    Family.XATTRS: Action.XATTRS,
+    Family.TIMES: Action.TIMES,
+}
+_KNOWN_TASKS = 65536
+
+
+def render_command(arguments: tuple[bytes, ...]) -> str:
+    r"""Write a command line as text that a shell would read back, with names as in paths.
+
+    >>> render_command((b"/bin/sh", b"-c", b"echo evil >> app.conf")), render_command((b"a\xff\n",))
+    ("/bin/sh -c 'echo evil >> app.conf'", 'a%FF%0A')
+    """
+    return " ".join(part if part.replace("%", "") == shlex.quote(part.replace("%", "")) else shlex.quote(part)
+                    for part in map(render_path, arguments))
+
+
+def _proctitle(raw: bytes) -> str:
+    parts = tuple(raw.rstrip(b"\0").split(b"\0"))
+    return render_path(parts[0]) if len(parts) == 1 else render_command(parts)
+
+
+class AuditChanges:
+    """Reads events in their order; remembers what a process was last known to be, for records that say less.
+
+    Args:
+        user_of: Names a user id where the log does not (RAW format); ``None`` on a host that is not the log's own.
+    """
+
+    def __init__(self, user_of: Callable[[int], str | None] | None = None) -> None:
+        """Start with no process known."""
+        self._user_of = user_of
+        self._commands: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {}
+        self._tasks: dict[int, AuditProcess] = {}
+
+    def changes_of(self, event: AuditEvent) -> Iterator[Change]:
+        """Give the changes of one event; none where its call changes no file."""
+        call = CALLS.get(event.syscall) if event.syscall is not None else None
+        process = event.process
+        if process is not None and process.pid is not None and process.exe is not None:
+            if len(self._tasks) >= _KNOWN_TASKS:
+                self._tasks.clear()
+            self._tasks[process.pid] = process
+        if call is None:
+            return
+        if call.family is Family.EXEC:
+            self._remember_command(event)
+            return
+        if event.success is False or (event.success is None and (event.exit or 0) < 0):
+            yield from self._denied(event, call)
+            return
+        yield from self._done(event, call)
+
+    def notes_of(self, event: AuditEvent) -> Iterator[Note]:
+        """Give what an event says of auditing itself."""
+        time_ns = event.event_id.time_ms * 1_000_000
+
+        def note(kind: NoteKind, text: str) -> Note:
+            return Note(source=Source.AUDIT, kind=kind, time_ns=time_ns, text=text)
+
+        if event.items_expected is not None and len(event.items) < event.items_expected:
+            who = f" by pid {event.process.pid}" if event.process else ""
+            yield note(NoteKind.INCOMPLETE, f"event {_event_text(event)}{who} has {len(event.items)} of {event.items_expected} PATH records")
+        for kind, body in event.extra:
+            if kind == "DAEMON_START":
+                yield note(NoteKind.LOG_STARTED, "auditd started")
+            elif kind in ("DAEMON_END", "DAEMON_ABORT"):
+                yield note(NoteKind.LOG_ENDED, "auditd stopped")
+            elif kind == "CONFIG_CHANGE" and (match := _ENABLED.search(body)):
+                now, old = (int(group) for group in match.groups())
+                if bool(now) != bool(old):
+                    yield note(NoteKind.AUDIT_ENABLED if now else NoteKind.AUDIT_DISABLED, f"auditing was switched {'on' if now else 'off'}")
+            elif kind == "CONFIG_CHANGE" and (rule := _RULE.search(body)):
+                verb = "added" if rule[1] == b"add_rule" else "removed"
+                key = render_path((rule[2] or b"(null)").strip(b'"'))
+                yield note(NoteKind.RULES_CHANGED, f"an audit rule with key {key} was {verb}")
+
+    def _remember_command(self, event: AuditEvent) -> None:
+        process = event.process
+        if event.success is not False and process is not None and process.pid is not None and process.argv:
+            if len(self._commands) >= _KNOWN_TASKS:
+                self._commands.clear()
+            self._commands[process.pid] = (process.exe, process.argv)
+
+    def _actor(self, event: AuditEvent) -> Actor | None:
+        process = event.process
+        if process is None:
+            return None
+        if process.exe is None and process.pid is not None:
+            process = _completed(process, self._tasks.get(process.pid))
+        argv = process.argv
+        if argv is None and process.pid is not None:
+            exe, known = self._commands.get(process.pid, (None, ()))
+            argv = known if known and exe == process.exe else None
+        cmdline: str | None = None
+        if argv is not None:
+            cmdline = render_command(argv)
+        elif process.proctitle is not None:
+            cmdline = _proctitle(process.proctitle)
+        return Actor(
+            auid=process.auid,
+            uid=process.uid,
+            euid=process.euid,
+            user=self._user(process),
+            pid=process.pid,
+            ppid=process.ppid,
+            exe=process.exe,
+            comm=process.comm,
+            cmdline=cmdline,
+            cmdline_verified=argv is not None,
+            tty=None if process.tty in (None, b"(none)") else render_path(process.tty),
+            ses=process.ses,
+            syscall=event.syscall,
+            time_ns=event.event_id.time_ms * 1_000_000,
+            event=_event_text(event),
+        )
+
+    def _user(self, process: AuditProcess) -> str | None:
+        logged = process.auid_name if process.auid is not None else process.uid_name
+        if logged is not None:
+            return render_path(logged)
+        number = process.auid if process.auid is not None else process.uid
+        return self._user_of(number) if self._user_of is not None and number is not None else None
+
+    def _denied(self, event: AuditEvent, call: Call) -> Iterator[Change]:
+        error = _DENIED.get(-(event.exit or 0))
+        if error is None or (call.family is Family.OPEN and not _may_write(event, call, creates=True)):
+            return
+        for item in event.items:
+            if item.nametype is NameType.PARENT or (call.family in (Family.MAKE, Family.LINK) and item.nametype is not NameType.CREATE):
+                continue
+            yield self._change(event, call, item, Action.DENIED, error=error)
+
+    def _done(self, event: AuditEvent, call: Call) -> Iterator[Change]:
+        own = [item for item in event.items if item.nametype not in (NameType.PARENT, NameType.UNKNOWN)]
+        if call.family is Family.OPEN:
+            yield from self._opened(event, call, own)
+        elif call.family is Family.RENAME:
+            yield from self._renamed(event, call, own)
+        elif call.family in _SIMPLE_ACTIONS:
+            for item in own:
+                yield self._change(event, call, item, _SIMPLE_ACTIONS[call.family])
+        else:
+            wanted, action = {
+                Family.MAKE: (NameType.CREATE, Action.BORN),
+                Family.LINK: (NameType.CREATE, Action.LINKED),
+                Family.UNLINK: (NameType.DELETE, Action.UNLINKED),
+            }[call.family]
+            for item in own:
+                if item.nametype is wanted:
+                    yield self._change(event, call, item, action)
+        if event.items_expected is not None and len(event.items) < event.items_expected:
+            yield from self._lost(event, call, own)
+
+    def _opened(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
+        flags = _open_flags(event, call)
+        for item in own:
+            if item.nametype is NameType.CREATE:
+                yield self._change(event, call, item, Action.BORN)
+            elif flags is not None and opens_tmpfile(flags) and not stat.S_ISDIR(item.mode or 0):
+                # the item has the folder's name, and the new file's inode
+                yield self._change(event, call, item._replace(name=None), Action.BORN)
+            elif _may_write(event, call):
+                yield self._change(event, call, item, Action.OPENED)
+
+    def _renamed(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
+        arrived = {(item.dev, item.inode) for item in own if item.nametype is NameType.CREATE}
+        for item in own:
+            cookie = f"{_event_text(event)}/{item.inode}"
+            if item.nametype is NameType.CREATE:
+                yield self._change(event, call, item, Action.MOVED_TO, cookie=cookie)
+            elif item.nametype is NameType.DELETE and (item.dev, item.inode) in arrived:
+                yield self._change(event, call, item, Action.MOVED_FROM, cookie=cookie)
+            elif item.nametype is NameType.DELETE:
+                yield self._change(event, call, item, Action.UNLINKED)
+
+    def _lost(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
+        if own and call.family is not Family.RENAME:
+            return
+        parents = [item for item in event.items if item.nametype is NameType.PARENT]
+        for item in parents or [PathItem(0, None, None, None, None, None, None, NameType.UNKNOWN)]:
+            change = self._change(event, call, item, Action.LOST)
+            yield replace(change, dev=None, inode=None, parent_dev=item.dev, parent_inode=item.inode)
+
+    def _change(self, event: AuditEvent, call: Call, item: PathItem, action: Action, *, cookie: str | None = None,
+                error: str | None = None) -> Change:
+        path, sure = _named(event, call, item)
+        parent = None if action is Action.LOST else _parent_of(event, item)
+        new_mode, uid, gid = _asked(event, call, item, action)
+        return Change(
+            source=Source.AUDIT,
+            action=action,
+            time_ns=event.event_id.time_ms * 1_000_000,
+            serial=event.event_id.serial,
+            item=item.item,
+            path=path,
+            path_sure=sure,
+            dev=item.dev,
+            inode=item.inode,
+            parent_dev=None if parent is None else parent.dev,
+            parent_inode=None if parent is None else parent.inode,
+            mode=item.mode,
+            new_mode=new_mode,
+            uid=uid,
+            gid=gid,
+            actor=self._actor(event),
+            cookie=cookie,
+            error=error,
+            node=None if event.node is None else render_path(event.node),
+        )
+
+
+def _event_text(event: AuditEvent) -> str:
+    seconds, millis = divmod(event.event_id.time_ms, 1000)
+    return f"{seconds}.{millis:03d}:{event.event_id.serial}"
+
+
+def _completed(process: AuditProcess, known: AuditProcess | None) -> AuditProcess:
+    """Fill in what a URINGOP record leaves out, from an earlier record of the same process."""
+    if known is None or (process.ppid is not None and process.ppid != known.ppid):
+        return process
+    filled = {name: getattr(known, name) for name in AuditProcess._fields if getattr(process, name) is None}
+    return process._replace(**filled)
+
+
+def _open_flags(event: AuditEvent, call: Call) -> int | None:
+    if event.openat2_flags is not None:
+        return event.openat2_flags
+    if call.flags is not None and call.flags < len(event.args):
+        return event.args[call.flags]
+    return None
+
+
+def _may_write(event: AuditEvent, call: Call, *, creates: bool = False) -> bool:
+    flags = _open_flags(event, call)
+    return flags is None or opens_for_writing(flags) or (creates and bool(flags & os.O_CREAT))
+
+
+def _named(event: AuditEvent, call: Call, item: PathItem) -> tuple[bytes | None, bool]:
+    if item.name is None:
+        return None, False
+    if item.name.startswith(b"/"):
+        return join_path(b"/", item.name), True
+    if event.cwd is None:
+        return None, False
+    sure = all(0 <= place < len(event.args) and event.args[place] in _AT_FDCWD for place in call.dirfds)
+    return join_path(event.cwd, item.name), sure
+
+
+def _parent_of(event: AuditEvent, item: PathItem) -> PathItem | None:
+    """Find the PARENT of a CREATE or DELETE item: by its name, never by its position (a rename lists them as new, old)."""
+    parents = [other for other in event.items if other.nametype is NameType.PARENT]
+    if item.nametype not in (NameType.CREATE, NameType.DELETE) or not parents:
+        return None
+    if len({(parent.dev, parent.inode) for parent in parents}) == 1:
+        return parents[0]
+    if item.name is None or event.cwd is None:
+        return None
+    folder = join_path(event.cwd, item.name).rpartition(b"/")[0] or b"/"
+    same = {(parent.dev, parent.inode): parent for parent in parents
+            if parent.name is not None and join_path(event.cwd, parent.name) == folder}
+    return next(iter(same.values())) if len(same) == 1 else None
+
+
+def _asked(event: AuditEvent, call: Call, item: PathItem, action: Action) -> tuple[int | None, int | None, int | None]:
+    """Give the mode, uid and gid that the call asked for, or that a new file got."""
+    if action is Action.BORN:
+        return (None if item.mode is None else item.mode & 0o7777), item.ouid, item.ogid
+    if call.mode is not None and call.mode < len(event.args):
+        return event.args[call.mode] & 0o7777, None, None
+    if call.owner is not None and call.owner + 1 < len(event.args):
+        uid, gid = event.args[call.owner : call.owner + 2]
+        return None, (None if uid in _NO_ID else uid & 0xFFFFFFFF), (None if gid in _NO_ID else gid & 0xFFFFFFFF)
+    return None, None, None

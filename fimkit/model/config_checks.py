@@ -1,0 +1,182 @@
+"""What a configured value must be, beside its type: one table of checks. Pure.
+
+A check takes the typed value (of a list: each item) and gives words on what is wrong, or ``None``.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fimkit.model.errors import clip
+
+__all__ = ["CHECKS", "Check", "find_own_name", "split_server"]
+
+Check = Callable[[Any], str | None]
+
+_SERVER = re.compile(r"(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^\s:\[\]/@,]+)):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"[^@\s,;:<>\"()\x00-\x1f\x7f]+@[^@\s,;:<>\"()\x00-\x1f\x7f]+")
+# getaddrinfo also takes 127.1, 0x7f.1 or 2130706433 for an address: only the usual form may end in a number.
+_NUMBER_LAST = re.compile(r"(?:.*\.)?(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?")
+_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback"})
+_YEAR_S = 366 * 86_400
+
+
+def split_server(text: str) -> tuple[str, int] | None:
+    """Take ``host:port``, ``192.0.2.1:25`` or ``[2001:db8::1]:25`` apart.
+
+    >>> split_server("mail.example.org:587"), split_server("[2001:db8::1]:25"), split_server("mail.example.org")
+    (('mail.example.org', 587), ('2001:db8::1', 25), None)
+    """
+    match = _SERVER.fullmatch(text)
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        return None
+    return match["v6"] or match["host"], int(match["port"])
+
+
+def _address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def find_own_name(host: str, own_names: tuple[str, ...]) -> bool:
+    """Tell whether a server's name is this host's own: the whole name, or its first label.
+
+    >>> find_own_name("WEB01.", ("web01.example.org",)), find_own_name("web01.example.net", ("web01.example.org",))
+    (True, False)
+    """
+    wanted = host.rstrip(".").lower()
+    own = {name.rstrip(".").lower() for name in own_names}
+    return wanted in own | {name.split(".")[0] for name in own}
+
+
+def _check_server(text: str) -> str | None:
+    if not text:
+        return None
+    parts = split_server(text)
+    if parts is None:
+        return f"{clip(text)} is no server, expected host:port, as in mail.example.org:587"
+    host = parts[0]
+    address = _address_of(host)
+    if address is None and (":" in host or _NUMBER_LAST.fullmatch(host)):
+        return f"{clip(text)} has no usual address in it, expected a name, 192.0.2.25 or [2001:db8::25]"
+    if address is not None and (address.is_loopback or address.is_unspecified):
+        return f"{clip(text)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
+    if address is not None and address.is_multicast:
+        return f"{clip(text)} is a multicast address, expected one server"
+    name = host.rstrip(".").lower()
+    if name in _LOCAL_NAMES or name.endswith(".localhost"):
+        return f"{clip(text)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
+    return None
+
+
+def _check_peer(text: str) -> str | None:
+    parts = split_server(text)
+    if parts is None or _address_of(parts[0]) is None:
+        return f"{clip(text)} is no address and port, expected 192.0.2.10:22 or [2001:db8::10]:22 (no name: names may not resolve then)"
+    return None
+
+
+def _check_mailbox(text: str) -> str | None:
+    return None if _ADDRESS.fullmatch(text) else f"{clip(text)} is no mail address, expected name@example.org"
+
+
+def _check_sender(text: str) -> str | None:
+    return _check_mailbox(text) if text else None
+
+
+def _check_path(path: bytes) -> str | None:
+    shown = clip(path.decode())
+    if not path:
+        return "is empty, expected an absolute path"
+    if not path.startswith(b"/"):
+        return f"{shown} is relative, expected an absolute path"
+    if b"\0" in path:
+        return f"{shown} has a NUL in it, which no path can have"
+    # Words alone cannot tell what /a/link/.. is: the kernel goes up from where the link leads.
+    return f"{shown} has '..' in it, expected the path itself" if b".." in path.split(b"/") else None
+
+
+def _check_optional_path(path: bytes) -> str | None:
+    return _check_path(path) if path else None
+
+
+def _check_text(text: str) -> str | None:
+    if not text.strip():
+        return "is empty"
+    return f"{clip(text)} has a NUL in it" if "\0" in text else None
+
+
+def _check_name_pattern(text: str) -> str | None:
+    if "/" in text:
+        return f"{clip(text)} can never match: include is for the name alone, without a slash"
+    return _check_text(text)
+
+
+def _check_pattern(text: str) -> str | None:
+    if "/" in text and text[0] not in "/*?[":
+        return f"{clip(text)} can never match: with a slash it is for the whole path, so it begins with / or *"
+    return _check_text(text)
+
+
+def _check_command(command: tuple[str, ...]) -> str | None:
+    if not command or not command[0].strip():
+        return "names no program, expected a list such as [\"ps\", \"auxww\"]"
+    return "has a NUL in it" if any("\0" in word for word in command) else None
+
+
+def _check_host_name(text: str) -> str | None:
+    if not text.strip() or any(char.isspace() or not char.isprintable() for char in text):
+        return f"{clip(text)} is no host name, expected one word"
+    return None
+
+
+def _check_action(text: str) -> str | None:
+    return None if text in ("down", "isolate") else f"{clip(text)} is unknown, expected 'down' or 'isolate'"
+
+
+def _between(least: int, most: int) -> Check:
+    def check(value: int) -> str | None:
+        return None if least <= value <= most else f"{clip(value)} is out of range, expected {least} to {most}"
+
+    return check
+
+
+CHECKS: dict[str, Check] = {
+    "host.name": _check_host_name,
+    "host.state_dir": _check_path,
+    "host.report_file": _check_optional_path,
+    "paths.path": _check_path,
+    "paths.include": _check_name_pattern,
+    "paths.exclude": _check_pattern,
+    "paths.notify": _check_mailbox,
+    "sources.audit_log": _check_path,
+    "sources.osquery_log": _check_path,
+    "sources.osquery_socket": _check_path,
+    "mail.smtp_server": _check_server,
+    "mail.password_file": _check_optional_path,
+    "mail.ca_file": _check_optional_path,
+    "mail.sender": _check_sender,
+    "mail.panic_recipients": _check_mailbox,
+    "mail.general_recipients": _check_mailbox,
+    "mail.deadline_s": _between(1, 3600),
+    "mail.digest_s": _between(0, 86_400),
+    "store.keep_days": _between(1, 36_500),
+    "store.max_mb": _between(1, 16_777_216),
+    "panic.action": _check_action,
+    "panic.keep_interfaces": _check_text,
+    "panic.allow": _check_peer,
+    "panic.threshold": _between(1, 1_000_000),
+    "panic.deadline_s": _between(1, 3600),
+    "panic.recon": _check_command,
+    "panic.recon_queries": _check_text,
+    "panic.packetgrab": _check_command,
+    "panic.killswitch": _check_command,
+    "panic.package_hold_s": _between(0, 3600),
+    "panic.capture_s": _between(0, 3600),
+    "panic.restore_after_s": _between(0, _YEAR_S),
+}
+"""By table and key; of a list, for each item. A key without a check (true or false, a tier) is right when its type is."""

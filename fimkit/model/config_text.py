@@ -1,0 +1,320 @@
+"""Reading a configuration: TOML text to typed values, with every problem at once, each with its place.
+
+What may stand in it is what the dataclasses of :mod:`fimkit.model.config` say; only :func:`load_config` looks at this host.
+"""
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from fimkit.model.config import Config, Host, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config_checks import CHECKS, find_own_name, split_server
+from fimkit.model.config_lines import Place, find_lines, line_of, render_place
+from fimkit.model.errors import ConfigError, clip
+from fimkit.model.findings import Tier
+from fimkit.model.paths import join_path
+
+__all__ = ["load_config", "load_foreign_config", "parse_config"]
+
+_TABLES: dict[str, type[Any]] = {
+    "host": Host, "paths": Watch, "sources": Sources, "mail": Mail, "store": StoreLimits, "panic": Panic,
+}
+_KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number", list: "a list", dict: "a table"}
+_DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+
+
+class _Problems:
+    """Collects what is wrong, and says it in the order of the file."""
+
+    def __init__(self, source: str, lines: dict[Place, int]) -> None:
+        self.source, self.lines = source, lines
+        self.rows: list[tuple[int, str]] = []
+        self.places: set[Place] = set()
+
+    def add(self, place: Place, words: str) -> None:
+        line = line_of(self.lines, place)
+        where = f" (line {line})" if line else ""
+        self.rows.append((line or 0, f"{self.source}: {render_place(place)}: {words}{where}"))
+        self.places.update(place[:length] for length in range(1, len(place) + 1))
+
+    def check(self) -> None:
+        if self.rows:
+            raise ConfigError([words for _, words in sorted(self.rows, key=lambda row: row[0])])
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "a date or time")
+
+
+def _wrong(value: object, expected: str) -> ValueError:
+    shown = "" if isinstance(value, dict | list) else f"{clip(str(value).lower() if isinstance(value, bool) else value)} "
+    return ValueError(f"{shown}is {_kind(value)}, expected {expected}")
+
+
+def _read_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _wrong(value, "text")
+    return value
+
+
+def _read_path(value: object) -> bytes:
+    # Not os.fsencode: a path in the file is UTF-8, whatever the locale of whoever runs this.
+    return _read_text(value).encode("utf-8")
+
+
+def _read_bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(value, "true or false")
+    return value
+
+
+def _read_int(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(value, "an integer")
+    return value
+
+
+def _read_tier(value: object) -> Tier:
+    text, names = _read_text(value), [tier.value for tier in Tier]
+    if text not in names:
+        raise ValueError(f"{clip(text)} is no tier, expected {' or '.join(map(repr, names))}{_meant(text, names)}")
+    return Tier(text)
+
+
+def _read_words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise _wrong(value, "a list of texts") if not isinstance(value, list) else ValueError("is no list of texts alone")
+    return tuple(value)
+
+
+_READERS: dict[object, Callable[[object], object]] = {
+    str: _read_text, bytes: _read_path, bool: _read_bool, int: _read_int, Tier: _read_tier,
+}
+_ITEM_READERS: dict[object, Callable[[object], object]] = {
+    tuple[str, ...]: _read_text, tuple[tuple[str, ...], ...]: _read_words,
+}
+
+
+def _meant(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _unknown(key: str, table: str, known: list[str]) -> str:
+    meant = _meant(key, known)
+    if not meant:
+        homes = [name for name, cls in _TABLES.items() if name != table and key in {item.name for item in fields(cls)}]
+        meant = f"; it belongs in [{homes[0]}]" if homes else f"; known: {', '.join(known)}"
+    return f"unknown key{meant}"
+
+
+def _read_items(values: object, hint: object, place: Place, problems: _Problems) -> tuple[object, ...]:
+    if not isinstance(values, list):
+        inner = "texts" if hint == tuple[str, ...] else "lists of texts"
+        problems.add(place, str(_wrong(values, f"a list of {inner}")))
+        return ()
+    read, check, taken = _ITEM_READERS[hint], CHECKS.get(_check_name(place)), []
+    for index, value in enumerate(values):
+        try:
+            item = read(value)
+        except ValueError as error:
+            problems.add((*place, index), str(error))
+            continue
+        words = check(item) if check else None
+        if words:
+            problems.add((*place, index), words)
+        else:
+            taken.append(item)
+    return tuple(taken)
+
+
+def _check_name(place: Place) -> str:
+    return f"{place[0]}.{place[-1]}"
+
+
+def _read_value(value: object, hint: object, place: Place, problems: _Problems) -> object:
+    """Give the typed value, or ``MISSING`` where it is wrong: the default then stands in, so that the rest can be checked."""
+    if hint in _ITEM_READERS:
+        return _read_items(value, hint, place, problems)
+    try:
+        typed = _READERS[hint](value)
+    except ValueError as error:
+        problems.add(place, str(error))
+        return MISSING
+    check = CHECKS.get(_check_name(place))
+    words = check(typed) if check else None
+    if words:
+        problems.add(place, words)
+        return MISSING
+    return join_path(b"/", typed) if isinstance(typed, bytes) and typed else typed
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _read_table(cls: type[Any], raw: object, place: Place, problems: _Problems) -> dict[str, Any] | None:
+    """Give the keyword arguments of ``cls``, or ``None`` where something that it cannot be without is wrong."""
+    if not isinstance(raw, Mapping):
+        problems.add(place, str(_wrong(raw, f"a table: [{place[0]}]")))
+        return None
+    hints, known = get_type_hints(cls), [item.name for item in fields(cls)]
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in known:
+            problems.add((*place, key), _unknown(key, str(place[0]), known))
+            continue
+        typed = _read_value(value, hints[key], (*place, key), problems)
+        if typed is not MISSING:
+            values[key] = typed
+    if cls is Watch and "path" not in raw:
+        problems.add(place, "has no path")
+    missing = [item.name for item in fields(cls) if _is_required(item) and item.name not in values]
+    return None if missing and cls is not Host else values
+
+
+def _read_watches(raw: Mapping[str, object], problems: _Problems) -> tuple[Watch, ...]:
+    entries = raw.get("paths", [])
+    if not isinstance(entries, list):
+        words = "is one table, expected a list: write [[paths]]" if isinstance(entries, dict) else str(_wrong(entries, "[[paths]] tables"))
+        problems.add(("paths",), words)
+        return ()
+    if not entries:
+        problems.add(("paths",), "nothing is watched, expected one or more [[paths]]")
+    watches: dict[bytes, tuple[int, Watch]] = {}
+    for index, entry in enumerate(entries):
+        values = _read_table(Watch, entry, ("paths", index), problems)
+        if values is None:
+            continue
+        watch = Watch(**values)
+        if watch.path in watches:
+            first = watches[watch.path][0]
+            problems.add(("paths", index, "path"), f"{clip(entry['path'])} is watched already, by paths[{first}]")
+        else:
+            watches[watch.path] = (index, watch)
+    return tuple(watch for _, watch in watches.values())
+
+
+def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
+    for key in raw.keys() - _TABLES.keys():
+        homes = [name for name, cls in _TABLES.items() if key in {item.name for item in fields(cls)}]
+        meant = _meant(key, list(_TABLES)) or (f"; it belongs in [{homes[0]}]" if homes else f"; known: {', '.join(_TABLES)}")
+        problems.add((key,), f"unknown {'table' if isinstance(raw[key], dict | list) else 'key'}{meant}")
+    parts = {name: _read_table(cls, raw.get(name, {}), (name,), problems) or {} for name, cls in _TABLES.items() if name != "paths"}
+    own_name = os.uname().nodename
+    config = Config(
+        host=Host(**{"name": own_name, **parts["host"]}),
+        paths=_read_watches(raw, problems),
+        sources=Sources(**parts["sources"]),
+        mail=Mail(**parts["mail"]),
+        store=StoreLimits(**parts["store"]),
+        panic=Panic(**parts["panic"]),
+    )
+    _check_together(config, own_name, problems)
+    return config
+
+
+def _check_together(config: Config, own_name: str, problems: _Problems) -> None:
+    """Find what is wrong only beside another value."""
+    mail, panic = config.mail, config.panic
+    server = split_server(mail.smtp_server)
+    if server and find_own_name(server[0], (own_name, config.host.name)):
+        words = f"{clip(mail.smtp_server)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
+        problems.add(("mail", "smtp_server"), words)
+    if mail.username and not mail.password_file and ("mail", "password_file") not in problems.places:
+        problems.add(("mail", "username"), "has no password beside it, expected password_file too")
+    if panic.action == "isolate" and not panic.allow and ("panic", "allow") not in problems.places:
+        problems.add(("panic", "action"), "'isolate' with nothing in allow would lock you out too, expected allow = [\"192.0.2.10:22\"]")
+    for index, watch in enumerate(config.paths):
+        if watch.handler and not watch.handler[0].strip():
+            problems.add(("paths", index, "handler"), "names no program, expected a list such as [\"/usr/local/bin/look\", \"%%\"]")
+
+
+def _check_files(config: Config, problems: _Problems) -> None:
+    """Find the files that the configuration names and that this host does not have, or has too open."""
+    for key, path in (("password_file", config.mail.password_file), ("ca_file", config.mail.ca_file)):
+        if not path:
+            continue
+        shown = clip(os.fsdecode(path))
+        try:
+            with open(path, "rb") as opened:
+                mode = os.fstat(opened.fileno()).st_mode
+        except OSError as error:
+            problems.add(("mail", key), f"{shown} cannot be read: {error.strerror}")
+            continue
+        if not stat.S_ISREG(mode):
+            problems.add(("mail", key), f"{shown} is no regular file")
+        elif key == "password_file" and mode & 0o007:
+            problems.add(("mail", key), f"{shown} is open to every user (mode {mode & 0o7777:04o}), expected 0600")
+
+
+def _parse(text: str, source: str) -> tuple[Config, _Problems]:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words = str(error)
+        place = _DECODE_PLACE.search(words)
+        where = f" (line {place[1]}, column {place[2]})" if place else ""
+        raise ConfigError([f"{source}: not TOML: {_DECODE_PLACE.sub('', words)}{where}"]) from None
+    problems = _Problems(source, find_lines(text))
+    return _read_document(raw, problems), problems
+
+
+def parse_config(text: str, source: str) -> Config:
+    r"""Read a configuration. Of this host, only its name is asked, where the text has none.
+
+    Args:
+        text: A TOML document.
+        source: What the messages call it; a file's name.
+
+    Raises:
+        ConfigError: If anything in it is wrong: with every problem, in the order of the text.
+
+    >>> parse_config('[host]\nname = "web01"\n[[paths]]\npath = "/sbin/"\ntier = "critical"\n', "x").paths[0].path
+    b'/sbin'
+    >>> parse_config('[[paths]]\npath = "/sbin"\nrecursive = "no"\n', "fimkit.toml")
+    Traceback (most recent call last):
+    fimkit.model.errors.ConfigError: fimkit.toml: paths[0].recursive: 'no' is text, expected true or false (line 3)
+    """
+    config, problems = _parse(text, source)
+    problems.check()
+    return config
+
+
+def _read_file(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; `fimkit init` writes one, and --config FILE or FIMKIT_CONFIG names another"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}: not UTF-8: byte 0x{error.object[error.start]:02x} (line {line})"]) from None
+
+
+def load_config(path: str | os.PathLike[str]) -> Config:
+    """Read the configuration of this host; the files that it names must be here and readable.
+
+    Raises:
+        ConfigError: If the file cannot be read, or anything in it is wrong.
+    """
+    config, problems = _parse(_read_file(path), os.fspath(path))
+    _check_files(config, problems)
+    problems.check()
+    return config
+
+
+def load_foreign_config(path: str | os.PathLike[str]) -> Config:
+    """Read the configuration of another host: the files that it names are not expected here.
+
+    Raises:
+        ConfigError: If the file cannot be read, or anything in it is wrong.
+    """
+    return parse_config(_read_file(path), os.fspath(path))
