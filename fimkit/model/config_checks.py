@@ -10,7 +10,7 @@ from typing import Any
 
 from fimkit.model.errors import clip
 
-__all__ = ["CHECKS", "Check", "find_own_name", "split_server"]
+__all__ = ["CHECKS", "Check", "check_command", "check_server"]
 
 Check = Callable[[Any], str | None]
 
@@ -22,12 +22,7 @@ _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "localhost4", "l
 _YEAR_S = 366 * 86_400
 
 
-def split_server(text: str) -> tuple[str, int] | None:
-    """Take ``host:port``, ``192.0.2.1:25`` or ``[2001:db8::1]:25`` apart.
-
-    >>> split_server("mail.example.org:587"), split_server("[2001:db8::1]:25"), split_server("mail.example.org")
-    (('mail.example.org', 587), ('2001:db8::1', 25), None)
-    """
+def _split(text: str) -> tuple[str, int] | None:
     match = _SERVER.fullmatch(text)
     if match is None or not 1 <= int(match["port"]) <= 65535:
         return None
@@ -42,41 +37,50 @@ def _address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def find_own_name(host: str, own_names: tuple[str, ...]) -> bool:
-    """Tell whether a server's name is this host's own: the whole name, or its first label.
+def _is_this_host(host: str, own_names: tuple[str, ...]) -> bool:
+    address = _address_of(host)
+    if address is not None:
+        return address.is_loopback or address.is_unspecified
+    name = host.rstrip(".").lower()
+    own = {own_name.rstrip(".").lower() for own_name in own_names}
+    return name in _LOCAL_NAMES | own | {own_name.split(".")[0] for own_name in own} or name.endswith(".localhost")
 
-    >>> find_own_name("WEB01.", ("web01.example.org",)), find_own_name("web01.example.net", ("web01.example.org",))
-    (True, False)
+
+def check_server(text: str, own_names: tuple[str, ...] = ()) -> str | None:
+    """Check a mail server: ``host:port``, and never this host. What a name resolves to is not asked here.
+
+    Args:
+        text: Empty is no server.
+        own_names: What this host is called; a server of that name, or of its first label, is this host.
+
+    Returns:
+        What is wrong, in words, or ``None``.
+
+    >>> check_server("mail.example.org:587"), check_server("[2001:db8::25]:25"), check_server("")
+    (None, None, None)
+    >>> check_server("127.0.0.2:25")
+    "'127.0.0.2:25' is this host, where an intruder reads it and holds it up; expected a server elsewhere"
     """
-    wanted = host.rstrip(".").lower()
-    own = {name.rstrip(".").lower() for name in own_names}
-    return wanted in own | {name.split(".")[0] for name in own}
-
-
-def _check_server(text: str) -> str | None:
     if not text:
         return None
-    parts = split_server(text)
+    parts = _split(text)
     if parts is None:
         return f"{clip(text)} is no server, expected host:port, as in mail.example.org:587"
-    host = parts[0]
-    address = _address_of(host)
+    host, address = parts[0], _address_of(parts[0])
     if address is None and (":" in host or _NUMBER_LAST.fullmatch(host)):
         return f"{clip(text)} has no usual address in it, expected a name, 192.0.2.25 or [2001:db8::25]"
-    if address is not None and (address.is_loopback or address.is_unspecified):
-        return f"{clip(text)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
+    if _is_this_host(host, own_names):
+        return f"{clip(text)} is this host, where an intruder reads it and holds it up; expected a server elsewhere"
     if address is not None and address.is_multicast:
         return f"{clip(text)} is a multicast address, expected one server"
-    name = host.rstrip(".").lower()
-    if name in _LOCAL_NAMES or name.endswith(".localhost"):
-        return f"{clip(text)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
     return None
 
 
 def _check_peer(text: str) -> str | None:
-    parts = split_server(text)
+    parts = _split(text)
     if parts is None or _address_of(parts[0]) is None:
-        return f"{clip(text)} is no address and port, expected 192.0.2.10:22 or [2001:db8::10]:22 (no name: names may not resolve then)"
+        # No names: whoever is cut off cannot resolve one.
+        return f"{clip(text)} is no address and port, expected 192.0.2.10:22 or [2001:db8::10]:22"
     return None
 
 
@@ -122,7 +126,8 @@ def _check_pattern(text: str) -> str | None:
     return _check_text(text)
 
 
-def _check_command(command: tuple[str, ...]) -> str | None:
+def check_command(command: tuple[str, ...]) -> str | None:
+    """Check one command: a program and its words, run without a shell. Gives what is wrong, in words, or ``None``."""
     if not command or not command[0].strip():
         return "names no program, expected a list such as [\"ps\", \"auxww\"]"
     return "has a NUL in it" if any("\0" in word for word in command) else None
@@ -156,7 +161,7 @@ CHECKS: dict[str, Check] = {
     "sources.audit_log": _check_path,
     "sources.osquery_log": _check_path,
     "sources.osquery_socket": _check_path,
-    "mail.smtp_server": _check_server,
+    "mail.smtp_server": check_server,
     "mail.password_file": _check_optional_path,
     "mail.ca_file": _check_optional_path,
     "mail.sender": _check_sender,
@@ -171,10 +176,10 @@ CHECKS: dict[str, Check] = {
     "panic.allow": _check_peer,
     "panic.threshold": _between(1, 1_000_000),
     "panic.deadline_s": _between(1, 3600),
-    "panic.recon": _check_command,
+    "panic.recon": check_command,
     "panic.recon_queries": _check_text,
-    "panic.packetgrab": _check_command,
-    "panic.killswitch": _check_command,
+    "panic.packetgrab": check_command,
+    "panic.killswitch": check_command,
     "panic.package_hold_s": _between(0, 3600),
     "panic.capture_s": _between(0, 3600),
     "panic.restore_after_s": _between(0, _YEAR_S),

@@ -68,17 +68,17 @@ def find_lines(text: str) -> dict[Place, int]:
         text: A document that the standard parser accepts.
 
     >>> find_lines('[host]\nname = "a"\n\n[[paths]]\npath = "/"\n[[paths]]\n')
-    {('host',): 1, ('host', 'name'): 2, ('paths', 0): 4, ('paths', 0, 'path'): 5, ('paths', 1): 6}
+    {('host',): 1, ('host', 'name'): 2, ('paths',): 4, ('paths', 0): 4, ('paths', 0, 'path'): 5, ('paths', 1): 6}
     """
     tables, lines = _Tables(), dict[Place, int]()
     here: Place = ()
     for line, brackets, parts in _statements(text):
         if brackets:
-            here = tables.enter(parts, is_element=brackets > 1)
-            lines.setdefault(here, line)
+            here = place = tables.enter(parts, is_element=brackets > 1)
         else:
-            for depth in range(1, len(parts) + 1):
-                lines.setdefault((*here, *parts[:depth]), line)
+            place = (*here, *parts)
+        for depth in range(1, len(place) + 1):
+            lines.setdefault(place[:depth], line)
     return lines
 
 

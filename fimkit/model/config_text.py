@@ -3,21 +3,20 @@
 What may stand in it is what the dataclasses of :mod:`fimkit.model.config` say; only :func:`load_config` looks at this host.
 """
 
-import difflib
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from fimkit.model.config import Config, Host, Mail, Panic, Sources, StoreLimits, Watch
-from fimkit.model.config_checks import CHECKS, find_own_name, split_server
+from fimkit.model.config_checks import CHECKS, check_command, check_server
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
+from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
 from fimkit.model.errors import ConfigError, clip
-from fimkit.model.findings import Tier
 from fimkit.model.paths import join_path
 
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
@@ -25,7 +24,6 @@ __all__ = ["load_config", "load_foreign_config", "parse_config"]
 _TABLES: dict[str, type[Any]] = {
     "host": Host, "paths": Watch, "sources": Sources, "mail": Mail, "store": StoreLimits, "panic": Panic,
 }
-_KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "an integer", float: "a number", list: "a list", dict: "a table"}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -48,78 +46,19 @@ class _Problems:
             raise ConfigError([words for _, words in sorted(self.rows, key=lambda row: row[0])])
 
 
-def _kind(value: object) -> str:
-    return _KINDS.get(type(value), "a date or time")
-
-
-def _wrong(value: object, expected: str) -> ValueError:
-    shown = "" if isinstance(value, dict | list) else f"{clip(str(value).lower() if isinstance(value, bool) else value)} "
-    return ValueError(f"{shown}is {_kind(value)}, expected {expected}")
-
-
-def _read_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong(value, "text")
-    return value
-
-
-def _read_path(value: object) -> bytes:
-    # Not os.fsencode: a path in the file is UTF-8, whatever the locale of whoever runs this.
-    return _read_text(value).encode("utf-8")
-
-
-def _read_bool(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(value, "true or false")
-    return value
-
-
-def _read_int(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong(value, "an integer")
-    return value
-
-
-def _read_tier(value: object) -> Tier:
-    text, names = _read_text(value), [tier.value for tier in Tier]
-    if text not in names:
-        raise ValueError(f"{clip(text)} is no tier, expected {' or '.join(map(repr, names))}{_meant(text, names)}")
-    return Tier(text)
-
-
-def _read_words(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise _wrong(value, "a list of texts") if not isinstance(value, list) else ValueError("is no list of texts alone")
-    return tuple(value)
-
-
-_READERS: dict[object, Callable[[object], object]] = {
-    str: _read_text, bytes: _read_path, bool: _read_bool, int: _read_int, Tier: _read_tier,
-}
-_ITEM_READERS: dict[object, Callable[[object], object]] = {
-    tuple[str, ...]: _read_text, tuple[tuple[str, ...], ...]: _read_words,
-}
-
-
-def _meant(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word.lower(), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _unknown(key: str, table: str, known: list[str]) -> str:
-    meant = _meant(key, known)
-    if not meant:
-        homes = [name for name, cls in _TABLES.items() if name != table and key in {item.name for item in fields(cls)}]
-        meant = f"; it belongs in [{homes[0]}]" if homes else f"; known: {', '.join(known)}"
-    return f"unknown key{meant}"
+def _unknown(key: str, known: Iterable[str]) -> str:
+    """Say what an unknown key may have meant: a misspelt one, or one of another table."""
+    homes = [f"[{name}]" for name, cls in _TABLES.items() if key in {item.name for item in fields(cls)}]
+    meant = f"; it belongs in {homes[0]}" if homes else render_meant(key, known)
+    return meant or f"; known: {', '.join(known)}"
 
 
 def _read_items(values: object, hint: object, place: Place, problems: _Problems) -> tuple[object, ...]:
     if not isinstance(values, list):
         inner = "texts" if hint == tuple[str, ...] else "lists of texts"
-        problems.add(place, str(_wrong(values, f"a list of {inner}")))
+        problems.add(place, str(wrong_type(values, f"a list of {inner}")))
         return ()
-    read, check, taken = _ITEM_READERS[hint], CHECKS.get(_check_name(place)), []
+    read, check, taken = ITEM_READERS[hint], CHECKS.get(_check_name(place)), []
     for index, value in enumerate(values):
         try:
             item = read(value)
@@ -140,10 +79,10 @@ def _check_name(place: Place) -> str:
 
 def _read_value(value: object, hint: object, place: Place, problems: _Problems) -> object:
     """Give the typed value, or ``MISSING`` where it is wrong: the default then stands in, so that the rest can be checked."""
-    if hint in _ITEM_READERS:
+    if hint in ITEM_READERS:
         return _read_items(value, hint, place, problems)
     try:
-        typed = _READERS[hint](value)
+        typed = READERS[hint](value)
     except ValueError as error:
         problems.add(place, str(error))
         return MISSING
@@ -162,13 +101,13 @@ def _is_required(field: Field[Any]) -> bool:
 def _read_table(cls: type[Any], raw: object, place: Place, problems: _Problems) -> dict[str, Any] | None:
     """Give the keyword arguments of ``cls``, or ``None`` where something that it cannot be without is wrong."""
     if not isinstance(raw, Mapping):
-        problems.add(place, str(_wrong(raw, f"a table: [{place[0]}]")))
+        problems.add(place, str(wrong_type(raw, f"a table: [{place[0]}]")))
         return None
     hints, known = get_type_hints(cls), [item.name for item in fields(cls)]
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:
-            problems.add((*place, key), _unknown(key, str(place[0]), known))
+            problems.add((*place, key), f"unknown key{_unknown(key, known)}")
             continue
         typed = _read_value(value, hints[key], (*place, key), problems)
         if typed is not MISSING:
@@ -182,8 +121,7 @@ def _read_table(cls: type[Any], raw: object, place: Place, problems: _Problems) 
 def _read_watches(raw: Mapping[str, object], problems: _Problems) -> tuple[Watch, ...]:
     entries = raw.get("paths", [])
     if not isinstance(entries, list):
-        words = "is one table, expected a list: write [[paths]]" if isinstance(entries, dict) else str(_wrong(entries, "[[paths]] tables"))
-        problems.add(("paths",), words)
+        problems.add(("paths",), f"{wrong_type(entries, 'a list of tables: [[paths]]')}")
         return ()
     if not entries:
         problems.add(("paths",), "nothing is watched, expected one or more [[paths]]")
@@ -193,6 +131,8 @@ def _read_watches(raw: Mapping[str, object], problems: _Problems) -> tuple[Watch
         if values is None:
             continue
         watch = Watch(**values)
+        if watch.handler and (words := check_command(watch.handler)):
+            problems.add(("paths", index, "handler"), words)
         if watch.path in watches:
             first = watches[watch.path][0]
             problems.add(("paths", index, "path"), f"{clip(entry['path'])} is watched already, by paths[{first}]")
@@ -203,10 +143,10 @@ def _read_watches(raw: Mapping[str, object], problems: _Problems) -> tuple[Watch
 
 def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
     for key in raw.keys() - _TABLES.keys():
-        homes = [name for name, cls in _TABLES.items() if key in {item.name for item in fields(cls)}]
-        meant = _meant(key, list(_TABLES)) or (f"; it belongs in [{homes[0]}]" if homes else f"; known: {', '.join(_TABLES)}")
-        problems.add((key,), f"unknown {'table' if isinstance(raw[key], dict | list) else 'key'}{meant}")
-    parts = {name: _read_table(cls, raw.get(name, {}), (name,), problems) or {} for name, cls in _TABLES.items() if name != "paths"}
+        kind = "table" if isinstance(raw[key], dict | list) else "key"
+        problems.add((key,), f"unknown {kind}{_unknown(key, _TABLES)}")
+    tables = [(name, cls) for name, cls in _TABLES.items() if name != "paths"]
+    parts = {name: _read_table(cls, raw.get(name, {}), (name,), problems) or {} for name, cls in tables}
     own_name = os.uname().nodename
     config = Config(
         host=Host(**{"name": own_name, **parts["host"]}),
@@ -223,17 +163,13 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
 def _check_together(config: Config, own_name: str, problems: _Problems) -> None:
     """Find what is wrong only beside another value."""
     mail, panic = config.mail, config.panic
-    server = split_server(mail.smtp_server)
-    if server and find_own_name(server[0], (own_name, config.host.name)):
-        words = f"{clip(mail.smtp_server)} is this host; expected a server elsewhere, which an intruder here cannot read or hold up"
+    words = check_server(mail.smtp_server, (own_name, config.host.name))
+    if words:
         problems.add(("mail", "smtp_server"), words)
     if mail.username and not mail.password_file and ("mail", "password_file") not in problems.places:
         problems.add(("mail", "username"), "has no password beside it, expected password_file too")
     if panic.action == "isolate" and not panic.allow and ("panic", "allow") not in problems.places:
-        problems.add(("panic", "action"), "'isolate' with nothing in allow would lock you out too, expected allow = [\"192.0.2.10:22\"]")
-    for index, watch in enumerate(config.paths):
-        if watch.handler and not watch.handler[0].strip():
-            problems.add(("paths", index, "handler"), "names no program, expected a list such as [\"/usr/local/bin/look\", \"%%\"]")
+        problems.add(("panic", "action"), "'isolate' without allow would let nobody in, expected allow = [\"192.0.2.10:22\"]")
 
 
 def _check_files(config: Config, problems: _Problems) -> None:
@@ -243,8 +179,9 @@ def _check_files(config: Config, problems: _Problems) -> None:
             continue
         shown = clip(os.fsdecode(path))
         try:
-            with open(path, "rb") as opened:
-                mode = os.fstat(opened.fileno()).st_mode
+            opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a fifo would wait for its writer
+            mode = os.fstat(opened).st_mode
+            os.close(opened)
         except OSError as error:
             problems.add(("mail", key), f"{shown} cannot be read: {error.strerror}")
             continue
@@ -262,6 +199,8 @@ def _parse(text: str, source: str) -> tuple[Config, _Problems]:
         place = _DECODE_PLACE.search(words)
         where = f" (line {place[1]}, column {place[2]})" if place else ""
         raise ConfigError([f"{source}: not TOML: {_DECODE_PLACE.sub('', words)}{where}"]) from None
+    except (RecursionError, ValueError) as error:  # what the parser does not catch itself: brackets in brackets, endless numbers
+        raise ConfigError([f"{source}: not TOML: {clip(str(error))}"]) from None
     problems = _Problems(source, find_lines(text))
     return _read_document(raw, problems), problems
 
@@ -291,7 +230,8 @@ def _read_file(path: str | os.PathLike[str]) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; `fimkit init` writes one, and --config FILE or FIMKIT_CONFIG names another"]) from None
+        words = "no such file; `fimkit init` writes one, --config FILE or FIMKIT_CONFIG names another"
+        raise ConfigError([f"{path}: {words}"]) from None
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
