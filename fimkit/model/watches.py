@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fimkit.model.config import Watch
 from fimkit.model.paths import is_below
@@ -37,13 +37,23 @@ class _Rule:
             return False
         return watch.recursive or path.rfind(b"/") == len(watch.path.rstrip(b"/"))
 
+    def covers_inside(self, folder: bytes) -> bool:
+        watch = self.watch
+        return folder == watch.path or (watch.recursive and is_below(folder, watch.path))
+
     def excludes(self, path: bytes) -> bool:
-        if self.exclude_path and self.exclude_path.match(path):
+        if self.exclude_path and (self.exclude_path.match(path) or any(map(self.exclude_path.match, self._folders_above(path)))):
             return True
         return bool(self.exclude_name and any(map(self.exclude_name.match, self._names_below(path))))
 
     def _names_below(self, path: bytes) -> list[bytes]:
         return [part for part in path[len(self.watch.path) :].split(b"/") if part]
+
+    def _folders_above(self, path: bytes) -> Iterator[bytes]:
+        end = path.find(b"/", len(self.watch.path.rstrip(b"/")) + 1)
+        while end != -1:
+            yield path[:end]
+            end = path.find(b"/", end + 1)
 
     def includes(self, path: bytes) -> bool:
         return self.include is None or bool(self.include.match(path[path.rfind(b"/") + 1 :]))
@@ -53,7 +63,7 @@ class WatchSet:
     """All watches of a configuration.
 
     The deepest watch that covers a path decides: its tier, its excludes. A folder is never left out by ``include``, which is
-    for the names of what lies in it. A name pattern that matches a folder excludes what lies in it too.
+    for the names of what lies in it. A pattern that matches a folder excludes what lies in it too.
     """
 
     def __init__(self, watches: Iterable[Watch]) -> None:
@@ -73,3 +83,18 @@ class WatchSet:
             if rule.covers(path) and (is_folder or path == rule.watch.path or rule.includes(path)):
                 return None if rule.excludes(path) else rule.watch
         return None
+
+    def enters(self, folder: bytes) -> bool:
+        """Tell whether anything directly or deeper in ``folder`` can belong to a watch that covers it, entries named further in aside.
+
+        >>> watches = WatchSet([Watch(path=b"/etc", exclude=("/etc/cache",)), Watch(path=b"/srv", recursive=False)])
+        >>> watches.enters(b"/etc/ssh"), watches.enters(b"/etc/cache"), watches.enters(b"/srv"), watches.enters(b"/srv/a")
+        (True, False, True, False)
+        """
+        for rule in self._rules:
+            if rule.covers_inside(folder):
+                if not rule.excludes(folder):
+                    return True
+                if rule.include is None:
+                    return False
+        return False
