@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["COMPARED", "TIMES_ONLY", "FileKey", "FileState", "FileType"]
+__all__ = ["COMPARED", "TIMES_ONLY", "FileKey", "FileState", "FileType", "compare_states"]
 
 
 class FileType(StrEnum):
@@ -61,3 +61,24 @@ COMPARED = ("type", "sha256", "target", "mode", "uid", "gid", "xattrs", "size", 
 
 TIMES_ONLY = frozenset({"inode", "dev", "nlink", "mtime_ns", "ctime_ns"})
 """Attributes that differ without the file being another one to its users: severity info."""
+
+_FOLDER_NOISE = frozenset({"size", "nlink", "mtime_ns", "ctime_ns"})
+
+
+def compare_states(before: FileState, after: FileState) -> tuple[str, ...]:
+    """Name the attributes that differ, in the order of :data:`COMPARED`; the path is not looked at.
+
+    An attribute that is not known on one side is no difference. A folder whose times, size or link count alone differ does
+    not differ: that is what happens to a folder whenever something in it comes or goes.
+
+    >>> compare_states(FileState(b"/a", FileType.FILE, mode=0o644, uid=0), FileState(b"/a", FileType.FILE, mode=0o755))
+    ('mode',)
+    """
+    changed = tuple(
+        name
+        for name in COMPARED
+        if (old := getattr(before, name)) != (new := getattr(after, name)) and old is not None and new is not None
+    )
+    if before.type is after.type is FileType.DIRECTORY and _FOLDER_NOISE.issuperset(changed):
+        return ()
+    return changed

@@ -39,12 +39,8 @@ def unescape_name(text: str) -> bytes:
     """
     return _ESCAPE.sub(
         lambda match: bytes([byte]) if (byte := int(match[1], 16)) in _MUST_ESCAPE else match[0],
-        text.encode("utf-8", "surrogateescape" if not _has_pairs(text) else "surrogatepass"),
+        text.encode("utf-8", "surrogatepass"),
     )
-
-
-def _has_pairs(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" and not "\udc80" <= char <= "\udcff" for char in text)
 
 
 def _number(columns: Mapping[str, Any], name: str, base: int = 10) -> int | None:
@@ -57,13 +53,14 @@ def _number(columns: Mapping[str, Any], name: str, base: int = 10) -> int | None
         raise RecordError(f"{name} is {clip(value)}, expected a number") from error
 
 
-def parse_row(columns: Mapping[str, Any], *, node: str | None, serial: int = 0) -> Change | None:
+def parse_row(columns: Mapping[str, Any], *, node: str | None, serial: int = 0, item: int = 0) -> Change | None:
     """Turn the columns of one ``file_events`` row into a change.
 
     Args:
         columns: As logged; texts or numbers.
         node: The line's ``hostIdentifier``.
-        serial: The row's place in its log: osquery's seconds do not order rows.
+        serial: The line's place in its log: osquery's seconds do not order rows.
+        item: The row's place in its line.
 
     Returns:
         The change, or ``None`` for a row that only tells of reading (OPENED, ACCESSED).
@@ -90,6 +87,7 @@ def parse_row(columns: Mapping[str, Any], *, node: str | None, serial: int = 0) 
         action=_ACTIONS[action],
         time_ns=seconds * 1_000_000_000,
         serial=serial,
+        item=item,
         path=join_path(b"/", unescape_name(path)),
         inode=(_number(columns, "inode") or None) if seen else None,
         new_mode=mode,
@@ -157,11 +155,18 @@ class OsqueryResults:
             self.lines += 1
             try:
                 _, node, rows = parse_line(line)
-                wanted = [row for row in rows if "target_path" in row and "action" in row]
-                self.other_rows += len(rows) - len(wanted)
-                changes = [parse_row(row, node=node, serial=number) for row in wanted]
             except RecordError as error:
                 self.bad.append(BadLine(file, number, line[:4096], str(error)))
                 continue
-            self.rows += len(changes)
-            yield from (change for change in changes if change is not None)
+            for place, row in enumerate(rows):
+                if "target_path" not in row or "action" not in row:
+                    self.other_rows += 1
+                    continue
+                try:
+                    change = parse_row(row, node=node, serial=number, item=place)
+                except RecordError as error:
+                    self.bad.append(BadLine(file, number, line[:4096], str(error)))
+                    continue
+                self.rows += 1
+                if change is not None:
+                    yield change

@@ -1,0 +1,106 @@
+"""The CHANGES frame: the one place that turns changes into rows, in their total order. Pure.
+
+Columns: ``row`` (position in the list of changes), ``order`` (0, 1, 2, …: by time, serial, item), ``key`` and ``parent`` (a small
+integer for one (dev, inode), -1 for none), ``audit`` (else osquery), ``folder`` (the inode is one), ``action`` (text).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fimkit.model.changes import Change, Source
+from fimkit.model.states import FileKey, FileState
+
+__all__ = ["COLUMNS", "ChangeTable", "tabulate"]
+
+COLUMNS = {
+    "row": "int64",
+    "order": "int64",
+    "key": "int64",
+    "parent": "int64",
+    "audit": "bool",
+    "folder": "bool",
+    "action": "object",
+}
+_FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeTable:
+    """Changes in their total order, the frame over them, and the numbers that stand for (dev, inode)."""
+
+    changes: Sequence[Change]
+    frame: pd.DataFrame
+    keys: Mapping[FileKey, int]
+    devices: Mapping[int, int]
+
+    def key_of(self, state: FileState | None) -> int:
+        """Give the number of a state's file; -1 where no change concerns it."""
+        if state is None or state.key is None:
+            return -1
+        return self.keys.get(state.key, -1)
+
+
+def _total_order(change: Change) -> tuple[object, ...]:
+    return (
+        change.time_ns, change.serial, change.item, change.source, change.action, change.path or b"",
+        change.dev or 0, change.inode or 0, change.node or "", change.error or "",
+    )
+
+
+def _same(change: Change) -> tuple[object, ...]:
+    return (*_total_order(change), change.cookie, change.sha256, change.size)
+
+
+def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> dict[int, int]:
+    """Find devices that the kernel's records call otherwise than ``stat`` does (btrfs, overlayfs): same path, same inode."""
+    known = {state.dev for state in paths.values()}
+    names: dict[int, int] = {}
+    for change in changes:
+        if change.dev is None or change.dev in known or change.dev in names or change.path is None:
+            continue
+        state = paths.get(change.path)
+        if state is not None and state.dev is not None and state.inode == change.inode:
+            names[change.dev] = state.dev
+    return names
+
+
+def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> ChangeTable:
+    """Sort changes, drop those that are told twice, and number their files.
+
+    Args:
+        changes: Of one host, any order.
+        paths: States by path, before and after in one: to tell what a device is called.
+
+    Returns:
+        CHANGES frame, one row a change, by time, serial, item.
+    """
+    whole = sorted(changes, key=_total_order)
+    seen: set[tuple[object, ...]] = set()
+    kept: list[Change] = []
+    for change in whole:
+        name = _same(change)
+        if name not in seen:
+            seen.add(name)
+            kept.append(change)
+    devices = _device_names(kept, paths)
+    keys: dict[FileKey, int] = {}
+
+    def number(dev: int | None, inode: int | None) -> int:
+        if dev is None or inode is None:
+            return -1
+        return keys.setdefault(FileKey(devices.get(dev, dev), inode), len(keys))
+
+    frame = pd.DataFrame(
+        {
+            "row": range(len(kept)),
+            "order": range(len(kept)),
+            "key": [number(change.dev, change.inode) for change in kept],
+            "parent": [number(change.parent_dev, change.parent_inode) for change in kept],
+            "audit": [change.source is Source.AUDIT for change in kept],
+            "folder": [((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS for change in kept],
+            "action": [change.action.value for change in kept],
+        }
+    ).astype(COLUMNS)
+    return ChangeTable(changes=kept, frame=frame, keys=keys, devices=devices)

@@ -1,0 +1,269 @@
+"""Explains the differences that a rescan shows: deleted, created, moved, modified, attributes. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fimkit.correlate.causes import Cause, bytes_cause, distinct_processes, mode_cause, naming_step, other_cause, owner_cause, steps_cause
+from fimkit.correlate.draft import Draft
+from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
+from fimkit.correlate.moves import Moves, find_moves
+from fimkit.correlate.timeline import Timeline
+from fimkit.model.changes import Action, Source, StateDiff
+from fimkit.model.findings import Attribution, Kind
+from fimkit.model.paths import render_path
+from fimkit.model.states import TIMES_ONLY, FileState, FileType, compare_states
+
+__all__ = ["draft_lasting"]
+
+_CONTENT = ("type", "sha256", "target", "size")
+_NAME = "name"
+_REMOVALS = (Action.UNLINKED, Action.MOVED_FROM)
+_TIMES = (Action.BORN, Action.OPENED, Action.MODE, Action.OWNER, Action.XATTRS, Action.TIMES, Action.LINKED, Action.UNLINKED,
+          Action.MOVED_FROM, Action.MOVED_TO)
+_NO_CAUSE = Cause(attribution=Attribution.UNATTRIBUTED)
+
+
+def draft_lasting(diffs: Sequence[StateDiff], timeline: Timeline) -> list[Draft]:
+    """Explain every difference between two snapshots.
+
+    Args:
+        diffs: Of the watched paths, any order.
+        timeline: What the other sources say.
+
+    Returns:
+        One draft a path, sorted by path; what a renamed folder carried along unchanged, and a link count that another draft
+        explains, have none.
+    """
+    moves = find_moves(diffs, timeline)
+    moved_to = {diff.path for diff in moves.pairs.values()}
+    drafts: list[Draft] = []
+    for diff in sorted(diffs, key=lambda diff: diff.path):
+        if diff.path in moves.carried or (diff.before is None and diff.path in moved_to):
+            continue
+        drafts.append(_draft(diff, moves, timeline))
+    return _fold_links(drafts)
+
+
+def _draft(diff: StateDiff, moves: Moves, timeline: Timeline) -> Draft:
+    if diff.before is not None and diff.path in moves.pairs:
+        return _moved(diff.before, moves.pairs[diff.path], timeline)
+    if diff.after is None:
+        return _deleted(diff, timeline)
+    if diff.before is None:
+        return _created(diff, diff.after, timeline)
+    return _differing(diff, diff.before, diff.after, timeline)
+
+
+def _fold_links(drafts: Sequence[Draft]) -> list[Draft]:
+    """Leave out a link count that changed because another name of the file, itself a finding, came or went."""
+    names = {
+        state.key
+        for draft in drafts if draft.kind in (Kind.CREATED, Kind.DELETED, Kind.MOVED)
+        for state in (draft.before, draft.after) if state is not None and state.type is not FileType.DIRECTORY
+    }
+    return [
+        draft for draft in drafts
+        if not (draft.kind is Kind.ATTRIBUTES and {"nlink"} <= set(draft.changed) <= {"nlink", "ctime_ns"}
+                and draft.before is not None and draft.before.key in names)
+    ]
+
+
+def _removal(path: bytes, before: FileState | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
+    """Find the step that took a name away: on the name, on the inode where the name was not recorded, or on a folder above."""
+    steps = [step for step in timeline.at_path(path) if step.change.action in _REMOVALS]
+    lives = [] if before is None else timeline.lives(timeline.table.key_of(before))
+    if lives and lives[0].origin is Origin.BASELINE and len(timeline.known_paths(lives[0].key)) == 1:
+        steps += [step for step in lives[0].steps if step.path is None and step.change.action in _REMOVALS]
+    reasons = []
+    folder = timeline.folder_moved_from(path)
+    if folder is not None and all(step.order < folder.row for step in steps):
+        steps.append(timeline.step(folder.row))
+        place = "elsewhere" if folder.new is None else render_path(folder.new)
+        reasons.append(f"its folder {render_path(folder.old or b'')} was renamed to {place}")
+    if not steps:
+        return None, []
+    last = max(steps, key=lambda step: step.order)
+    if last.change.action is Action.MOVED_FROM and not reasons:
+        target = _rename_target(last, timeline)
+        reasons.append(f"it was renamed to {render_path(target)}" if target else "it was renamed away")
+    return last, reasons
+
+
+def _rename_target(step: Step, timeline: Timeline) -> bytes | None:
+    life = timeline.life_of_step(step)
+    targets = [] if life is None else [
+        other for other in life.steps if other.change.action is Action.MOVED_TO and other.change.cookie == step.change.cookie
+    ]
+    return targets[0].path if targets else None
+
+
+def _deleted(diff: StateDiff, timeline: Timeline) -> Draft:
+    draft = Draft(path=diff.path, kind=Kind.DELETED, before=diff.before, after=None, sources={Source.SCAN})
+    step, reasons = _removal(diff.path, diff.before, timeline)
+    if step is not None:
+        draft.causes[_NAME] = steps_cause([step], "removed it")
+        draft.makers = [step]
+        draft.others = [other for other in timeline.at_path(diff.path) if other.order < step.order]
+    else:
+        draft.causes[_NAME] = _NO_CAUSE
+    draft.say(reasons)
+    return draft
+
+
+def _arrival(path: bytes, life: Life | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
+    """Find the step that gave a name to what is there now: on the name itself, or on a folder above."""
+    step = None if life is None else naming_step(life, path)
+    if step is not None:
+        return step, []
+    folder = timeline.folder_moved_to(path)
+    if folder is None or folder.path is None:
+        return None, []
+    return folder, [f"it came with its folder, renamed to {render_path(folder.path)}"]
+
+
+def _content_cause(life: Life, step: Step | None, own: FileState | None, after: FileState) -> tuple[Cause, list[str]]:
+    """Explain the bytes of a file that got its name by ``step``; bytes made out of sight are explained by who brought them."""
+    cause = bytes_cause(life, own, after)
+    if cause.steps or step is None:
+        return cause, list(cause.reasons)
+    if life.origin is Origin.BASELINE:
+        words = "its bytes are an older file's of this tree"
+    else:
+        words = "its bytes were made out of sight (outside the watched paths, or before the records begin)"
+    return steps_cause([step], "brought it"), [words]
+
+
+def _created(diff: StateDiff, after: FileState, timeline: Timeline) -> Draft:
+    draft = Draft(path=diff.path, kind=Kind.CREATED, before=None, after=after, sources={Source.SCAN})
+    life = timeline.life_of(after)
+    step, reasons = _arrival(diff.path, life, timeline)
+    draft.say(reasons)
+    draft.causes[_NAME] = _NO_CAUSE if step is None else steps_cause([step], "named it")
+    _explain_content(draft, life, step, after, timeline)
+    if life is not None:
+        draft.others = _recent(life, timeline.own_state(life), after)
+    if life is not None and life.origin is Origin.BASELINE:
+        others = [render_path(path) for path in timeline.known_paths(life.key)]
+        draft.say([f"it is another name (hard link) of {', '.join(others)}"] if others and after.nlink != 1 else [])
+    return draft
+
+
+def _explain_content(draft: Draft, life: Life | None, step: Step | None, after: FileState, timeline: Timeline) -> None:
+    if life is None:
+        if step is not None:
+            draft.causes["sha256"] = steps_cause([step], "brought it")
+            draft.say(["its bytes were made out of sight (outside the watched paths, or before the records begin)"])
+            draft.makers = [step]
+        return
+    own = timeline.own_state(life)
+    cause, words = _content_cause(life, step, own, after)
+    cause, doubts = _doubted(cause, life, own, after, timeline)
+    draft.say(words + doubts)
+    draft.causes["sha256"] = cause
+    draft.makers = list(cause.steps)
+
+
+def _doubted(cause: Cause, life: Life, own: FileState | None, after: FileState, timeline: Timeline) -> tuple[Cause, list[str]]:
+    """Lower an exact cause where a call in this very folder lost the record of which file it was for."""
+    if cause.attribution is not Attribution.EXACT or not timeline.lost:
+        return cause, []
+    parents = {(step.change.parent_dev, step.change.parent_inode) for step in life.steps if step.change.parent_inode is not None}
+    high = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
+    low = own.ctime_ns if own is not None else life.start_ns
+    hidden = [
+        step for step in timeline.lost
+        if (step.change.parent_inode is None or (step.change.parent_dev, step.change.parent_inode) in parents)
+        and (high is None or step.change.time_ns <= high) and (low is None or step.change.time_ns >= low - SLACK_NS)
+    ]
+    if len(distinct_processes([*cause.steps, *hidden])) < 2:
+        return cause, []
+    words = f"{len(hidden)} events of that time lost the record of which file they were for"
+    return Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons), [words]
+
+
+def _later_steps(life: Life, after: FileState) -> list[Step]:
+    """Give what else was done to the file by its last change time."""
+    limit = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
+    return [step for step in life.steps if limit is None or step.change.time_ns <= limit]
+
+
+def _moved(before: FileState, target: StateDiff, timeline: Timeline) -> Draft:
+    after = target.after
+    assert after is not None
+    changed = compare_states(before, after)
+    draft = Draft(path=before.path, kind=Kind.MOVED, before=before, after=after, moved_to=after.path, changed=changed,
+                  sources={Source.SCAN})
+    life = timeline.life_of(after)
+    step, reasons = _arrival(after.path, life, timeline)
+    if step is None:
+        step, reasons = _removal(before.path, before, timeline)
+    draft.say(reasons)
+    draft.causes[_NAME] = _NO_CAUSE if step is None else steps_cause([step], "renamed it")
+    draft.makers = [] if step is None else [step]
+    if life is not None:
+        _explain_attributes(draft, life, step, after, timeline)
+    return draft
+
+
+def _differing(diff: StateDiff, before: FileState, after: FileState, timeline: Timeline) -> Draft:
+    kind = Kind.MODIFIED if _content_differs(before, after, diff.changed) else Kind.ATTRIBUTES
+    draft = Draft(path=diff.path, kind=kind, before=before, after=after, changed=diff.changed, sources={Source.SCAN})
+    life = timeline.life_of(after)
+    replaced = before.key != after.key or (life is not None and life.origin is not Origin.BASELINE)
+    step, reasons = _arrival(diff.path, life, timeline) if replaced else (None, [])
+    draft.say(reasons)
+    if replaced:
+        draft.say(["the file was replaced by another one"])
+        draft.causes[_NAME] = _NO_CAUSE if step is None else steps_cause([step], "named it")
+    if life is None and not replaced:
+        draft.causes.update(dict.fromkeys(diff.changed, _NO_CAUSE))
+        return draft
+    _explain_attributes(draft, life, step, after, timeline)
+    return draft
+
+
+def _content_differs(before: FileState, after: FileState, changed: tuple[str, ...]) -> bool:
+    if {"type", "sha256", "target"} & set(changed):
+        return True
+    # where a hash is missing, the size is what is known of the bytes
+    return "size" in changed and before.type is FileType.FILE and (before.sha256 is None or after.sha256 is None)
+
+
+def _explain_attributes(draft: Draft, life: Life | None, step: Step | None, after: FileState, timeline: Timeline) -> None:
+    """Explain each changed attribute; the makers of the content come first, then of what weighs most."""
+    named, changed = draft.makers, draft.changed
+    if set(_CONTENT) & set(changed):
+        _explain_content(draft, life, step, after, timeline)
+        if not draft.makers:
+            draft.causes["sha256"] = _NO_CAUSE
+    if life is None:
+        return
+    same = timeline.own_state(life)
+    explained: dict[str, Callable[[], Cause]] = {
+        "mode": lambda: mode_cause(life, same, after),
+        "uid": lambda: owner_cause(life, same, after, "uid"),
+        "gid": lambda: owner_cause(life, same, after, "gid"),
+        "xattrs": lambda: other_cause(life, same, after, (Action.XATTRS, Action.BORN), "set the extended attributes"),
+    }
+    for name in changed:
+        if name in explained:
+            cause = explained[name]()
+            if not cause.steps and step is not None and life.origin is not Origin.BORN:
+                cause = steps_cause([step], "brought it")
+            draft.causes[name] = cause
+            draft.say(cause.reasons)
+            draft.makers = draft.makers or list(cause.steps)
+    if TIMES_ONLY.issuperset(changed) and not draft.causes:
+        cause = other_cause(life, same, after, _TIMES, "changed its times or names")
+        draft.causes[_NAME] = cause
+        draft.say(cause.reasons)
+    draft.makers = draft.makers or named or ([] if step is None else [step]) or list(_first(draft.causes))
+    draft.others = [*draft.others, *(_recent(life, same, after))]
+
+
+def _first(causes: Mapping[str, Cause]) -> tuple[Step, ...]:
+    return next((cause.steps for cause in causes.values() if cause.steps), ())
+
+
+def _recent(life: Life, before: FileState | None, after: FileState) -> list[Step]:
+    low = before.ctime_ns if before is not None else None
+    return [step for step in _later_steps(life, after) if low is None or step.change.time_ns >= low]

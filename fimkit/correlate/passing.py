@@ -1,0 +1,140 @@
+"""Finds what left no difference: what came and went between two looks, and tries that were denied. Pure."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from fimkit.correlate.causes import Cause, bytes_cause, steps_cause
+from fimkit.correlate.draft import Draft
+from fimkit.correlate.lives import Life, Origin, Step
+from fimkit.correlate.timeline import Timeline
+from fimkit.model.changes import Action, Actor, Change, Source
+from fimkit.model.findings import Attribution, Kind
+from fimkit.model.paths import render_path
+from fimkit.model.states import FileState
+
+__all__ = ["draft_attempted", "draft_transient", "who_of"]
+
+_ARRIVALS = (Action.BORN, Action.LINKED, Action.MOVED_TO)
+_DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
+
+States = Mapping[bytes, FileState]
+SinceOf = Callable[[bytes], int]
+
+
+def who_of(actor: Actor | None) -> tuple[object, ...]:
+    """Name who tried: login, user and program; a second try of the same is the same finding."""
+    return () if actor is None else (actor.auid, actor.uid, actor.exe)
+
+
+def draft_transient(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+    """Find what came and went: a name in neither snapshot that records or osquery saw come or go.
+
+    A temporary file that lives on under another name is none, nor is a name that a file of the baseline had for a while.
+
+    Args:
+        timeline: What the sources say.
+        before: The earlier snapshot.
+        after: The later one.
+        since_of: When the earlier snapshot of a path was taken or accepted; what happened before is no matter of this look.
+        watched: Tells whether a path belongs to a watch.
+    """
+    alive = {id(life) for state in after.values() if (life := timeline.life_of(state)) is not None}
+    drafts = []
+    for path in sorted(timeline.audited_paths()):
+        if path in before or path in after or not watched(path):
+            continue
+        steps = [step for step in timeline.at_path(path)
+                 if step.change.time_ns >= since_of(path) and step.change.action in (*_ARRIVALS, *_DEPARTURES)]
+        draft = _transient(path, steps, timeline, alive) if steps else None
+        if draft is not None:
+            drafts.append(draft)
+    return drafts + _osquery_transients(timeline, before, after, since_of, watched)
+
+
+def _lives_at(steps: Sequence[Step], timeline: Timeline) -> list[tuple[Step, Life]]:
+    pairs = ((step, timeline.life_of_step(step)) for step in steps)
+    return [(step, life) for step, life in pairs if life is not None]
+
+
+def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: set[int]) -> Draft | None:
+    passing = [
+        (step, life) for step, life in _lives_at(steps, timeline)
+        if id(life) not in alive and (life.origin is not Origin.BASELINE or step.change.action is Action.LINKED)
+    ]
+    passing += [(step, life) for step, life in _lives_at(steps, timeline) if id(life) in alive and step.change.action is Action.LINKED]
+    if not passing or not any(step.change.action in _DEPARTURES for step in steps):
+        return None
+    draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.AUDIT})
+    arrivals = [step for step, _ in passing if step.change.action in _ARRIVALS]
+    life = passing[-1][1]
+    made = bytes_cause(life, None, None) if arrivals else steps_cause(steps, "made it")
+    if arrivals and not made.steps:
+        made = steps_cause([arrivals[-1]], "brought it")
+    draft.causes = {"bytes": made, "name": steps_cause([step for step in steps if step.change.action in _DEPARTURES][-1:], "removed it")}
+    draft.makers = list(made.steps)
+    draft.others = [*steps, *life.steps]
+    draft.say(made.reasons)
+    if not arrivals:
+        draft.say(["how it came was not recorded"])
+        draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
+    if steps[-1].change.action is Action.MOVED_FROM:
+        target = [other.path for other in life.steps if other.change.cookie == steps[-1].change.cookie and other.change.action is Action.MOVED_TO]
+        draft.say([f"it was renamed to {render_path(target[0])}"] if target and target[0] else [])
+    return draft
+
+
+def _osquery_transients(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+    """Find what only osquery saw come and go; audit records, where there are any of the name, have said more."""
+    audited = set(timeline.audited_paths())
+    drafts = []
+    for path in sorted(timeline.osquery):
+        rows = [change for change in timeline.osquery[path] if change.time_ns >= since_of(path)]
+        if path in before or path in after or path in audited or not watched(path) or not _came_and_went(rows, path, timeline, before, after):
+            continue
+        draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.OSQUERY})
+        draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
+        hashes = sorted({change.sha256 for change in rows if change.sha256})
+        draft.say([f"osquery saw it with SHA-256 {', '.join(hashes)}"] if hashes else [])
+        drafts.append(draft)
+    return drafts
+
+
+def _came_and_went(rows: Sequence[Change], path: bytes, timeline: Timeline, before: States, after: States) -> bool:
+    actions = {change.action for change in rows}
+    if not actions & {Action.BORN, Action.MOVED_TO} or not actions & {Action.UNLINKED, Action.MOVED_FROM}:
+        return False
+    # a name that a rename led on to a file that is there, or back from one that was, is a way point
+    return not any(timeline.osquery_move(path, other) or timeline.osquery_move(other, path) for other in _cookie_partners(rows, timeline)
+                   if other in after or other in before)
+
+
+def _cookie_partners(rows: Sequence[Change], timeline: Timeline) -> list[bytes]:
+    cookies = {change.cookie for change in rows if change.cookie}
+    return [other for cookie in cookies for other in timeline.osquery_names(cookie)]
+
+
+def draft_attempted(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+    """Give the denied tries on watched paths, one draft a path."""
+    groups: dict[bytes, list[Step]] = defaultdict(list)
+    for step in timeline.denied:
+        path = _denied_path(step, timeline)
+        if path is not None and step.change.time_ns >= since_of(path) and watched(path):
+            groups[path].append(step)
+    drafts = []
+    for path, steps in sorted(groups.items()):
+        draft = Draft(path=path, kind=Kind.ATTEMPTED, before=before.get(path), after=after.get(path), sources={Source.AUDIT})
+        draft.causes["try"] = Cause(attribution=Attribution.EXACT, steps=tuple(steps))
+        draft.makers = steps[:1]
+        draft.denied = steps
+        errors = sorted({step.change.error or "" for step in steps})
+        draft.say([f"{len(steps)} denied {'try' if len(steps) == 1 else 'tries'}: {', '.join(errors)}"])
+        drafts.append(draft)
+    return drafts
+
+
+def _denied_path(step: Step, timeline: Timeline) -> bytes | None:
+    """Find what a try was aimed at: the inode's own path where the name is a link's or not sure."""
+    known = timeline.known_paths(timeline.key_of_row(step.order))
+    if step.path is None or not step.change.path_sure or (known and step.path not in known):
+        return known[0] if known else step.path
+    return step.path
