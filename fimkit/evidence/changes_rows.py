@@ -1,0 +1,155 @@
+"""The claims of audit and osquery, each once, however often its log is read."""
+
+import hashlib
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fimkit.evidence.values import int_in, int_out, text_in, text_out
+from fimkit.model.changes import Action, Actor, Change, Source
+
+__all__ = ["add_changes", "count_changes", "load_changes"]
+
+_CHUNK = 2000
+_COLUMNS = (
+    "time_ns", "identity", "source", "action", "serial", "item", "path", "path_sure", "dev", "inode", "parent_dev", "parent_inode",
+    "mode", "new_mode", "cookie", "error", "sha256", "uid", "gid", "size", "mtime_ns", "node", "process", "syscall",
+    "actor_time_ns", "event",
+)  # fmt: skip
+_PROCESS_COLUMNS = (
+    "auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses",
+)  # fmt: skip
+_INSERT = f"INSERT OR IGNORE INTO changes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT_PROCESS = (
+    f"INSERT OR IGNORE INTO processes (digest, {', '.join(_PROCESS_COLUMNS)}) VALUES (?{', ?' * len(_PROCESS_COLUMNS)})"
+)
+_SELECT = (
+    f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in _PROCESS_COLUMNS)}"
+    " FROM changes c LEFT JOIN processes p ON p.id = c.process"
+)
+_SOURCES = {str(source): source for source in Source}
+_ACTIONS = {str(action): action for action in Action}
+_word = str.__str__
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _identity(change: Change) -> bytes:
+    """Name a claim: an audit event's item is one for ever; osquery's rows have no number of their own, so all they say counts."""
+    if change.source is Source.OSQUERY:
+        return _digest(
+            "osquery", change.node, _word(change.action), change.path, change.cookie, change.inode, change.sha256, change.size,
+            change.new_mode, change.uid, change.gid, change.mtime_ns,
+        )  # fmt: skip
+    return _digest(
+        _word(change.source), change.node, change.serial, change.item, _word(change.action), change.path, change.inode,
+        change.cookie,
+    )  # fmt: skip
+
+
+def _event(change: Change) -> str | None:
+    """Name the event as a finding's ``evidence`` does."""
+    if change.actor is not None:
+        return change.actor.event
+    if change.source is not Source.AUDIT:
+        return None
+    seconds, rest = divmod(change.time_ns, 1_000_000_000)
+    return f"{seconds}.{rest // 1_000_000:03d}:{change.serial}"
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make a row fit that SQLite did not take: a number over 64 bits, a text that is no UTF-8."""
+    return tuple(
+        int_in(value) if isinstance(value, int) else text_in(value) if isinstance(value, str) else value for value in row
+    )
+
+
+class _Processes:
+    """The ids of processes, looked up once in a call."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.ids: dict[tuple[Any, ...], int] = {}
+
+    def id_of(self, actor: Actor | None) -> int | None:
+        if actor is None:
+            return None
+        row = (
+            actor.auid, actor.uid, actor.euid, actor.user, actor.pid, actor.ppid, actor.exe, actor.comm, actor.cmdline,
+            actor.cmdline_verified, actor.tty, actor.ses,
+        )  # fmt: skip
+        number = self.ids.get(row)
+        if number is None:
+            digest = _digest(row)
+            self.connection.execute(_INSERT_PROCESS, (digest, *_plain(row)))
+            number = int(self.connection.execute("SELECT id FROM processes WHERE digest = ?", (digest,)).fetchone()[0])
+            self.ids[row] = number
+        return number
+
+
+def _encode(change: Change, process: int | None) -> tuple[Any, ...]:
+    actor = change.actor
+    return (
+        change.time_ns, _identity(change), _word(change.source), _word(change.action), change.serial, change.item, change.path,
+        change.path_sure, change.dev, change.inode, change.parent_dev, change.parent_inode, change.mode, change.new_mode,
+        change.cookie, change.error, change.sha256, change.uid, change.gid, change.size, change.mtime_ns, change.node, process,
+        None if actor is None else actor.syscall, None if actor is None or actor.time_ns == change.time_ns else actor.time_ns,
+        _event(change),
+    )  # fmt: skip
+
+
+def add_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> int:
+    """Store changes that are not stored yet, in the caller's transaction.
+
+    Returns:
+        How many were new.
+    """
+    before = connection.total_changes
+    processes = _Processes(connection)
+    added_processes = 0
+    stream = iter(changes)
+    while chunk := list(itertools.islice(stream, _CHUNK)):
+        mark = connection.total_changes
+        rows = [_encode(change, processes.id_of(change.actor)) for change in chunk]
+        added_processes += connection.total_changes - mark
+        try:
+            connection.executemany(_INSERT, rows)
+        except (OverflowError, UnicodeEncodeError):
+            connection.executemany(_INSERT, map(_plain, rows))
+    return connection.total_changes - before - added_processes
+
+
+def _decode(row: tuple[Any, ...]) -> Change:
+    (time_ns, _, source, action, serial, item, path, path_sure, dev, inode, parent_dev, parent_inode, mode, new_mode, cookie, error,
+     sha256, uid, gid, size, mtime_ns, node, process, syscall, actor_time_ns, event, *who) = row  # fmt: skip
+    when = int(time_ns)
+    actor = None
+    if process is not None:
+        auid, who_uid, euid, user, pid, ppid, exe, comm, cmdline, verified, tty, ses = who
+        actor = Actor(
+            auid=int_out(auid), uid=int_out(who_uid), euid=int_out(euid), user=text_out(user), pid=int_out(pid), ppid=int_out(ppid),
+            exe=exe, comm=comm, cmdline=text_out(cmdline), cmdline_verified=bool(verified), tty=text_out(tty), ses=int_out(ses),
+            syscall=text_out(syscall), time_ns=when if actor_time_ns is None else int(actor_time_ns), event=text_out(event) or "",
+        )  # fmt: skip
+    return Change(
+        source=_SOURCES[source], action=_ACTIONS[action], time_ns=when, serial=int(serial), item=int(item), path=path,
+        path_sure=bool(path_sure), dev=int_out(dev), inode=int_out(inode), parent_dev=int_out(parent_dev),
+        parent_inode=int_out(parent_inode), mode=int_out(mode), new_mode=int_out(new_mode), actor=actor, cookie=text_out(cookie),
+        error=text_out(error), sha256=text_out(sha256), uid=int_out(uid), gid=int_out(gid), size=int_out(size),
+        mtime_ns=int_out(mtime_ns), node=text_out(node),
+    )  # fmt: skip
+
+
+def load_changes(connection: sqlite3.Connection, since_ns: int | None) -> Iterator[Change]:
+    """Load changes from a time on (all without one), in the order of time, serial and item."""
+    where, values = ("", ()) if since_ns is None else (" WHERE c.time_ns >= ?", (int_in(since_ns),))
+    rows = connection.execute(f"{_SELECT}{where} ORDER BY c.time_ns, c.serial, c.item, c.identity", values)
+    return map(_decode, rows)
+
+
+def count_changes(connection: sqlite3.Connection) -> int:
+    """Count the stored changes."""
+    return int(connection.execute("SELECT count(*) FROM changes").fetchone()[0])

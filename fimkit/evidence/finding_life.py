@@ -1,0 +1,99 @@
+"""The life of a finding: what the store makes of one that is found again. Pure.
+
+A finding's kind decides its life. A *lasting* one (deleted, created, moved, modified, attributes) is a difference from the
+baseline: it stays open as long as a whole look finds it again, and closes as ``gone`` when one does not. A *passing* one
+(attempted, transient) happened once: it stays open until it is accepted, or old.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from fimkit.model.changes import Source
+from fimkit.model.findings import Attribution, Finding, Kind, Verdict
+
+__all__ = ["PASSING", "FindingRow", "FindingStatus", "Stored", "merge_finding"]
+
+PASSING = frozenset({Kind.ATTEMPTED, Kind.TRANSIENT})
+"""The kinds of what happened and left no difference."""
+
+_SURER = list(Attribution).index
+
+
+class FindingStatus(StrEnum):
+    """Where a finding is in its life."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"      # taken into the baseline, with a name and a reason
+    GONE = "gone"              # a later look found the path as in the baseline again
+    SUPERSEDED = "superseded"  # a later look found another difference on the same path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """A finding and its life. ``acceptance`` is the id of who accepted it; ``superseded_by`` the finding that took its place."""
+
+    finding: Finding
+    status: FindingStatus
+    closed_ns: int | None
+    acceptance: int | None
+    superseded_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a look's findings are to the store.
+
+    ``new`` were not open before. ``known`` were open and were found again: as they are stored, with the actors and evidence of the
+    first time. ``improved`` are those of them that are more surely attributed now. ``still_open`` were open before and are open
+    now, found again or not (passing ones happen once). ``gone`` and ``superseded`` are closed by this look. ``accepted`` were
+    passing ones that somebody had accepted already: they stay closed.
+    """
+
+    new: tuple[Finding, ...] = ()
+    known: tuple[Finding, ...] = ()
+    improved: tuple[Finding, ...] = ()
+    still_open: tuple[Finding, ...] = ()
+    gone: tuple[Finding, ...] = ()
+    superseded: tuple[Finding, ...] = ()
+    accepted: tuple[Finding, ...] = ()
+
+
+def _judged(stored: Finding, again: Finding) -> Finding:
+    """Take over what the configuration, or a new suspicion, makes of it now; unless it was proved to be expected.
+
+    The proof may lie in records that this look has not.
+    """
+    weightier = again.severity.rank > stored.severity.rank or again.verdict is Verdict.EXPECTED
+    if stored.verdict is Verdict.EXPECTED or not (weightier or again.tier is not stored.tier):
+        return stored
+    reasons = tuple(dict.fromkeys((*stored.reasons, *again.reasons)))
+    return replace(stored, tier=again.tier, severity=again.severity, verdict=again.verdict, reasons=reasons)
+
+
+def _attributed(stored: Finding, again: Finding) -> Finding:
+    """Take over a surer attribution, with the evidence of both."""
+    if _SURER(again.attribution) <= _SURER(stored.attribution):
+        return stored
+    return replace(
+        stored,
+        actors=again.actors,
+        attribution=again.attribution,
+        reasons=again.reasons,
+        evidence=tuple(dict.fromkeys((*stored.evidence, *again.evidence))),
+        first_seen_ns=min(stored.first_seen_ns, again.first_seen_ns),
+    )
+
+
+def merge_finding(stored: Finding, again: Finding, now_ns: int) -> Finding:
+    """Join a stored finding with the same one found again.
+
+    It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place. ``sources`` are the
+    union. The last time moves to ``now_ns`` where the difference is still there.
+    """
+    joined = _judged(_attributed(stored, again), again)
+    seen = () if stored.kind in PASSING else (now_ns,)
+    return replace(
+        joined,
+        sources=tuple(source for source in Source if source in stored.sources or source in again.sources),
+        last_seen_ns=max(stored.last_seen_ns, again.last_seen_ns, *seen),
+    )

@@ -1,0 +1,164 @@
+"""The findings, one row for each time that one was open."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored, merge_finding
+from fimkit.evidence.values import int_in
+from fimkit.model.errors import UsageError
+from fimkit.model.findings import Finding
+from fimkit.model.json_form import parse_finding, render_finding
+
+__all__ = ["close_absent", "close_accepted", "find_by_prefix", "load_findings", "merge_findings"]
+
+_NOT_PASSING = " AND kind NOT IN ('attempted', 'transient')"
+_ROW = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
+
+
+def _load(body: str, last_seen_ns: int) -> Finding:
+    return replace(parse_finding(json.loads(body)), last_seen_ns=last_seen_ns)
+
+
+def _body(finding: Finding) -> str:
+    return json.dumps(render_finding(finding), separators=(",", ":"))
+
+
+def _insert(connection: sqlite3.Connection, finding: Finding) -> None:
+    connection.execute(
+        "INSERT INTO findings (id, host, path, moved_to, kind, severity, severity_rank, first_seen_ns, last_seen_ns, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            finding.id, finding.host, finding.path, finding.moved_to, finding.kind.value, finding.severity.value,
+            finding.severity.rank, int_in(finding.first_seen_ns), int_in(finding.last_seen_ns), _body(finding),
+        ),
+    )  # fmt: skip
+
+
+def _update(connection: sqlite3.Connection, row_id: int, was: Finding, now: Finding) -> None:
+    if replace(now, last_seen_ns=was.last_seen_ns) == was:  # the usual case: the body stays as it is
+        connection.execute("UPDATE findings SET last_seen_ns = ? WHERE row_id = ?", (int_in(now.last_seen_ns), row_id))
+        return
+    connection.execute(
+        "UPDATE findings SET severity = ?, severity_rank = ?, first_seen_ns = ?, last_seen_ns = ?, body = ? WHERE row_id = ?",
+        (now.severity.value, now.severity.rank, int_in(now.first_seen_ns), int_in(now.last_seen_ns), _body(now), row_id),
+    )
+
+
+def _close(connection: sqlite3.Connection, row_id: int, status: FindingStatus, *, now_ns: int, by: str | None = None) -> None:
+    connection.execute(
+        "UPDATE findings SET status = ?, closed_ns = ?, superseded_by = ? WHERE row_id = ?", (status.value, now_ns, by, row_id)
+    )
+
+
+def _supersede(connection: sqlite3.Connection, finding: Finding, listed: Collection[str], now_ns: int) -> Iterator[Finding]:
+    """Close the other open differences of the same path: one path has one at a time."""
+    rows = connection.execute(
+        "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND host = ? AND path IN (?, ?)" + _NOT_PASSING,
+        (finding.host, finding.path, finding.moved_to),
+    ).fetchall()
+    for row_id, number, body, last_seen_ns in rows:
+        if number not in listed:
+            _close(connection, row_id, FindingStatus.SUPERSEDED, now_ns=now_ns, by=finding.id)
+            yield _load(body, last_seen_ns)
+
+
+def merge_findings(connection: sqlite3.Connection, findings: Sequence[Finding], now_ns: int) -> Stored:
+    """Store findings, in the caller's transaction; those of the store that are not among them are left alone, unless overtaken."""
+    listed = {finding.id for finding in findings}
+    new: dict[str, Finding] = {}
+    known: dict[str, Finding] = {}
+    improved: dict[str, Finding] = {}
+    superseded: list[Finding] = []
+    accepted: list[Finding] = []
+    for finding in findings:
+        row = connection.execute(
+            "SELECT row_id, body, last_seen_ns FROM findings WHERE id = ? AND status = 'open'", (finding.id,)
+        ).fetchone()
+        if row is not None:
+            was = _load(row[1], int(row[2]))
+            now = merge_finding(was, finding, now_ns)
+            _update(connection, row[0], was, now)
+            (new if finding.id in new else known)[finding.id] = now
+            if now.attribution is not was.attribution:
+                improved[finding.id] = now
+        elif finding.kind in PASSING and _was_accepted(connection, finding.id):
+            accepted.append(finding)
+            continue
+        else:
+            _insert(connection, finding)
+            new[finding.id] = finding
+        if finding.kind not in PASSING:
+            superseded.extend(_supersede(connection, finding, listed, now_ns))
+    return Stored(
+        new=tuple(new.values()), known=tuple(known.values()), improved=tuple(improved.values()), superseded=tuple(superseded),
+        accepted=tuple(accepted),
+    )  # fmt: skip
+
+
+def _was_accepted(connection: sqlite3.Connection, number: str) -> bool:
+    return connection.execute("SELECT 1 FROM findings WHERE id = ? AND status = 'accepted'", (number,)).fetchone() is not None
+
+
+def _and_above(path: bytes) -> list[bytes]:
+    """Give a path and the folders above it; the root is the empty name."""
+    parts = path.rstrip(b"/").split(b"/")
+    return [b"/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def close_absent(
+    connection: sqlite3.Connection, listed: Collection[str], *, now_ns: int, unseen: Collection[bytes]
+) -> tuple[Finding, ...]:
+    """Close the open differences that a whole look did not find again, except at or below ``unseen``, where it could not look."""
+    gone: list[Finding] = []
+    blind = {folder.rstrip(b"/") for folder in unseen}
+    rows = connection.execute(
+        "SELECT row_id, id, path, body, last_seen_ns FROM findings WHERE status = 'open'" + _NOT_PASSING
+    ).fetchall()
+    for row_id, number, path, body, last_seen_ns in rows:
+        if number not in listed and not (blind and blind.intersection(_and_above(path))):
+            _close(connection, row_id, FindingStatus.GONE, now_ns=now_ns)
+            gone.append(_load(body, last_seen_ns))
+    return tuple(gone)
+
+
+def close_accepted(connection: sqlite3.Connection, numbers: Iterable[str], *, acceptance: int, time_ns: int) -> int:
+    """Close findings as accepted, and give how many were open."""
+    return connection.executemany(
+        "UPDATE findings SET status = 'accepted', closed_ns = ?, acceptance = ? WHERE id = ? AND status = 'open'",
+        ((time_ns, acceptance, number) for number in numbers),
+    ).rowcount
+
+
+def _finding_row(row: Sequence[Any]) -> FindingRow:
+    body, last_seen_ns, status, closed_ns, acceptance, superseded_by = row
+    return FindingRow(
+        finding=_load(body, int(last_seen_ns)), status=FindingStatus(status), closed_ns=closed_ns, acceptance=acceptance,
+        superseded_by=superseded_by,
+    )  # fmt: skip
+
+
+def load_findings(connection: sqlite3.Connection, status: FindingStatus | None) -> Iterator[FindingRow]:
+    """Load findings of one status, or all, the most severe first, then by path."""
+    where, values = ("", ()) if status is None else ("WHERE status = ?", (status.value,))
+    return map(_finding_row, connection.execute(f"{_ROW} {where} ORDER BY severity_rank DESC, path, row_id", values))
+
+
+def find_by_prefix(connection: sqlite3.Connection, prefix: str) -> FindingRow | None:
+    """Find the finding whose id begins so: the open one, else the last that was closed.
+
+    Raises:
+        UsageError: If several ids begin so.
+    """
+    ids = connection.execute(
+        "SELECT DISTINCT id FROM findings WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 3", (len(prefix), prefix)
+    ).fetchall()
+    if not ids or not prefix:
+        return None
+    if len(ids) > 1:
+        raise UsageError(f"more than one finding's id begins with {prefix!r}: {', '.join(number for (number,) in ids)} …")
+    return _finding_row(
+        connection.execute(f"{_ROW} WHERE id = ? ORDER BY status = 'open' DESC, row_id DESC LIMIT 1", ids[0]).fetchone()
+    )

@@ -1,0 +1,110 @@
+"""The tables of the evidence store, and the way from every earlier version to this one.
+
+No ``STRICT``: it needs SQLite 3.37, and Red Hat 9 has 3.34. Columns without a type keep what they are given; see
+:mod:`fimkit.evidence.values`. Tables whose key is their order are WITHOUT ROWID: the key is not stored twice.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from fimkit.model.errors import StoreError
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "STATE_TABLE", "migrate", "schema_version"]
+
+APPLICATION_ID = 0x66696D6B  # "fimk"
+
+STATE_TABLE = """(
+    path BLOB PRIMARY KEY, type TEXT NOT NULL, mode INTEGER, uid INTEGER, gid INTEGER, size, inode, dev, nlink,
+    mtime_ns, ctime_ns, sha256, target BLOB, xattrs TEXT, problem
+) WITHOUT ROWID"""
+
+_FIRST = (
+    f"CREATE TABLE baseline {STATE_TABLE}",
+    # Every taking of a state as good, with a name and a reason: a whole baseline, or some paths.
+    """CREATE TABLE acceptances (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK (kind IN ('create', 'accept')), time_ns INTEGER NOT NULL,
+        who NOT NULL, why NOT NULL, paths INTEGER NOT NULL DEFAULT 0, notes TEXT NOT NULL DEFAULT '[]',
+        complete INTEGER NOT NULL DEFAULT 1)""",
+    # The states before (side 0) and after (side 1) an acceptance; a missing side is an absent path.
+    """CREATE TABLE history (
+        acceptance INTEGER NOT NULL REFERENCES acceptances (id), side INTEGER NOT NULL CHECK (side IN (0, 1)),
+        path BLOB NOT NULL, type TEXT NOT NULL, mode INTEGER, uid INTEGER, gid INTEGER, size, inode, dev, nlink,
+        mtime_ns, ctime_ns, sha256, target BLOB, xattrs TEXT, problem,
+        PRIMARY KEY (acceptance, path, side)) WITHOUT ROWID""",
+    "CREATE INDEX history_path ON history (path)",
+    """CREATE TABLE findings (
+        row_id INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, host TEXT NOT NULL, path BLOB NOT NULL, moved_to BLOB,
+        kind TEXT NOT NULL, severity TEXT NOT NULL, severity_rank INTEGER NOT NULL, status TEXT NOT NULL DEFAULT 'open',
+        first_seen_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL, closed_ns INTEGER,
+        acceptance INTEGER REFERENCES acceptances (id), superseded_by TEXT, body TEXT NOT NULL)""",
+    "CREATE UNIQUE INDEX findings_open_id ON findings (id) WHERE status = 'open'",
+    "CREATE INDEX findings_open_path ON findings (path) WHERE status = 'open'",
+    "CREATE INDEX findings_id ON findings (id)",
+    "CREATE INDEX findings_closed ON findings (closed_ns) WHERE status <> 'open'",
+    # Most changes of a burst are one process's: it is stored once.
+    """CREATE TABLE processes (
+        id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, auid, uid, euid, user, pid, ppid, exe BLOB, comm BLOB, cmdline,
+        cmdline_verified INTEGER NOT NULL, tty, ses)""",
+    # The key begins with the time, so that new rows go to the end and old ones are dropped from the front.
+    """CREATE TABLE changes (
+        time_ns NOT NULL, identity BLOB NOT NULL, source TEXT NOT NULL, action TEXT NOT NULL, serial NOT NULL, item NOT NULL,
+        path BLOB, path_sure INTEGER NOT NULL, dev, inode, parent_dev, parent_inode, mode, new_mode, cookie, error, sha256,
+        uid, gid, size, mtime_ns, node, process INTEGER REFERENCES processes (id), syscall, actor_time_ns, event,
+        PRIMARY KEY (time_ns, identity)) WITHOUT ROWID""",
+    "CREATE INDEX changes_process ON changes (process)",
+    """CREATE TABLE notes (
+        time_ns NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, text NOT NULL,
+        PRIMARY KEY (time_ns, source, kind, text)) WITHOUT ROWID""",
+    """CREATE TABLE cursors (
+        source TEXT NOT NULL, file BLOB NOT NULL, body TEXT NOT NULL, PRIMARY KEY (source, file)) WITHOUT ROWID""",
+    "CREATE TABLE bad_files (file BLOB PRIMARY KEY, lines INTEGER NOT NULL, last_ns INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE bad_lines (
+        row_id INTEGER PRIMARY KEY AUTOINCREMENT, file BLOB NOT NULL REFERENCES bad_files (file), line INTEGER NOT NULL,
+        text BLOB NOT NULL, error NOT NULL, time_ns INTEGER NOT NULL)""",
+    "CREATE INDEX bad_lines_file ON bad_lines (file)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Read the version of a store; 0 is an empty file.
+
+    Raises:
+        StoreError: If the file is some other program's database.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if application != APPLICATION_ID and (version or tables or application):
+        raise StoreError(f"it is another program's database (application id {application:#x}, expected {APPLICATION_ID:#x})")
+    return version
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
+    """Bring a store to the last version, in one transaction.
+
+    Returns:
+        The version that it had.
+
+    Raises:
+        StoreError: If it is of a later version than this program knows, or another program's.
+    """
+    was = schema_version(connection)
+    if was < len(migrations):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for number, statements in enumerate(migrations):
+                if number >= schema_version(connection):  # read again: another process may have been faster
+                    for statement in statements:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    elif was > len(migrations):
+        raise StoreError(f"it was written by a later fimkit (schema {was}, this one knows up to {len(migrations)}); update fimkit")
+    return was

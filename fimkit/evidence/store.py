@@ -1,0 +1,282 @@
+"""The evidence store of one host: the accepted baseline, changes, findings, positions in logs, bad lines, in one SQLite file.
+
+One file, so that what belongs together is one commit: a check's changes, cursors and findings; an acceptance's rows, findings and
+history. What a method has returned from, outside of :meth:`Store.transaction`, is on the disk.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from fimkit.evidence import baseline_rows, changes_rows, findings_rows, history_rows, log_rows, retention
+from fimkit.evidence.baseline_rows import BaselineMeta
+from fimkit.evidence.connection import connect, store_path, translated_errors, write_transaction
+from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
+from fimkit.evidence.history_rows import Acceptance, HistoryRow
+from fimkit.model.changes import Change, Note
+from fimkit.model.findings import Finding
+from fimkit.model.records import BadLine
+from fimkit.model.states import FileState
+
+__all__ = ["Store", "open_store"]
+
+
+class Store:
+    """An open store; a context manager. Each writing method is a transaction of its own, or part of the one that surrounds it.
+
+    Raises:
+        StoreError: From any method, if the file turns out to be damaged.
+        HostError: From any method, if the host refuses (a full disk, a lock).
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: bytes) -> None:
+        """Take an open connection; :func:`open_store` makes one."""
+        self._connection = connection
+        self._errors = ExitStack()
+        self.path = path
+
+    def __enter__(self) -> Self:
+        self._errors.enter_context(translated_errors(self.path))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+        self._errors.__exit__(kind, error, trace)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
+        with translated_errors(self.path), write_transaction(self._connection):
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See one state of the store in all that is read inside, whatever others write meanwhile."""
+        with translated_errors(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("COMMIT")
+
+    def verify(self) -> list[str]:
+        """Read the whole file and say what is damaged; nothing if all is well."""
+        try:
+            rows = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+            broken = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [text for (text,) in rows if text != "ok"] + [f"{table}: row {row} refers to nothing" for table, row, *_ in broken]
+
+    # The baseline.
+
+    def write_baseline(self, states: Iterable[FileState], *, who: str, why: str, time_ns: int, notes: Sequence[str] = ()) -> int:
+        """Take a scan as the baseline, in place of the old one, whose differing rows go to the history.
+
+        The open differences from the old baseline are accepted by that. All is one transaction, open while ``states`` is read: a
+        scan that fails leaves the old baseline.
+
+        Args:
+            states: Every path once, stored as they come.
+            who: Who says that this is good.
+            why: The reason.
+            time_ns: When.
+            notes: Problems without a row; read after ``states``, so that a scan may fill it on its way.
+
+        Returns:
+            The number of rows.
+        """
+        with self.transaction():
+            acceptance, count = baseline_rows.replace_baseline(
+                self._connection, states, who=who, why=why, time_ns=time_ns, notes=notes
+            )
+            lasting = [finding.id for finding in self.findings() if finding.kind not in PASSING]
+            findings_rows.close_accepted(self._connection, lasting, acceptance=acceptance, time_ns=time_ns)
+        return count
+
+    def baseline(self, *, at_ns: int | None = None) -> dict[bytes, FileState]:
+        """Load the baseline, of now or as it stood at a time, sorted by path.
+
+        Raises:
+            StoreError: If there was none at that time, or its old states were dropped.
+        """
+        with translated_errors(self.path):
+            if at_ns is None:
+                return baseline_rows.load_baseline(self._connection)
+            return baseline_rows.load_baseline_at(self._connection, at_ns)
+
+    def baseline_row(self, path: bytes) -> FileState | None:
+        """Load one path's row."""
+        with translated_errors(self.path):
+            return baseline_rows.load_row(self._connection, path)
+
+    def baseline_meta(self) -> BaselineMeta | None:
+        """Tell who made the baseline, when, why, and how big it is; nothing where there is none."""
+        with translated_errors(self.path):
+            return baseline_rows.load_meta(self._connection)
+
+    def accept(
+        self, pairs: Sequence[tuple[bytes, FileState | None]], *, who: str, why: str, time_ns: int, finding_ids: Iterable[str] = ()
+    ) -> int:
+        """Take states into the baseline, keep the old ones in the history, and close findings, in one transaction.
+
+        Args:
+            pairs: Path and state; ``None`` says that the path is to be absent.
+            who: Who says that this is good.
+            why: The reason.
+            time_ns: When.
+            finding_ids: The findings that this settles.
+
+        Returns:
+            The acceptance's id.
+
+        Raises:
+            StoreError: If there is no baseline yet.
+        """
+        with self.transaction():
+            acceptance = baseline_rows.accept_states(self._connection, pairs, who=who, why=why, time_ns=time_ns)
+            findings_rows.close_accepted(self._connection, finding_ids, acceptance=acceptance, time_ns=time_ns)
+        return acceptance
+
+    def acceptances(self) -> list[Acceptance]:
+        """Load who took what as good, the oldest first."""
+        with translated_errors(self.path):
+            return history_rows.load_acceptances(self._connection)
+
+    def history(self, path: bytes | None = None) -> Iterator[HistoryRow]:
+        """Load what acceptances made of one path, or of all, the oldest first."""
+        with translated_errors(self.path):
+            yield from history_rows.load_history(self._connection, path)
+
+    # What the sources said.
+
+    def add_changes(self, changes: Iterable[Change]) -> int:
+        """Store changes, each once however often it is given, and tell how many were new."""
+        with self.transaction():
+            return changes_rows.add_changes(self._connection, changes)
+
+    def changes(self, since_ns: int | None = None) -> Iterator[Change]:
+        """Load changes from a time on, in the order of time, serial and item."""
+        with translated_errors(self.path):
+            yield from changes_rows.load_changes(self._connection, since_ns)
+
+    def add_notes(self, notes: Iterable[Note]) -> None:
+        """Store notes, each once however often it is given."""
+        with self.transaction():
+            log_rows.add_notes(self._connection, notes)
+
+    def notes(self, since_ns: int | None = None) -> Iterator[Note]:
+        """Load notes from a time on, in the order of time."""
+        with translated_errors(self.path):
+            yield from log_rows.load_notes(self._connection, since_ns)
+
+    def cursor(self, source: str, file: bytes) -> dict[str, Any] | None:
+        """Load where the reading of a log stopped, as :meth:`set_cursor` was given it."""
+        with translated_errors(self.path):
+            return log_rows.load_cursor(self._connection, source, file)
+
+    def set_cursor(self, source: str, file: bytes, cursor: Mapping[str, Any]) -> None:
+        """Save where the reading of a log stopped; anything that JSON can hold."""
+        with self.transaction():
+            log_rows.save_cursor(self._connection, source, file, cursor)
+
+    def add_bad_lines(self, bad: Iterable[BadLine], *, time_ns: int, uncounted: Mapping[str, int] | None = None) -> None:
+        """Store lines that could not be read: all count, the first of a file keep their text.
+
+        Args:
+            bad: The lines.
+            time_ns: When they were met.
+            uncounted: By file, how many more there were than are in ``bad``.
+        """
+        with self.transaction():
+            log_rows.add_bad_lines(self._connection, bad, time_ns=time_ns, uncounted=uncounted or {})
+
+    def bad_line_counts(self) -> dict[str, int]:
+        """Count the bad lines ever met, by file."""
+        with translated_errors(self.path):
+            return log_rows.count_bad_lines(self._connection)
+
+    def bad_lines(self) -> Iterator[BadLine]:
+        """Load the bad lines that are kept with their text."""
+        with translated_errors(self.path):
+            yield from log_rows.load_bad_lines(self._connection)
+
+    # The findings.
+
+    def put_findings(self, findings: Sequence[Finding], *, now_ns: int, unseen: Collection[bytes] = ()) -> Stored:
+        """Store all findings of a whole look, and close the differences that it did not find any more.
+
+        Args:
+            findings: All of them.
+            now_ns: When the look was taken.
+            unseen: Paths at and below which it could not look: what is open there stays open.
+        """
+        with self.transaction():
+            stored = self.add_findings(findings, now_ns=now_ns)
+            listed = {finding.id for finding in findings}
+            gone = findings_rows.close_absent(self._connection, listed, now_ns=now_ns, unseen=unseen)
+            fresh = {finding.id for finding in stored.new}
+            still_open = tuple(finding for finding in self.findings() if finding.id not in fresh)
+        return replace(stored, gone=gone, still_open=still_open)
+
+    def add_findings(self, findings: Sequence[Finding], *, now_ns: int) -> Stored:
+        """Store findings that are not all there are (a live look): nothing is gone by not being among them."""
+        with self.transaction():
+            return findings_rows.merge_findings(self._connection, findings, now_ns)
+
+    def findings(self, status: FindingStatus | str | None = FindingStatus.OPEN) -> list[Finding]:
+        """Load the findings of one status (``None``: all), the most severe first, then by path."""
+        return [row.finding for row in self.finding_rows(status)]
+
+    def finding_rows(self, status: FindingStatus | str | None = FindingStatus.OPEN) -> list[FindingRow]:
+        """Load the same, each with its life."""
+        with translated_errors(self.path):
+            return list(findings_rows.load_findings(self._connection, None if status is None else FindingStatus(status)))
+
+    def finding(self, id_prefix: str) -> FindingRow | None:
+        """Find the one finding whose id begins so: the open one, else the last that was closed.
+
+        Raises:
+            UsageError: If several ids begin so.
+        """
+        with translated_errors(self.path):
+            return findings_rows.find_by_prefix(self._connection, id_prefix)
+
+    # The limits.
+
+    def apply_limits(self, *, keep_days: int, max_mb: int, now_ns: int) -> list[str]:
+        """Drop what is too old, then what is too much, and give the disk space back.
+
+        Returns:
+            Words for all that was dropped, one line a kind; nothing if nothing was.
+        """
+        with self.transaction():
+            words = [
+                *retention.drop_old(self._connection, keep_days=keep_days, now_ns=now_ns),
+                *retention.drop_surplus(self._connection, max_mb=max_mb),
+            ]
+        if words and not self._connection.in_transaction:
+            with translated_errors(self.path):
+                retention.shrink_file(self._connection)
+        return words
+
+
+def open_store(state_dir: bytes, *, create: bool = False) -> Store:
+    """Open the evidence store of a state folder.
+
+    Args:
+        state_dir: The folder; its file is ``fimkit.sqlite``.
+        create: Make folder (0700) and file (0600) where they are missing.
+
+    Raises:
+        StoreError: If there is none (and ``create`` is not said), or it is damaged, or of a later version.
+        HostError: If folder or file is a symbolic link, another user's, or can be written by others, or cannot be opened.
+    """
+    return Store(connect(state_dir, create=create), store_path(state_dir))
