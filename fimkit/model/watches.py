@@ -85,7 +85,7 @@ class WatchSet:
         return None
 
     def enters(self, folder: bytes) -> bool:
-        """Tell whether anything directly or deeper in ``folder`` can belong to a watch that covers it, entries named further in aside.
+        """Tell whether anything in ``folder``, at any depth, can belong to a watch that covers it; entries further in aside.
 
         >>> watches = WatchSet([Watch(path=b"/etc", exclude=("/etc/cache",)), Watch(path=b"/srv", recursive=False)])
         >>> watches.enters(b"/etc/ssh"), watches.enters(b"/etc/cache"), watches.enters(b"/srv"), watches.enters(b"/srv/a")

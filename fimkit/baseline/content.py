@@ -1,0 +1,51 @@
+"""The bytes of open files: SHA-256, and whether the file held still meanwhile."""
+
+import hashlib
+import os
+from collections.abc import Callable
+
+__all__ = ["BLOCK", "ONE_READ", "hash_file", "is_same_version"]
+
+ONE_READ = 1 << 17
+"""Files up to here are read by one call: 96 of 100 files of a /usr are, and it saves the loop's two more calls."""
+
+BLOCK = 1 << 18
+
+
+def hash_file(file: int, size: int, buffer: bytearray, goes_on: Callable[[int], bool]) -> str | None:
+    """Hash an open regular file from its present offset to its end.
+
+    Args:
+        file: The open file.
+        size: How long it is believed to be; a wrong size costs time, never bytes.
+        buffer: Reused from file to file.
+        goes_on: Told of every block's length; false stops the reading.
+
+    Returns:
+        SHA-256 in hexadecimal, or ``None`` where ``goes_on`` stopped it.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if size <= ONE_READ:
+        start = os.read(file, size + 1)
+        if len(start) == size:
+            return hashlib.sha256(start).hexdigest() if goes_on(size) else None
+        whole = hashlib.sha256(start)  # grown, or one of those that give no size (procfs): read on to the end
+    else:
+        whole = hashlib.sha256()
+    view = memoryview(buffer)
+    while length := os.readv(file, [buffer]):
+        whole.update(view[:length])
+        if not goes_on(length):
+            return None
+    return whole.hexdigest()
+
+
+def is_same_version(before: os.stat_result, after: os.stat_result) -> bool:
+    """Tell whether two looks at one open file saw the same version of it, as far as the kernel's times tell."""
+    return (
+        before.st_ctime_ns == after.st_ctime_ns
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_size == after.st_size
+    )

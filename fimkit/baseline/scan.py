@@ -1,0 +1,262 @@
+"""Every path below the configured watches, once, with its state."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
+from fimkit.baseline.folders import Folder, FolderStack
+from fimkit.baseline.mounts import load_mount_points, mount_points_below
+from fimkit.baseline.pool import BIG, HashPool
+from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
+from fimkit.baseline.selection import Selection, select_in
+from fimkit.model.config import Watch
+from fimkit.model.paths import render_path
+from fimkit.model.states import FileState, FileType
+from fimkit.model.watches import WatchSet
+
+__all__ = ["Scan", "scan_watches"]
+
+_MOST_THREADS = 4
+_STEP = 128
+_STEP_BYTES = 1 << 26
+
+
+def scan_watches(
+    watches: Sequence[Watch],
+    *,
+    known: Mapping[bytes, FileState] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> "Scan":
+    """Look at every path below the watches, once each; watches may nest.
+
+    Regular files are hashed in full, links are never followed, and nothing but regular files and folders is opened. What goes
+    wrong with one path is words in its row's ``problem``, and never ends the scan.
+
+    Args:
+        watches: The configuration's entries; :class:`fimkit.model.watches.WatchSet` says what belongs to them.
+        known: The shortcut by times: a file whose type, size, mtime, ctime, inode and device are as known here is not read; its
+            hash and extended attributes are repeated. Who can set the clock or write to the block device can fool it.
+        on_progress: Told now and then of the paths seen and the bytes read so far, in this thread.
+
+    Returns:
+        An iterator of states in no order, to be consumed once; its ``problems`` and ``mounts`` are complete at its end.
+    """
+    return Scan(watches, known=known, on_progress=on_progress)
+
+
+class Scan(Iterator[FileState]):
+    """One scan under way.
+
+    Attributes:
+        problems: What no row can say: a configured path that is not there or is a link, a part that could not be reached.
+        mounts: The folders where another file system is mounted that was not entered (``cross_mounts``).
+        count: Paths seen so far.
+    """
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        *,
+        known: Mapping[bytes, FileState] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is read before the first state is asked for."""
+        self.problems: list[ScanProblem] = []
+        self.mounts: list[bytes] = []
+        self.count = 0
+        self._watches = WatchSet(watches)
+        self._roots = frozenset(watch.path for watch in watches)
+        self._on_progress = on_progress
+        self._reader = EntryReader(known, self._tell_block)
+        self._next_tell = _STEP_BYTES
+        # The walk itself keeps one core busy.
+        threads = min(len(os.sched_getaffinity(0)) - 1, _MOST_THREADS)
+        self._pool = HashPool(lambda goes_on: EntryReader(known, goes_on), threads)
+        self._mount_points: frozenset[bytes] = frozenset()
+        self._states = self._run()
+
+    @property
+    def bytes_read(self) -> int:
+        """How much was hashed so far."""
+        return self._reader.bytes_read + self._pool.bytes_read
+
+    def __iter__(self) -> Iterator[FileState]:
+        """Give the states themselves: a call less for each."""
+        return self._states
+
+    def __next__(self) -> FileState:
+        """Give the next state."""
+        return next(self._states)
+
+    def close(self) -> None:
+        """Stop before the end; threads and descriptors are given back."""
+        self._states.close()
+
+    def _run(self) -> Generator[FileState, None, None]:
+        points = load_mount_points()
+        try:
+            for root in sorted(self._roots):
+                self._mount_points = mount_points_below(root, points)
+                yield from self._scan_root(root)
+            for state in self._pool.finish(self._reader):
+                yield state
+                self._report()
+            self._report()
+        finally:
+            self._pool.close()
+
+    def _report(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self.count, self.bytes_read)
+
+    def _tell_block(self) -> bool:
+        if self._reader.bytes_read >= self._next_tell:
+            self._next_tell = self._reader.bytes_read + _STEP_BYTES
+            self._report()
+        return True
+
+    def _scan_root(self, root: bytes) -> Iterator[FileState]:
+        place = Place(None, root, root)
+        try:
+            seen = os.lstat(root)
+            target = os.readlink(root) if stat.S_ISLNK(seen.st_mode) else None
+        except FileNotFoundError:
+            self.problems.append(ScanProblem(root, "is configured and not there"))
+            return
+        except OSError as error:
+            self.problems.append(ScanProblem(root, say_error("is configured and cannot be looked at", error)))
+            return
+        is_folder = stat.S_ISDIR(seen.st_mode)
+        wanted = self._watches.watch_of(root, is_folder=is_folder) is not None
+        if is_folder:
+            yield from self._walk(place, select_in(root, self._watches.watches), wanted=wanted)
+            return
+        if target is not None:
+            words = f"is a link to {render_path(target)}: only the link is watched, configure what it leads to"
+            self.problems.append(ScanProblem(root, words))
+        if wanted:
+            yield from self._read_leaf(place, is_file=stat.S_ISREG(seen.st_mode))
+
+    def _walk(self, place: Place, selection: Selection, *, wanted: bool) -> Iterator[FileState]:
+        stack = FolderStack()
+        try:
+            yield from self._visit(stack, place, selection, wanted=wanted, home=None)
+            while stack:
+                top = stack.top
+                if top.pending:
+                    yield from self._visit_child(stack, top, top.pending.pop())
+                else:
+                    for path in stack.pop():
+                        yield self._unlisted(path, "a folder above it was moved meanwhile")
+        finally:
+            stack.close()
+
+    def _visit_child(self, stack: FolderStack, above: Folder, name: bytes) -> Iterator[FileState]:
+        place = Place(above.file, name, above.child_path(name))
+        watch = above.selection.watch_of(place.path, is_folder=True)
+        crosses = watch is not None and watch.cross_mounts
+        if place.path in self._mount_points and not crosses:
+            self.mounts.append(place.path)  # not even opened: an automount would answer by mounting
+            if watch is not None:
+                yield from self._read_leaf(place, is_file=False)
+            return
+        home = None if crosses else above.dev
+        yield from self._visit(stack, place, above.selection.below(), wanted=watch is not None, home=home)
+
+    def _visit(
+        self, stack: FolderStack, place: Place, selection: Selection, *, wanted: bool, home: int | None
+    ) -> Iterator[FileState]:
+        """Open a folder, give what lies in it but its subfolders, and then its own state; put it on the stack.
+
+        ``home`` is the device that must not be left, if any.
+        """
+        try:
+            file, seen = _open_folder(place)
+        except OSError as error:
+            if wanted:
+                yield from self._read_unopened(place, error)
+            return
+        if home is not None and seen.st_dev != home:
+            self.mounts.append(place.path)
+            try:
+                if wanted:
+                    yield self._reader.read_folder(place.path, file, seen)
+            finally:
+                os.close(file)
+            return
+        folder = Folder(place.path, file, seen, selection)
+        stack.push(folder)
+        problem = None
+        if selection.watches:
+            try:
+                yield from self._list(folder)
+            except OSError as error:
+                problem = f"{UNLISTED}, {say_error('it cannot be listed to its end', error)}"
+                if not wanted:
+                    self.problems.append(ScanProblem(place.path, problem))
+        if wanted:
+            self.count += 1
+            yield self._reader.read_folder(place.path, file, seen, problem)
+
+    def _list(self, folder: Folder) -> Iterator[FileState]:
+        selection, pending, roots, start = folder.selection, folder.pending, self._roots, folder.child_path(b"")
+        asks = not selection.takes_all
+        with os.scandir(folder.file) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                path = start + name
+                if path in roots:
+                    continue  # it has a walk of its own
+                is_folder, is_file = _kind_of(entry)
+                if asks and selection.watch_of(path, is_folder=is_folder) is None and not (is_folder and selection.enters(path)):
+                    continue
+                if is_folder:
+                    pending.append(name)
+                else:
+                    yield from self._read_leaf(Place(folder.file, name, path), is_file=is_file)
+
+    def _read_leaf(self, place: Place, *, is_file: bool) -> Iterator[FileState]:
+        self.count += 1
+        if self.count % _STEP == 0:
+            self._report()
+            yield from self._pool.take_done()
+        if not is_file:
+            yield self._reader.read_other(place)
+            return
+        opened = self._reader.open_file(place)
+        if isinstance(opened, FileState):
+            yield opened
+        elif opened.seen.st_size < BIG or not self._pool.offer(opened):
+            yield self._reader.finish_file(opened)
+
+    def _read_unopened(self, place: Place, error: OSError) -> Iterator[FileState]:
+        self.count += 1
+        if isinstance(error, FileNotFoundError):
+            yield FileState(place.path, FileType.DIRECTORY, problem=VANISHED)
+        elif error.errno in (errno.ELOOP, errno.ENOTDIR):
+            yield self._reader.read_other(place, "took a folder's name meanwhile")
+        else:
+            yield self._reader.read_other(place, f"{UNLISTED}, {say_error('it cannot be opened', error)}")
+
+    def _unlisted(self, path: bytes, why: str) -> FileState:
+        self.count += 1
+        return FileState(path, FileType.DIRECTORY, problem=f"{UNLISTED}, {why}")
+
+
+def _kind_of(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Tell whether an entry is a folder, and whether it is a regular file, from the listing where the file system says it there."""
+    try:
+        return entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False, False  # its reading will say why
+
+
+def _open_folder(place: Place) -> tuple[int, os.stat_result]:
+    file = open_unfollowed(place, os.O_DIRECTORY)
+    try:
+        return file, os.fstat(file)
+    except OSError:
+        os.close(file)
+        raise
