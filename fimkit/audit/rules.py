@@ -22,7 +22,7 @@ from fimkit.model.config import Watch
 from fimkit.model.errors import HostError
 from fimkit.model.paths import is_below, render_path
 
-__all__ = ["KEY", "PathFacts", "Plan", "Skipped", "find_obstacles", "has_text_form", "plan_rules", "render_rule_file"]
+__all__ = ["HEAD", "KEY", "PathFacts", "Plan", "Skipped", "find_obstacles", "has_text_form", "plan_rules", "render_rule_file"]
 
 KEY = b"fimkit"
 """The key of every rule that is ours: ``ausearch -k fimkit``."""
@@ -176,8 +176,10 @@ def _rules_for(place: _Place, machine: str) -> tuple[Rule, ...]:
     return (*calls, uring)
 
 
-_HEADER = """\
-## Written by `fimkit install` from its configuration, and written again by the next one: change the configuration.
+HEAD = "## Written by `fimkit install` from its configuration"
+"""How a rule file of ours begins."""
+
+_HEADER = HEAD + """, and written again by the next one: change the configuration.
 ##
 ## What:  writes and changes of attributes in the watched trees. perm=wa records the opening for writing, not each write.
 ## Why:   so that every change that fimkit finds has a name: who, from which login, with which program.
@@ -187,31 +189,28 @@ _HEADER = """\
 """
 
 _URING_COMMENT = """\
-## Operations by io_uring pass system calls by. The records have no login id, no program and often no name; the inode is there.
+## Operations by io_uring pass by the rules on system calls, and have a list of their own. The kernel takes a tree there,
+## auditctl (seen: 3.0.9, 4.0.2) does not and would stop at the line: so these are comments, and `fimkit install` puts the
+## rules into the kernel itself. After a reboot they are missing until it runs again. Their records have no login id, no
+## program and often no name; the inode is there.
 """
 
-_URING_UNKNOWN = """\
-## This host's auditctl does not know the io_uring list, and would stop at the first such line: so these are comments, and
-## `fimkit install` puts them into the kernel itself. After a reboot, run it again.
-"""
 
-
-def render_rule_file(plan: Plan, *, io_uring: bool) -> bytes:
-    """Write the file for ``/etc/audit/rules.d``.
+def render_rule_file(plan: Plan) -> bytes:
+    """Write the file for ``/etc/audit/rules.d``. What auditctl cannot load is a comment: a bad line ends the host's load.
 
     Args:
         plan: What to watch.
-        io_uring: Whether this host's auditctl knows the io_uring list; if not, those rules are comments.
     """
     lines = [_HEADER.format(key=KEY.decode())]
     lines += [f"{_line(rule, plan.machine)}\n" for rule in plan.rules if rule.filter_list is FilterList.EXIT]
     uring = [rule for rule in plan.rules if rule.filter_list is FilterList.IO_URING]
     if uring:
-        lines += ["\n", _URING_COMMENT, "" if io_uring else _URING_UNKNOWN]
-        lines += [f"{'' if io_uring else '# '}{_line(rule, plan.machine)}\n" for rule in uring]
+        lines += ["\n", _URING_COMMENT]
+        lines += [f"# {_line(rule, plan.machine).removeprefix('# ')}\n" for rule in uring]
     for path, reason, rules in plan.skipped:
         lines.append(f"\n## {render_path(path)}: {reason}\n")
-        lines += [f"# {_line(rule, plan.machine)}\n" for rule in rules]
+        lines += [f"# {_line(rule, plan.machine).removeprefix('# ')}\n" for rule in rules]
     return os.fsencode("".join(lines))
 
 
