@@ -1,0 +1,92 @@
+"""Two snapshots to the scan's claims: what was created, deleted, or differs. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from fimkit.baseline.problems import UNLISTED, VANISHED
+from fimkit.model.changes import StateDiff
+from fimkit.model.states import FileState, compare_states
+
+__all__ = ["diff_sorted", "diff_states"]
+
+
+def diff_states(before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> list[StateDiff]:
+    """Compare two snapshots.
+
+    A row that vanished while it was read stands for an absent path. What is missing below a folder that could not be listed is
+    not known, and so not deleted.
+
+    Args:
+        before: The older states by path.
+        after: The newer ones.
+
+    Returns:
+        The differences, sorted by path; ``changed`` is empty where one of the states is absent.
+
+    >>> from fimkit.model.states import FileType
+    >>> old, new = FileState(b"/a", FileType.FILE, mode=0o644, size=1), FileState(b"/a", FileType.FILE, mode=0o755)
+    >>> [(diff.path, diff.changed) for diff in diff_states({b"/a": old}, {b"/a": new})]
+    [(b'/a', ('mode',))]
+    """
+    unlisted = {path for path, state in after.items() if _is_unlisted(state)}
+    found = []
+    for path, old in before.items():
+        new = after.get(path)
+        if old != new and (diff := _diff_pair(path, old, new, unlisted)) is not None:
+            found.append(diff)
+    for path, new in after.items():
+        if path not in before and (diff := _diff_pair(path, None, new, unlisted)) is not None:
+            found.append(diff)
+    found.sort(key=lambda diff: diff.path)
+    return found
+
+
+def diff_sorted(before: Iterable[FileState], after: Iterable[FileState]) -> Iterator[StateDiff]:
+    """Compare two snapshots, each sorted by path without doubles, holding one row of each.
+
+    Returns:
+        What :func:`diff_states` gives, in the same order.
+    """
+    unlisted: set[bytes] = set()  # a folder comes before what lies in it
+    old_rows, new_rows = iter(before), iter(after)
+    old, new = next(old_rows, None), next(new_rows, None)
+    while old is not None or new is not None:
+        path = min(state.path for state in (old, new) if state is not None)
+        first = old if old is not None and old.path == path else None
+        second = new if new is not None and new.path == path else None
+        if second is not None:
+            if _is_unlisted(second):
+                unlisted.add(path)
+            new = next(new_rows, None)
+        if first is not None:
+            old = next(old_rows, None)
+        if first != second and (diff := _diff_pair(path, first, second, unlisted)) is not None:
+            yield diff
+
+
+def _is_unlisted(state: FileState) -> bool:
+    return state.problem is not None and UNLISTED in state.problem
+
+
+def _present(state: FileState | None) -> FileState | None:
+    return None if state is None or state.problem == VANISHED else state
+
+
+def _diff_pair(path: bytes, before: FileState | None, after: FileState | None, unlisted: set[bytes]) -> StateDiff | None:
+    before, after = _present(before), _present(after)
+    if before is None and after is None:
+        return None
+    if before is None or after is None:
+        if after is None and unlisted and _lies_in(path, unlisted):
+            return None
+        return StateDiff(path=path, before=before, after=after, changed=())
+    changed = compare_states(before, after)
+    return StateDiff(path=path, before=before, after=after, changed=changed) if changed else None
+
+
+def _lies_in(path: bytes, folders: set[bytes]) -> bool:
+    end = path.rfind(b"/")
+    while end > 0:
+        if path[:end] in folders:
+            return True
+        end = path.rfind(b"/", 0, end)
+    return b"/" in folders
