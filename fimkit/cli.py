@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="fimkit",
         description="What changed, who did it, and is it explained.",
         epilog="Exit status: 0 clean, 1 findings, 2 usage or configuration, 3 the host refused.",
+        allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help=f"default: $FIMKIT_CONFIG, else {DEFAULT_CONFIG}")
     parser.add_argument("--version", action="version", version=f"fimkit {__version__}")
@@ -39,15 +40,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Part the words up to the verb from the verb's own, which may be anything, ``--`` included."""
+    for position, word in enumerate(words):
+        if word in VERBS and words[position - 1 : position] != ["--config"]:
+            return words[: position + 1], words[position + 1 :]
+    return words, []
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
         0 clean, 1 findings, 2 usage or configuration, 3 the host refused.
     """
-    first, rest = _parser().parse_known_args(argv)
+    words, rest = _split(list(sys.argv[1:] if argv is None else argv))
+    if not words:
+        _parser().print_help(sys.stderr)
+        print("\nfimkit: expected a verb", file=sys.stderr)
+        return 2
+    first = _parser().parse_args(words)
     module = importlib.import_module(f"fimkit.commands.{first.verb}")
-    parser = argparse.ArgumentParser(prog=f"fimkit {first.verb}", description=VERBS[first.verb])
+    parser = argparse.ArgumentParser(prog=f"fimkit {first.verb}", description=VERBS[first.verb], allow_abbrev=False)
     module.add_arguments(parser)
     arguments = parser.parse_args(rest)
     arguments.config = first.config or os.environ.get("FIMKIT_CONFIG") or DEFAULT_CONFIG
