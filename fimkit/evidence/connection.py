@@ -38,7 +38,7 @@ def _words(error: sqlite3.Error, path: bytes) -> FimkitError:
     where = render_path(path)
     if code in _DAMAGE_CODES:
         return StoreError(
-            f"the evidence store {where} is damaged ({error}); move it away and keep it, then restore a backup, or make a new baseline"
+            f"the evidence store {where} is damaged ({error}); keep it aside, then restore a backup, or make a new baseline"
         )
     if code in _HOST_CODES:
         return HostError(f"the evidence store {where} cannot be used: {error}")
@@ -82,8 +82,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA page_size = 8192")  # a sixth faster than 4096; this and the next are of effect in an empty file only
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:  # later they are of no effect, and still a write
+        connection.execute("PRAGMA page_size = 8192")  # a sixth faster than 4096
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
