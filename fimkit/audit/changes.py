@@ -147,7 +147,7 @@ class AuditChanges:
 
     def _user(self, process: AuditProcess) -> str | None:
         logged = process.auid_name if process.auid is not None else process.uid_name
-        if logged is not None:
+        if logged is not None and not logged.startswith(b"unknown("):  # auditd's word for an id without a name
             return render_path(logged)
         number = process.auid if process.auid is not None else process.uid
         return self._user_of(number) if self._user_of is not None and number is not None else None

@@ -68,24 +68,32 @@ def _fold_links(drafts: Sequence[Draft]) -> list[Draft]:
 
 
 def _removal(path: bytes, before: FileState | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
-    """Find the step that took a name away: on the name, on the inode where the name was not recorded, or on a folder above."""
-    steps = [step for step in timeline.at_path(path) if step.change.action in _REMOVALS]
+    """Find the step that took a name away: on the name, on the inode wherever it was then, or on a folder above."""
+    here = timeline.at_path(path)
+    steps = [step for step in here if step.change.action in _REMOVALS]
     lives = [] if before is None else timeline.lives(timeline.table.key_of(before))
     if lives and lives[0].origin is Origin.BASELINE and len(timeline.known_paths(lives[0].key)) == 1:
-        steps += [step for step in lives[0].steps if step.path is None and step.change.action in _REMOVALS]
+        ends = [step for step in lives[0].steps if step.change.action in _REMOVALS]
+        steps += [step for step in ends if step.path is None] + (ends[-1:] if lives[0].dead else [])
     reasons = []
     folder = timeline.folder_moved_from(path)
-    if folder is not None and all(step.order < folder.row for step in steps):
+    if folder is not None and all(step.order < folder.row for step in steps) and not _was_gone(here, steps, folder.row):
         steps.append(timeline.step(folder.row))
         place = "elsewhere" if folder.new is None else render_path(folder.new)
         reasons.append(f"its folder {render_path(folder.old or b'')} was renamed to {place}")
     if not steps:
         return None, []
     last = max(steps, key=lambda step: step.order)
-    if last.change.action is Action.MOVED_FROM and not reasons:
+    if last.change.action is Action.MOVED_FROM:
         target = _rename_target(last, timeline)
         reasons.append(f"it was renamed to {render_path(target)}" if target else "it was renamed away")
     return last, reasons
+
+
+def _was_gone(here: Sequence[Step], removals: Sequence[Step], row: int) -> bool:
+    """Tell whether a name was already without a file when its folder was renamed."""
+    last = max((step.order for step in removals if step.order < row), default=-1)
+    return last >= 0 and not any(last < step.order < row and step.change.action not in _REMOVALS for step in here)
 
 
 def _rename_target(step: Step, timeline: Timeline) -> bytes | None:

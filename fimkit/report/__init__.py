@@ -1,0 +1,1 @@
+"""Floor 3: findings for people and for other systems. Pure."""
