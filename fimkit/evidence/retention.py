@@ -142,5 +142,5 @@ def drop_surplus(connection: sqlite3.Connection, *, max_mb: int) -> Iterator[str
 
 def shrink_file(connection: sqlite3.Connection) -> None:
     """Give the free pages back to the file system; outside of a transaction."""
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after its first page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

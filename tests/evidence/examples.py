@@ -24,25 +24,27 @@ def a_state(path: bytes, **attributes: object) -> FileState:
 
 def an_actor(pid: int = 4711, serial: int = 9, **attributes: object) -> Actor:
     plain = Actor(
-        auid=1000, uid=0, euid=0, user="eve", pid=pid, ppid=1, exe=b"/usr/bin/vi", comm=b"vi", cmdline="vi x", cmdline_verified=True,
-        tty="pts0", ses=3, syscall="openat", time_ns=NOW, event=f"{NOW // 10**9}.970:{serial}",
+        auid=1000, uid=0, euid=0, user="eve", pid=pid, ppid=1, exe=b"/usr/bin/vi", comm=b"vi", cmdline="vi x",
+        cmdline_verified=True, tty="pts0", ses=3, syscall="openat", time_ns=NOW, event=f"{NOW // 10**9}.970:{serial}",
     )
     return replace(plain, **attributes)
 
 
 def a_change(path: bytes = b"/etc/x", *, time_ns: int = NOW, serial: int = 9, **attributes: object) -> Change:
     actor = an_actor(serial=serial, time_ns=time_ns, event=f"{time_ns // 10**9}.{time_ns // 10**6 % 1000:03d}:{serial}")
-    plain = Change(source=Source.AUDIT, action=Action.OPENED, time_ns=time_ns, serial=serial, item=1, path=path, inode=77, dev=65024,
-                   actor=actor)
+    plain = Change(
+        source=Source.AUDIT, action=Action.OPENED, time_ns=time_ns, serial=serial, item=1, path=path, inode=77, dev=65024,
+        actor=actor,
+    )
     return replace(plain, **attributes)
 
 
 def a_finding(number: str = "a1", path: bytes = b"/etc/x", **attributes: object) -> Finding:
     plain = Finding(
         id=number, host="web01", path=path, kind=Kind.MODIFIED, tier=Tier.CRITICAL, severity=Severity.CRITICAL,
-        verdict=Verdict.UNEXPLAINED, changed=("sha256",), before=a_state(path), after=a_state(path, sha256="cd" * 32), moved_to=None,
-        actors=(an_actor(),), attribution=Attribution.EXACT, reasons=("its bytes",), sources=(Source.SCAN, Source.AUDIT),
-        first_seen_ns=NOW, last_seen_ns=NOW, evidence=(an_actor().event,),
+        verdict=Verdict.UNEXPLAINED, changed=("sha256",), before=a_state(path),
+        after=a_state(path, sha256="cd" * 32), moved_to=None, actors=(an_actor(),), attribution=Attribution.EXACT, reasons=("its bytes",),
+        sources=(Source.SCAN, Source.AUDIT), first_seen_ns=NOW, last_seen_ns=NOW, evidence=(an_actor().event,),
     )
     return replace(plain, **attributes)
 

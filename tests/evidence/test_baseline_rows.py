@@ -143,10 +143,8 @@ def test_new_baseline_accepts_the_open_differences_and_not_the_tries(store: Stor
     assert store.finding("a1").acceptance == store.acceptances()[-1].id
 
 
-_steps = st.lists(
-    st.tuples(st.sampled_from(["create", "accept"]), st.dictionaries(st.sampled_from([b"/a", b"/b", b"/c"]), st.none() | st.integers(0, 3))),
-    max_size=6,
-)
+_wanted = st.dictionaries(st.sampled_from([b"/a", b"/b", b"/c"]), st.none() | st.integers(0, 3))
+_steps = st.lists(st.tuples(st.sampled_from(["create", "accept"]), _wanted), max_size=6)
 
 
 @given(_steps)

@@ -106,6 +106,6 @@ def test_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_store_is_said_and_nothing_is_made(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no evidence store in .* yet; 'fimkit baseline create' makes one"):
+    with pytest.raises(StoreError, match=r"no evidence store in .* yet; 'fimkit baseline create' makes one"):
         open_store(os.fsencode(tmp_path / "state"))
     assert not (tmp_path / "state").exists()

@@ -27,7 +27,7 @@ def test_any_state_comes_back_from_the_table_unchanged(state: FileState) -> None
 
 
 def test_columns_are_the_fields_of_a_state_in_their_order() -> None:
-    assert STATE_COLUMNS == FileState._fields
+    assert FileState._fields == STATE_COLUMNS
 
 
 def test_unknown_xattrs_are_not_the_same_as_none() -> None:
