@@ -55,7 +55,7 @@ def test_an_unknown_benchmark_is_usage_and_the_known_are_named(copy: Path) -> No
 
 
 @pytest.mark.skipif(os.environ.get("FIMKIT_VENV") is not None, reason="this checkout's place is another one than .venv")
-@pytest.mark.skipif(not MISSING.exists() or MISSING.read_text() != "\n", reason="./bootstrap did not set this checkout up, or not wholly")
+@pytest.mark.skipif(not MISSING.exists() or MISSING.read_text() != "\n", reason="not set up, wholly, by ./bootstrap")
 def test_a_ready_place_is_used_at_once_and_in_silence() -> None:
     best = 9.0
     for _ in range(3):
