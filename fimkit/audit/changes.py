@@ -41,8 +41,10 @@ def render_command(arguments: tuple[bytes, ...]) -> str:
     >>> render_command((b"/bin/sh", b"-c", b"echo evil >> app.conf")), render_command((b"a\xff\n",))
     ("/bin/sh -c 'echo evil >> app.conf'", 'a%FF%0A')
     """
-    return " ".join(part if part.replace("%", "") == shlex.quote(part.replace("%", "")) else shlex.quote(part)
-                    for part in map(render_path, arguments))
+    return " ".join(
+        part if part.replace("%", "") == shlex.quote(part.replace("%", "")) else shlex.quote(part)
+        for part in map(render_path, arguments)
+    )
 
 
 def _proctitle(raw: bytes) -> str:
@@ -90,7 +92,10 @@ class AuditChanges:
 
         if event.items_expected is not None and len(event.items) < event.items_expected:
             who = f" by pid {event.process.pid}" if event.process else ""
-            yield note(NoteKind.INCOMPLETE, f"event {_event_text(event)}{who} has {len(event.items)} of {event.items_expected} PATH records")
+            yield note(
+                NoteKind.INCOMPLETE,
+                f"event {_event_text(event)}{who} has {len(event.items)} of {event.items_expected} PATH records",
+            )
         for kind, body in event.extra:
             if kind == "DAEMON_START":
                 yield note(NoteKind.LOG_STARTED, "auditd started")
@@ -99,7 +104,10 @@ class AuditChanges:
             elif kind == "CONFIG_CHANGE" and (match := _ENABLED.search(body)):
                 now, old = (int(group) for group in match.groups())
                 if bool(now) != bool(old):
-                    yield note(NoteKind.AUDIT_ENABLED if now else NoteKind.AUDIT_DISABLED, f"auditing was switched {'on' if now else 'off'}")
+                    yield note(
+                        NoteKind.AUDIT_ENABLED if now else NoteKind.AUDIT_DISABLED,
+                        f"auditing was switched {'on' if now else 'off'}",
+                    )
             elif kind == "CONFIG_CHANGE" and (rule := _RULE.search(body)):
                 verb = "added" if rule[1] == b"add_rule" else "removed"
                 key = render_path((rule[2] or b"(null)").strip(b'"'))
@@ -157,7 +165,9 @@ class AuditChanges:
         if error is None or (call.family is Family.OPEN and not _may_write(event, call, creates=True)):
             return
         for item in event.items:
-            if item.nametype is NameType.PARENT or (call.family in (Family.MAKE, Family.LINK) and item.nametype is not NameType.CREATE):
+            if item.nametype is NameType.PARENT or (
+                call.family in (Family.MAKE, Family.LINK) and item.nametype is not NameType.CREATE
+            ):
                 continue
             yield self._change(event, call, item, Action.DENIED, error=error)
 
@@ -212,8 +222,9 @@ class AuditChanges:
             change = self._change(event, call, item, Action.LOST)
             yield replace(change, dev=None, inode=None, parent_dev=item.dev, parent_inode=item.inode)
 
-    def _change(self, event: AuditEvent, call: Call, item: PathItem, action: Action, *, cookie: str | None = None,
-                error: str | None = None) -> Change:
+    def _change(
+        self, event: AuditEvent, call: Call, item: PathItem, action: Action, *, cookie: str | None = None, error: str | None = None
+    ) -> Change:
         path, sure = _named(event, call, item)
         parent = None if action is Action.LOST else _parent_of(event, item)
         new_mode, uid, gid = _asked(event, call, item, action)
@@ -287,8 +298,11 @@ def _parent_of(event: AuditEvent, item: PathItem) -> PathItem | None:
     if item.name is None or event.cwd is None:
         return None
     folder = join_path(event.cwd, item.name).rpartition(b"/")[0] or b"/"
-    same = {(parent.dev, parent.inode): parent for parent in parents
-            if parent.name is not None and join_path(event.cwd, parent.name) == folder}
+    same = {
+        (parent.dev, parent.inode): parent
+        for parent in parents
+        if parent.name is not None and join_path(event.cwd, parent.name) == folder
+    }
     return next(iter(same.values())) if len(same) == 1 else None
 
 

@@ -1,7 +1,7 @@
 """Which recorded steps explain a difference, and how surely. Pure.
 
-``exact`` only where everything recorded that can explain it is one process's. What excludes a step must be sound: a file's change time
-cannot be set back by its owner, so a writer that opened the file after its last change time wrote nothing; nothing else excludes.
+``exact`` only where everything recorded that can explain it is one process's. What excludes a step must be sound: a file's change
+time cannot be set back by its owner, so a writer that opened the file after it wrote nothing; nothing else excludes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,17 @@ from fimkit.model.changes import Action, Actor
 from fimkit.model.findings import Attribution
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["Cause", "bytes_cause", "distinct_processes", "mode_cause", "naming_step", "other_cause", "owner_cause", "same_process", "steps_cause"]
+__all__ = [
+    "Cause",
+    "bytes_cause",
+    "distinct_processes",
+    "mode_cause",
+    "naming_step",
+    "other_cause",
+    "owner_cause",
+    "same_process",
+    "steps_cause",
+]
 
 _WRITES = (Action.BORN, Action.OPENED)
 
@@ -49,12 +59,15 @@ def steps_cause(steps: Sequence[Step], what: str) -> Cause:
     if len(processes) == 1:
         return Cause(attribution=Attribution.EXACT, steps=tuple(steps))
     pids = ", ".join(str(actor.pid) for actor in processes)
-    return Cause(attribution=Attribution.AMBIGUOUS, steps=tuple(steps),
-                 reasons=(f"{len(processes)} processes could have {what}: pid {pids}",))
+    return Cause(
+        attribution=Attribution.AMBIGUOUS,
+        steps=tuple(steps),
+        reasons=(f"{len(processes)} processes could have {what}: pid {pids}",),
+    )
 
 
 def _window(life: Life, before: FileState | None, after: FileState | None) -> tuple[int | None, int | None]:
-    """Give the times between which a step can have made ``after``: its last change, and the baseline's where it is the same file."""
+    """Give the times between which a step can have made ``after``: its last change, and the baseline's of the same file."""
     low = before.ctime_ns if before is not None and life.origin is Origin.BASELINE else None
     high = None if after is None or after.ctime_ns is None else after.ctime_ns + SLACK_NS
     if low is not None and high is not None and high < low:
@@ -63,8 +76,7 @@ def _window(life: Life, before: FileState | None, after: FileState | None) -> tu
 
 
 def _within(steps: Iterable[Step], low: int | None, high: int | None) -> list[Step]:
-    return [step for step in steps
-            if (low is None or step.change.time_ns >= low) and (high is None or step.change.time_ns <= high)]
+    return [step for step in steps if (low is None or step.change.time_ns >= low) and (high is None or step.change.time_ns <= high)]
 
 
 def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -> Cause:
@@ -85,14 +97,19 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
     earlier = _within(writers, None, low)
     if not earlier:
         return cause
-    return Cause(attribution=Attribution.AMBIGUOUS, steps=tuple(earlier),
-                 reasons=("it was opened for writing before the baseline's state, and may have been written to later",))
+    return Cause(
+        attribution=Attribution.AMBIGUOUS,
+        steps=tuple(earlier),
+        reasons=("it was opened for writing before the baseline's state, and may have been written to later",),
+    )
 
 
 def naming_step(life: Life, path: bytes) -> Step | None:
     """Find the step that last gave this name to the file."""
     arrivals = [step for step in life.steps if step.change.action in (Action.BORN, Action.LINKED, Action.MOVED_TO)]
-    named = [step for step in arrivals if step.path == path] or [step for step in arrivals if step.path is None and step.change.path]
+    named = [step for step in arrivals if step.path == path] or [
+        step for step in arrivals if step.path is None and step.change.path
+    ]
     return named[-1] if named else None
 
 
@@ -113,7 +130,9 @@ def mode_cause(life: Life, before: FileState | None, after: FileState) -> Cause:
     births = [step for step in steps if step.change.action is Action.BORN and step.change.new_mode == after.mode]
     if births:
         return steps_cause(births, "set the mode")
-    return steps_cause([step for step in steps if step.change.action in (Action.XATTRS, Action.OWNER, Action.OPENED)], "set the mode")
+    return steps_cause(
+        [step for step in steps if step.change.action in (Action.XATTRS, Action.OWNER, Action.OPENED)], "set the mode"
+    )
 
 
 def owner_cause(life: Life, before: FileState | None, after: FileState, name: str) -> Cause:

@@ -80,8 +80,16 @@ def correlate(
         if watch is None:
             continue
         _add_osquery(draft, timeline)
-        findings.append(judge(draft, host=host, watch=watch, data_folders=data_folders, seen_ns=seen_ns,
-                              gaps=explain_gaps(draft, ordered_notes, span)))
+        findings.append(
+            judge(
+                draft,
+                host=host,
+                watch=watch,
+                data_folders=data_folders,
+                seen_ns=seen_ns,
+                gaps=explain_gaps(draft, ordered_notes, span),
+            )
+        )
     return sorted(findings, key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
 
 
@@ -120,5 +128,3 @@ def _add_osquery(draft: Draft, timeline: Timeline) -> None:
     known = {draft.after.sha256, _EMPTY_SHA256, None if own is None else own.sha256}
     passing = sorted({change.sha256 for change in rows if change.sha256} - known)
     draft.say([f"osquery saw other bytes in between (SHA-256 {', '.join(passing)})"] if passing else [])
-
-

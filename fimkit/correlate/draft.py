@@ -40,7 +40,9 @@ class Draft:
     def steps(self) -> list[Step]:
         """Give every step that the finding stands on, in order, each once."""
         causes = (step for cause in self.causes.values() for step in cause.steps)
-        return sorted({step.order: step for step in (*self.makers, *causes, *self.others, *self.denied)}.values(), key=lambda step: step.order)
+        return sorted(
+            {step.order: step for step in (*self.makers, *causes, *self.others, *self.denied)}.values(), key=lambda step: step.order
+        )
 
     def actors(self) -> tuple[Actor, ...]:
         """Give one actor a process: the makers first, then the others in time."""

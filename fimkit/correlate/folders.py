@@ -63,7 +63,9 @@ def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: 
     """
     frame = table.frame
     current = dict(_known_folders(table, before))
-    born = set(frame.loc[frame["audit"] & frame["folder"] & frame["action"].isin([Action.BORN.value, Action.MOVED_TO.value]), "key"])
+    born = set(
+        frame.loc[frame["audit"] & frame["folder"] & frame["action"].isin([Action.BORN.value, Action.MOVED_TO.value]), "key"]
+    )
     for key, path in _known_folders(table, after):
         if key not in born:
             current.setdefault(key, path)
@@ -98,7 +100,4 @@ def _joined(table: ChangeTable, rows: Sequence[tuple[int, int, bytes]]) -> list[
         asked = table.frame[["order", "parent"]]
         joined = pd.merge_asof(asked, lives, on="order", by="parent", allow_exact_matches=False)
         places = [place if isinstance(place, bytes) else None for place in joined["place"]]
-    return [
-        _place(change, 0, {} if place is None else {0: place})
-        for change, place in zip(table.changes, places, strict=True)
-    ]
+    return [_place(change, 0, {} if place is None else {0: place}) for change, place in zip(table.changes, places, strict=True)]

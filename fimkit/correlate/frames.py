@@ -44,8 +44,16 @@ class ChangeTable:
 
 def _total_order(change: Change) -> tuple[object, ...]:
     return (
-        change.time_ns, change.serial, change.item, change.source, change.action, change.path or b"",
-        change.dev or 0, change.inode or 0, change.node or "", change.error or "",
+        change.time_ns,
+        change.serial,
+        change.item,
+        change.source,
+        change.action,
+        change.path or b"",
+        change.dev or 0,
+        change.inode or 0,
+        change.node or "",
+        change.error or "",
     )
 
 

@@ -49,7 +49,9 @@ def _suspicions(draft: Draft, watch: Watch, data_folders: DataFolders) -> list[s
     for bit, name in ((stat.S_ISUID, "set-user-id"), (stat.S_ISGID, "set-group-id")):
         if mode & bit and not old_mode & bit:
             words.append(f"it gained the {name} bit")
-    if _CAPABILITY in (after.xattrs or {}) and (after.xattrs or {}).get(_CAPABILITY) != ((before.xattrs if before else None) or {}).get(_CAPABILITY):
+    if _CAPABILITY in (after.xattrs or {}) and (after.xattrs or {}).get(_CAPABILITY) != (
+        (before.xattrs if before else None) or {}
+    ).get(_CAPABILITY):
         words.append("it gained file capabilities")
     if mode & 0o111 and not old_mode & 0o111:
         if watch.scan_content:
@@ -76,14 +78,21 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
     if draft.denied and draft.kind is not Kind.ATTEMPTED:
         # what is folded in keeps its own weight: neither less than a denied try, nor more than the change itself
         own = [words for words in suspicions if words != "a denied try"]
-        severity = max(severity_of(watch.tier, draft.kind, Verdict.SUSPECT if own else Verdict.UNEXPLAINED, draft.changed),
-                       severity_of(watch.tier, Kind.ATTEMPTED, verdict, ()), key=lambda one: one.rank)
+        severity = max(
+            severity_of(watch.tier, draft.kind, Verdict.SUSPECT if own else Verdict.UNEXPLAINED, draft.changed),
+            severity_of(watch.tier, Kind.ATTEMPTED, verdict, ()),
+            key=lambda one: one.rank,
+        )
     steps = draft.steps()
     if steps:
         draft.sources.add(Source.AUDIT)
     tries = _first_tries(draft)
     first_ns = steps[0].change.time_ns if steps else _known_time(draft, seen_ns)
-    who = tries if draft.kind is not Kind.TRANSIENT else [step.change.actor for step in (draft.makers or steps)[:1] if step.change.actor]
+    who = (
+        tries
+        if draft.kind is not Kind.TRANSIENT
+        else [step.change.actor for step in (draft.makers or steps)[:1] if step.change.actor]
+    )
     return Finding(
         id=identify(host, draft.path, draft.kind, (draft.before, draft.after), who),
         host=host,

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from fimkit.correlate.causes import Cause, bytes_cause, distinct_processes, mode_cause, naming_step, other_cause, owner_cause, steps_cause
+from fimkit.correlate.causes import (
+    Cause,
+    bytes_cause,
+    distinct_processes,
+    mode_cause,
+    naming_step,
+    other_cause,
+    owner_cause,
+    steps_cause,
+)
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
 from fimkit.correlate.moves import Moves, find_moves
@@ -17,8 +26,18 @@ __all__ = ["draft_lasting"]
 _CONTENT = ("type", "sha256", "target", "size")
 _NAME = "name"
 _REMOVALS = (Action.UNLINKED, Action.MOVED_FROM)
-_TIMES = (Action.BORN, Action.OPENED, Action.MODE, Action.OWNER, Action.XATTRS, Action.TIMES, Action.LINKED, Action.UNLINKED,
-          Action.MOVED_FROM, Action.MOVED_TO)
+_TIMES = (
+    Action.BORN,
+    Action.OPENED,
+    Action.MODE,
+    Action.OWNER,
+    Action.XATTRS,
+    Action.TIMES,
+    Action.LINKED,
+    Action.UNLINKED,
+    Action.MOVED_FROM,
+    Action.MOVED_TO,
+)
 _NO_CAUSE = Cause(attribution=Attribution.UNATTRIBUTED)
 
 
@@ -57,13 +76,20 @@ def _fold_links(drafts: Sequence[Draft]) -> list[Draft]:
     """Leave out a link count that changed because another name of the file, itself a finding, came or went."""
     names = {
         state.key
-        for draft in drafts if draft.kind in (Kind.CREATED, Kind.DELETED, Kind.MOVED)
-        for state in (draft.before, draft.after) if state is not None and state.type is not FileType.DIRECTORY
+        for draft in drafts
+        if draft.kind in (Kind.CREATED, Kind.DELETED, Kind.MOVED)
+        for state in (draft.before, draft.after)
+        if state is not None and state.type is not FileType.DIRECTORY
     }
     return [
-        draft for draft in drafts
-        if not (draft.kind is Kind.ATTRIBUTES and {"nlink"} <= set(draft.changed) <= {"nlink", "ctime_ns"}
-                and draft.before is not None and draft.before.key in names)
+        draft
+        for draft in drafts
+        if not (
+            draft.kind is Kind.ATTRIBUTES
+            and {"nlink"} <= set(draft.changed) <= {"nlink", "ctime_ns"}
+            and draft.before is not None
+            and draft.before.key in names
+        )
     ]
 
 
@@ -98,9 +124,11 @@ def _was_gone(here: Sequence[Step], removals: Sequence[Step], row: int) -> bool:
 
 def _rename_target(step: Step, timeline: Timeline) -> bytes | None:
     life = timeline.life_of_step(step)
-    targets = [] if life is None else [
-        other for other in life.steps if other.change.action is Action.MOVED_TO and other.change.cookie == step.change.cookie
-    ]
+    targets = (
+        []
+        if life is None
+        else [other for other in life.steps if other.change.action is Action.MOVED_TO and other.change.cookie == step.change.cookie]
+    )
     return targets[0].path if targets else None
 
 
@@ -178,9 +206,11 @@ def _doubted(cause: Cause, life: Life, own: FileState | None, after: FileState, 
     high = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
     low = own.ctime_ns if own is not None else life.start_ns
     hidden = [
-        step for step in timeline.lost
+        step
+        for step in timeline.lost
         if (step.change.parent_inode is None or (step.change.parent_dev, step.change.parent_inode) in parents)
-        and (high is None or step.change.time_ns <= high) and (low is None or step.change.time_ns >= low - SLACK_NS)
+        and (high is None or step.change.time_ns <= high)
+        and (low is None or step.change.time_ns >= low - SLACK_NS)
     ]
     if len(distinct_processes([*cause.steps, *hidden])) < 2:
         return cause, []
@@ -198,8 +228,9 @@ def _moved(before: FileState, target: StateDiff, timeline: Timeline) -> Draft:
     after = target.after
     assert after is not None
     changed = compare_states(before, after)
-    draft = Draft(path=before.path, kind=Kind.MOVED, before=before, after=after, moved_to=after.path, changed=changed,
-                  sources={Source.SCAN})
+    draft = Draft(
+        path=before.path, kind=Kind.MOVED, before=before, after=after, moved_to=after.path, changed=changed, sources={Source.SCAN}
+    )
     life = timeline.life_of(after)
     step, reasons = _arrival(after.path, life, timeline)
     if step is None:

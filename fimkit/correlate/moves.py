@@ -73,7 +73,9 @@ def find_moves(diffs: Sequence[StateDiff], timeline: Timeline) -> Moves:
     folders: dict[bytes, bytes] = {}
     carried: set[bytes] = set()
     taken: set[bytes] = set()
-    for gone in sorted((diff.before for diff in diffs if diff.before is not None and diff.after is None), key=lambda state: state.path):
+    for gone in sorted(
+        (diff.before for diff in diffs if diff.before is not None and diff.after is None), key=lambda state: state.path
+    ):
         expected = _expected_place(gone.path, folders)
         found = [diff for diff in arrivals[gone.key] if diff.path not in taken and _is_same_file(timeline, gone, diff, expected)]
         if not found:

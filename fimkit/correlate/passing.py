@@ -26,7 +26,9 @@ def who_of(actor: Actor | None) -> tuple[object, ...]:
     return () if actor is None else (actor.auid, actor.uid, actor.exe)
 
 
-def draft_transient(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+def draft_transient(
+    timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]
+) -> list[Draft]:
     """Find what came and went: a name in neither snapshot that records or osquery saw come or go.
 
     A temporary file that lives on under another name is none, nor is a name that a file of the baseline had for a while.
@@ -43,8 +45,11 @@ def draft_transient(timeline: Timeline, before: States, after: States, since_of:
     for path in sorted(timeline.audited_paths()):
         if path in before or path in after or not watched(path):
             continue
-        steps = [step for step in timeline.at_path(path)
-                 if step.change.time_ns >= since_of(path) and step.change.action in (*_ARRIVALS, *_DEPARTURES)]
+        steps = [
+            step
+            for step in timeline.at_path(path)
+            if step.change.time_ns >= since_of(path) and step.change.action in (*_ARRIVALS, *_DEPARTURES)
+        ]
         draft = _transient(path, steps, timeline, alive) if steps else None
         if draft is not None:
             drafts.append(draft)
@@ -58,10 +63,13 @@ def _lives_at(steps: Sequence[Step], timeline: Timeline) -> list[tuple[Step, Lif
 
 def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: set[int]) -> Draft | None:
     passing = [
-        (step, life) for step, life in _lives_at(steps, timeline)
+        (step, life)
+        for step, life in _lives_at(steps, timeline)
         if id(life) not in alive and (life.origin is not Origin.BASELINE or step.change.action is Action.LINKED)
     ]
-    passing += [(step, life) for step, life in _lives_at(steps, timeline) if id(life) in alive and step.change.action is Action.LINKED]
+    passing += [
+        (step, life) for step, life in _lives_at(steps, timeline) if id(life) in alive and step.change.action is Action.LINKED
+    ]
     if not passing or not any(step.change.action in _DEPARTURES for step in steps):
         return None
     draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.AUDIT})
@@ -70,7 +78,10 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
     made = bytes_cause(life, None, None) if arrivals else steps_cause(steps, "made it")
     if arrivals and not made.steps:
         made = steps_cause([arrivals[-1]], "brought it")
-    draft.causes = {"bytes": made, "name": steps_cause([step for step in steps if step.change.action in _DEPARTURES][-1:], "removed it")}
+    draft.causes = {
+        "bytes": made,
+        "name": steps_cause([step for step in steps if step.change.action in _DEPARTURES][-1:], "removed it"),
+    }
     draft.makers = list(made.steps)
     draft.others = [*steps, *life.steps]
     draft.say(made.reasons)
@@ -78,18 +89,30 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
         draft.say(["how it came was not recorded"])
         draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
     if steps[-1].change.action is Action.MOVED_FROM:
-        target = [other.path for other in life.steps if other.change.cookie == steps[-1].change.cookie and other.change.action is Action.MOVED_TO]
+        target = [
+            other.path
+            for other in life.steps
+            if other.change.cookie == steps[-1].change.cookie and other.change.action is Action.MOVED_TO
+        ]
         draft.say([f"it was renamed to {render_path(target[0])}"] if target and target[0] else [])
     return draft
 
 
-def _osquery_transients(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+def _osquery_transients(
+    timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]
+) -> list[Draft]:
     """Find what only osquery saw come and go; audit records, where there are any of the name, have said more."""
     audited = set(timeline.audited_paths())
     drafts = []
     for path in sorted(timeline.osquery):
         rows = [change for change in timeline.osquery[path] if change.time_ns >= since_of(path)]
-        if path in before or path in after or path in audited or not watched(path) or not _came_and_went(rows, path, timeline, before, after):
+        if (
+            path in before
+            or path in after
+            or path in audited
+            or not watched(path)
+            or not _came_and_went(rows, path, timeline, before, after)
+        ):
             continue
         draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.OSQUERY})
         draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
@@ -104,8 +127,11 @@ def _came_and_went(rows: Sequence[Change], path: bytes, timeline: Timeline, befo
     if not actions & {Action.BORN, Action.MOVED_TO} or not actions & {Action.UNLINKED, Action.MOVED_FROM}:
         return False
     # a name that a rename led on to a file that is there, or back from one that was, is a way point
-    return not any(timeline.osquery_move(path, other) or timeline.osquery_move(other, path) for other in _cookie_partners(rows, timeline)
-                   if other in after or other in before)
+    return not any(
+        timeline.osquery_move(path, other) or timeline.osquery_move(other, path)
+        for other in _cookie_partners(rows, timeline)
+        if other in after or other in before
+    )
 
 
 def _cookie_partners(rows: Sequence[Change], timeline: Timeline) -> list[bytes]:
@@ -113,7 +139,9 @@ def _cookie_partners(rows: Sequence[Change], timeline: Timeline) -> list[bytes]:
     return [other for cookie in cookies for other in timeline.osquery_names(cookie)]
 
 
-def draft_attempted(timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]) -> list[Draft]:
+def draft_attempted(
+    timeline: Timeline, before: States, after: States, since_of: SinceOf, watched: Callable[[bytes], bool]
+) -> list[Draft]:
     """Give the denied tries on watched paths, one draft a path."""
     groups: dict[bytes, list[Step]] = defaultdict(list)
     for step in timeline.denied:

@@ -44,8 +44,10 @@ def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan) -> list[
     if draft.changed and TIMES_ONLY.issuperset(draft.changed):
         reasons.append("setting times alone is not recorded")
     if not reasons:
-        reasons.append("no record names it: a process without an audit context (started before auditing), a file opened before the "
-                       "records begin, or a mount or link outside the watched paths")
+        reasons.append(
+            "no record names it: a process without an audit context (started before auditing), a file opened before the "
+            "records begin, or a mount or link outside the watched paths"
+        )
     return reasons
 
 

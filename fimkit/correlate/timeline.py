@@ -86,7 +86,9 @@ class Timeline:
         if key not in self._lives:
             positions = self._rows_of_key.get(key, ())
             steps = (self.step(int(self._audit_rows[position])) for position in positions)
-            self._lives[key] = lives_of(key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ()))
+            self._lives[key] = lives_of(
+                key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ())
+            )
         return self._lives[key]
 
     def life_of_step(self, step: Step) -> Life | None:

@@ -135,8 +135,24 @@ def parse_actor(row: Mapping[str, Any]) -> Actor:
 def render_change(change: Change) -> dict[str, Any]:
     """Give a change as an object that leaves out what is not known."""
     row: dict[str, Any] = {"source": change.source.value, "action": change.action.value, "time": render_time(change.time_ns)}
-    for name in ("serial", "item", "dev", "inode", "parent_dev", "parent_inode", "mode", "new_mode", "cookie", "error", "sha256", "uid",
-                 "gid", "size", "mtime_ns", "node"):
+    for name in (
+        "serial",
+        "item",
+        "dev",
+        "inode",
+        "parent_dev",
+        "parent_inode",
+        "mode",
+        "new_mode",
+        "cookie",
+        "error",
+        "sha256",
+        "uid",
+        "gid",
+        "size",
+        "mtime_ns",
+        "node",
+    ):
         value = getattr(change, name)
         if value is not None:
             row[name] = value

@@ -1,8 +1,8 @@
-"""Reads osquery's result log, in its three formats, and turns ``file_events`` rows into changes. Pure.
+r"""Reads osquery's result log, in its three formats, and turns ``file_events`` rows into changes. Pure.
 
 Formats, as osquery 5.23 writes them: an event a line (``columns``, ``action``), a batch a line (``diffResults``), a snapshot a line
 (``snapshot``). Values are texts, or numbers with ``--logger_numerics``. In names, control bytes and bytes that are no UTF-8 are
-the literal text ``\\xNN``. ``time`` is whole seconds, stamped when osquery processed the event, so it may be late and never early.
+the literal text ``\xNN``. ``time`` is whole seconds, stamped when osquery processed the event, so it may be late and never early.
 """
 
 import json

@@ -23,9 +23,7 @@ def display_width(text: str) -> int:
     >>> display_width("abc"), display_width("설정"), display_width("e\u0301")
     (3, 4, 1)
     """
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _cut(text: str, width: int) -> str:
@@ -95,8 +93,13 @@ def _render_one(finding: Finding, room: int, width: int) -> Iterator[str]:
     for line in _who(finding):
         yield _INDENT + fit_head(line, width - len(_INDENT))
     for reason in finding.reasons[:_REASONS]:
-        yield from textwrap.wrap(render_terminal(reason), width - len(_INDENT), initial_indent=_INDENT + "- ",
-                                 subsequent_indent=_INDENT + "  ", break_on_hyphens=False)
+        yield from textwrap.wrap(
+            render_terminal(reason),
+            width - len(_INDENT),
+            initial_indent=_INDENT + "- ",
+            subsequent_indent=_INDENT + "  ",
+            break_on_hyphens=False,
+        )
 
 
 def _what(finding: Finding) -> Iterator[str]:

@@ -16,7 +16,13 @@ WATCHES = WatchSet([Watch(path=ROOT)])
 PIDS = range(1000, 1006)
 NAMES = [b"a", b"b", b"c", b"d"]
 ACTIONS = ["write", "write", "hidden", "open", "mkdir", "link", "unlink", "dirfd", "rename", "replace", "exchange", "chmod"]
-STEP = st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99), st.integers(0, 99), st.sampled_from(PIDS), st.sampled_from([100_000, 3_000_000, 30_000_000]))
+STEP = st.tuples(
+    st.sampled_from(ACTIONS),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.sampled_from(PIDS),
+    st.sampled_from([100_000, 3_000_000, 30_000_000]),
+)
 
 
 def prepared() -> World:
@@ -80,8 +86,16 @@ def play(world: World, step: tuple[str, int, int, int, int]) -> None:
 
 def judged(world: World, before: dict[bytes, FileState], changes: list) -> list[Finding]:  # type: ignore[type-arg]
     after = world.snapshot()
-    return correlate(host="h", watches=WATCHES, before=before, after=after, diffs=differences(before, after), changes=changes,
-                     since_ns=max(state.ctime_ns or 0 for state in before.values()), seen_ns=world.now)
+    return correlate(
+        host="h",
+        watches=WATCHES,
+        before=before,
+        after=after,
+        diffs=differences(before, after),
+        changes=changes,
+        since_ns=max(state.ctime_ns or 0 for state in before.values()),
+        seen_ns=world.now,
+    )
 
 
 def content_changed(finding: Finding) -> bool:
@@ -105,7 +119,9 @@ def test_no_exact_attribution_is_wrong_in_any_history(steps: list[tuple[str, int
             node = world.names[finding.moved_to or finding.path]
             assert not node.writers or node.hidden or {head} == set(node.writers), finding
         elif finding.kind is Kind.ATTRIBUTES and finding.changed[0] == "mode":
-            assert head == world.names[finding.path].mode_setter or world.names[finding.path].number != finding.before.inode, finding
+            assert head == world.names[finding.path].mode_setter or world.names[finding.path].number != finding.before.inode, (
+                finding
+            )
 
 
 @settings(max_examples=150)
@@ -120,7 +136,9 @@ def test_every_difference_is_found_once_and_nothing_else(steps: list[tuple[str, 
     paths = [finding.path for finding in findings]
     assert len(paths) == len(set(paths))
     covered = {*paths, *(finding.moved_to for finding in findings)}
-    carried = [(finding.path, finding.moved_to) for finding in findings if finding.moved_to and finding.before.type is FileType.DIRECTORY]
+    carried = [
+        (finding.path, finding.moved_to) for finding in findings if finding.moved_to and finding.before.type is FileType.DIRECTORY
+    ]
     for diff in differences(before, after):
         inside_moved = any(diff.path.startswith(old + b"/") or diff.path.startswith(new + b"/") for old, new in carried)
         link_count = set(diff.changed) <= {"nlink", "ctime_ns"} and diff.before and diff.after
@@ -138,7 +156,9 @@ def test_every_difference_is_found_once_and_nothing_else(steps: list[tuple[str, 
 
 @settings(max_examples=60)
 @given(st.lists(STEP, max_size=20), st.randoms(use_true_random=False))
-def test_the_order_of_the_input_and_telling_it_twice_change_nothing(steps: list[tuple[str, int, int, int, int]], shuffler: random.Random) -> None:
+def test_the_order_of_the_input_and_telling_it_twice_change_nothing(
+    steps: list[tuple[str, int, int, int, int]], shuffler: random.Random
+) -> None:
     world = prepared()
     before = world.begin()
     for step in steps:

@@ -1,7 +1,7 @@
 """A small file system in memory that tells of itself as the kernel does: snapshots, audit changes, and the truth beside them.
 
-Inode numbers are given again at once (the lowest free one), stamps are floored to 4 ms, relative names behind a real dirfd are wrong,
-what lies outside ``/w`` leaves no record of its own.
+Inode numbers are given again at once (the lowest free one), stamps are floored to 4 ms, relative names behind a real dirfd are
+wrong, what lies outside ``/w`` leaves no record of its own.
 """
 
 import hashlib
@@ -19,14 +19,32 @@ DEV = 65024
 
 
 def actor(pid: int, *, auid: int | None = None, exe: bytes | None = None, time_ns: int = 0, serial: int = 0) -> Actor:
-    return Actor(auid=auid, uid=0, euid=0, user=None, pid=pid, ppid=1, exe=exe or b"/bin/p%d" % pid, comm=b"p%d" % pid, cmdline=None,
-                 cmdline_verified=False, tty=None, ses=None, syscall=None, time_ns=time_ns,
-                 event=f"{time_ns // 10**9}.{time_ns // 10**6 % 1000:03d}:{serial}")
+    return Actor(
+        auid=auid,
+        uid=0,
+        euid=0,
+        user=None,
+        pid=pid,
+        ppid=1,
+        exe=exe or b"/bin/p%d" % pid,
+        comm=b"p%d" % pid,
+        cmdline=None,
+        cmdline_verified=False,
+        tty=None,
+        ses=None,
+        syscall=None,
+        time_ns=time_ns,
+        event=f"{time_ns // 10**9}.{time_ns // 10**6 % 1000:03d}:{serial}",
+    )
 
 
 @dataclass(eq=False)
 class Node:
-    """One inode. ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth; ``hidden`` counts writes out of sight."""
+    """One inode.
+
+    ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth; ``hidden`` counts writes out of
+    sight.
+    """
 
     number: int
     type: FileType
@@ -73,10 +91,23 @@ class World:
         """Tell of one name; nothing where neither it nor its inode lies in the watched tree."""
         parent = None if path is None else self.names.get(path.rpartition(b"/")[0])
         kinds = {FileType.DIRECTORY: 0o040000, FileType.SYMLINK: 0o120000}
-        self.changes.append(Change(
-            source=Source.AUDIT, action=action, time_ns=self.stamp, serial=self.serial, item=item, path=path, dev=DEV,
-            inode=node.number, parent_dev=DEV if parent else None, parent_inode=parent.number if parent else None,
-            mode=node.mode | kinds.get(node.type, 0o100000), actor=actor(pid, time_ns=self.stamp, serial=self.serial), **more))  # type: ignore[arg-type]
+        self.changes.append(
+            Change(
+                source=Source.AUDIT,
+                action=action,
+                time_ns=self.stamp,
+                serial=self.serial,
+                item=item,
+                path=path,
+                dev=DEV,
+                inode=node.number,
+                parent_dev=DEV if parent else None,
+                parent_inode=parent.number if parent else None,
+                mode=node.mode | kinds.get(node.type, 0o100000),
+                actor=actor(pid, time_ns=self.stamp, serial=self.serial),
+                **more,
+            )
+        )  # type: ignore[arg-type]
 
     # what processes do
 
@@ -90,8 +121,15 @@ class World:
             node = self.names[path] = self._node(FileType.FILE, 0o644)
             self._touch_parent(path)
         if recorded and path.startswith(ROOT):
-            self._record(pid, Action.BORN if born else Action.OPENED, path, node, new_mode=node.mode if born else None,
-                         uid=0 if born else None, gid=0 if born else None)
+            self._record(
+                pid,
+                Action.BORN if born else Action.OPENED,
+                path,
+                node,
+                new_mode=node.mode if born else None,
+                uid=0 if born else None,
+                gid=0 if born else None,
+            )
         node.content += b"%d:%d " % (pid, self.serial)
         node.mtime_ns = node.ctime_ns = self.now
         if recorded and path.startswith(ROOT):
@@ -133,7 +171,9 @@ class World:
             if by_dirfd:
                 last = self.changes.pop()
                 wrong = b"/somewhere/" + path.rpartition(b"/")[2]
-                self.changes.append(Change(**{**{name: getattr(last, name) for name in Change.__slots__}, "path": wrong, "path_sure": False}))
+                self.changes.append(
+                    Change(**{**{name: getattr(last, name) for name in Change.__slots__}, "path": wrong, "path_sure": False})
+                )
         self._drop(pid, path)
         self.removers[path] = pid
 
@@ -163,7 +203,7 @@ class World:
             self._drop(pid, new)
         below = [name for name in self.names if name.startswith(old + b"/")]
         for name in [old, *below]:
-            self.names[new + name[len(old):]] = self.names.pop(name)
+            self.names[new + name[len(old) :]] = self.names.pop(name)
             self.removers[name] = pid
         node.ctime_ns = self.now
         self._touch_parent(old)
@@ -206,9 +246,20 @@ class World:
             if path == ROOT or path.startswith(ROOT + b"/"):
                 folder = node.type is FileType.DIRECTORY
                 yield FileState(
-                    path=path, type=node.type, mode=node.mode, uid=node.uid, gid=0, size=4096 if folder else len(node.content),
-                    inode=node.number, dev=DEV, nlink=2 if folder else node.links, mtime_ns=node.mtime_ns, ctime_ns=node.ctime_ns,
-                    sha256=None if folder else hashlib.sha256(node.content).hexdigest(), xattrs={})
+                    path=path,
+                    type=node.type,
+                    mode=node.mode,
+                    uid=node.uid,
+                    gid=0,
+                    size=4096 if folder else len(node.content),
+                    inode=node.number,
+                    dev=DEV,
+                    nlink=2 if folder else node.links,
+                    mtime_ns=node.mtime_ns,
+                    ctime_ns=node.ctime_ns,
+                    sha256=None if folder else hashlib.sha256(node.content).hexdigest(),
+                    xattrs={},
+                )
 
     def snapshot(self) -> dict[bytes, FileState]:
         return {state.path: state for state in self.states()}

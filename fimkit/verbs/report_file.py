@@ -1,0 +1,42 @@
+"""Appends findings to the plain text log for people who tail it (``[host] report_file``)."""
+
+import os
+from collections.abc import Sequence
+
+from fimkit.model.errors import HostError
+from fimkit.model.findings import Finding
+from fimkit.model.paths import render_path, render_terminal
+from fimkit.model.time import render_time
+
+__all__ = ["append_report", "render_report_line"]
+
+
+def render_report_line(finding: Finding, *, now_ns: int) -> str:
+    """Give one line for one finding: when, how severe, what, where, who."""
+    actor = finding.actors[0] if finding.actors else None
+    who = (
+        "unattributed"
+        if actor is None
+        else f"auid={actor.auid} uid={actor.uid} pid={actor.pid} exe={render_path(actor.exe or b'?')}"
+    )
+    moved = "" if finding.moved_to is None else f" to {render_path(finding.moved_to)}"
+    what = f"{finding.severity.value} {finding.kind.value} {render_path(finding.path)}{moved}"
+    words = f"{finding.host} {what} by {who} ({finding.attribution.value})"
+    return f"{render_time(now_ns)} {render_terminal(words)} id={finding.id}"
+
+
+def append_report(path: bytes, findings: Sequence[Finding], *, now_ns: int) -> None:
+    """Append new findings, a line each; nothing where no file is configured.
+
+    Raises:
+        HostError: If the file cannot be written; a link in its place is refused.
+    """
+    if not path or not findings:
+        return
+    text = "".join(render_report_line(finding, now_ns=now_ns) + "\n" for finding in findings)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "ab") as opened:
+            opened.write(text.encode())
+    except OSError as error:
+        raise HostError(f"the report file {render_path(path)} cannot be written: {error.strerror}") from error
