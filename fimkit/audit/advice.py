@@ -14,7 +14,7 @@ def advise(status: AuditStatus, owner: str | None) -> list[str]:
 
     Args:
         status: As the kernel gave it.
-        owner: The name of the process ``status.pid``, if that is known.
+        owner: The name of the process ``status.pid``, ``None`` if there is no such process.
 
     >>> advise(AuditStatus(enabled=1, failure=1, pid=7, rate_limit=0, backlog_limit=8192, lost=0, backlog=0), "auditd")
     []
@@ -29,11 +29,12 @@ def advise(status: AuditStatus, owner: str | None) -> list[str]:
         words.append(f"{LOCKED}: changes to them need a reboot")
     if status.pid == 0:
         words.append("no process owns the audit socket, so no log is written: start auditd (systemctl enable --now auditd)")
+    elif owner is None:
+        words.append(f"process {status.pid} owned the audit socket and is gone, so no log is written: start auditd")
     elif owner != "auditd":
-        name = f"process {status.pid}" + (f" ({owner})" if owner else "")
         words.append(
-            f"{name} owns the audit socket, and not auditd: two that want it take it from each other, and the loser writes no "
-            "log; stop the other one (osquery: --disable_audit=true), then start auditd"
+            f"process {status.pid} ({owner}) owns the audit socket, and not auditd: two that want it take it from each other, "
+            "and the loser writes no log; stop the other one (osquery: --disable_audit=true), then start auditd"
         )
     if status.backlog_limit < _ENOUGH_BACKLOG:
         words.append(

@@ -23,11 +23,11 @@ IMMUTABLE = 2
 _REQUEST, _ACK = 1, 4
 _ERROR, _DONE = 2, 3
 # Source: linux/audit.h, message types 1000 and on.
-_GET, _SET, _USER, _ADD_RULE, _DEL_RULE, _LIST_RULES = 1000, 1001, 1005, 1011, 1012, 1013
+_GET, _SET, _USER, _ADD_RULE, _DEL_RULE, _LIST_RULES, _JOIN = 1000, 1001, 1005, 1011, 1012, 1013, 1015
 _SET_ENABLED, _SET_BACKLOG_LIMIT, _SET_BACKLOG_WAIT = 1, 16, 32
 _HEADER = struct.Struct("=IHHII")
 _TIMEOUT_S = 5.0
-_CONTROL = (_SET, _ADD_RULE, _DEL_RULE)
+_CONTROL = (_SET, _ADD_RULE, _DEL_RULE, _JOIN)
 
 
 class KernelRefusal(HostError):
@@ -198,6 +198,16 @@ class AuditKernel:
         """
         self._call(_DEL_RULE, rule)
 
+    def join_mount(self, mount: bytes, tree: bytes) -> None:
+        """Make the rules on a tree hold for a file system that was mounted in it after they were added; again does no harm.
+
+        Raises:
+            KernelRefusal: ENOENT if one of the two is not there.
+
+        Source: auditctl(8), ``-q``.
+        """
+        self._call(_JOIN, struct.pack("=II", len(mount), len(tree)) + mount + tree)
+
     def say(self, text: str) -> None:
         """Put a record of type USER into the stream: a marker."""
         self._call(_USER, text.encode() + b"\0")
@@ -215,6 +225,7 @@ def _refusal(code: int, kind: int) -> KernelRefusal:
     what = {
         _GET: "read the audit status", _SET: "change the audit status", _ADD_RULE: "add an audit rule", _USER: "write a record",
         _DEL_RULE: "delete an audit rule", _LIST_RULES: "list the audit rules",
+        _JOIN: "join a mount to an audit rule",
     }[kind]
     if code in (errno.EPERM, errno.EACCES):
         inside = _in_user_namespace() or os.geteuid() == 0

@@ -2,7 +2,8 @@
 
 What the kernel was seen to do, and what the plan makes of it:
 
-- ``dir=`` takes a whole tree, but stops at mount points: each file system gets a rule of its own, where the user asked for it.
+- ``dir=`` takes a whole tree with what is mounted in it when the rule is added, and nothing that is mounted later: the plan names
+  the mounts that the user asked for, and they are joined to the rule each time.
 - ``dir=`` on a symbolic link records nothing below it, and says nothing: the rules name what the link points to, and the link.
 - ``perm=`` sees no io_uring operation, and the io_uring list takes no ``perm=``: trees get a rule there that names the
   operations. It records an open for reading too, as no field tells.
@@ -22,7 +23,18 @@ from fimkit.model.config import Watch
 from fimkit.model.errors import HostError
 from fimkit.model.paths import is_below, render_path
 
-__all__ = ["HEAD", "KEY", "PathFacts", "Plan", "Skipped", "find_obstacles", "has_text_form", "plan_rules", "render_rule_file"]
+__all__ = [
+    "HEAD",
+    "KEY",
+    "Join",
+    "PathFacts",
+    "Plan",
+    "Skipped",
+    "find_obstacles",
+    "has_text_form",
+    "plan_rules",
+    "render_rule_file",
+]
 
 KEY = b"fimkit"
 """The key of every rule that is ours: ``ausearch -k fimkit``."""
@@ -52,12 +64,20 @@ class Skipped(NamedTuple):
     rules: tuple[Rule, ...]
 
 
+class Join(NamedTuple):
+    """A mount that the rule on a tree is to hold for, whenever it was mounted."""
+
+    mount: bytes
+    tree: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The rules for a configuration. ``skipped`` are in the file as comments; ``notes`` are words for the user."""
 
     machine: str
     rules: tuple[Rule, ...]
+    joins: tuple[Join, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -77,8 +97,8 @@ def plan_rules(
 ) -> Plan:
     """Choose the rules for the configured watches.
 
-    A watch inside another watched tree needs no rule of its own, unless a mount lies between. A folder that is watched without
-    its subfolders gets the recursive rule all the same: the kernel has no other that sees writes to the files in it.
+    A watch inside another watched tree needs no rule of its own. A folder that is watched without its subfolders gets the
+    recursive rule all the same: the kernel has no other that sees writes to the files in it.
 
     Args:
         watches: The configuration's entries.
@@ -91,27 +111,31 @@ def plan_rules(
     """
     if machine not in MACHINES:
         raise HostError(f"audit rules for a {machine} are not known; known are {', '.join(MACHINES)}")
-    mount_points = sorted(set(mounts) | {b"/"}, key=len, reverse=True)
-    places, notes = _places(watches, look, mount_points)
+    mount_points = sorted({*mounts, b"/"}, key=len, reverse=True)
+    places, notes = _places(watches, look)
     rules: list[Rule] = []
     skipped: list[Skipped] = []
-    for place in _outermost(places, mount_points):
+    trees: list[bytes] = []
+    for place in _outermost(places):
         ours = _rules_for(place, machine)
         if place.why:
             skipped.append(Skipped(place.path, place.why, ours))
-        else:
-            rules += ours
-            if not look(place.path).exists:
-                words = "does not exist: its rule is for a file; if it becomes a folder, run install again"
-                notes.append(f"{render_path(place.path)} {words}")
+            continue
+        rules += ours
+        if place.is_folder:
+            trees.append(place.path)
+        if not look(place.path).exists:
+            words = "does not exist: its rule is for a file; if it becomes a folder, run install again"
+            notes.append(f"{render_path(place.path)} {words}")
+    joins = _joins(watches, look, trees, mount_points)
     if machine == "aarch64":
         notes.append("32-bit programs on this machine are not recorded: auditctl has no arch=b32 for aarch64")
     order = sorted(rules, key=lambda rule: rule.filter_list)  # stable: file order is system calls, then io_uring
-    return Plan(machine=machine, rules=tuple(order), skipped=tuple(skipped), notes=tuple(notes))
+    return Plan(machine=machine, rules=tuple(order), joins=joins, skipped=tuple(skipped), notes=tuple(notes))
 
 
 def _places(
-    watches: Sequence[Watch], look: Callable[[bytes], PathFacts], mounts: Sequence[bytes]
+    watches: Sequence[Watch], look: Callable[[bytes], PathFacts]
 ) -> tuple[list[_Place], list[str]]:
     places: dict[bytes, _Place] = {}
     notes: list[str] = []
@@ -125,9 +149,6 @@ def _places(
         places[facts.real] = _Place(facts.real, facts.is_folder or not facts.parent_exists, _missing(facts))
         if facts.is_folder and not watch.recursive:
             notes.append(f"{shown}: the kernel records what its subfolders hold too; findings leave it out")
-        if watch.cross_mounts:
-            below = [mount for mount in mounts if mount != facts.real and is_below(mount, facts.real)]
-            places.update((mount, _Place(mount, True)) for mount in below if look(mount).is_folder and mount not in places)
     return sorted(places.values()), notes
 
 
@@ -139,21 +160,27 @@ def _missing(facts: PathFacts) -> str | None:
     return None
 
 
-def _mount_of(path: bytes, mounts: Sequence[bytes]) -> bytes:
-    return next(mount for mount in mounts if is_below(path, mount))
-
-
-def _outermost(places: Sequence[_Place], mounts: Sequence[bytes]) -> list[_Place]:
+def _outermost(places: Sequence[_Place]) -> list[_Place]:
     kept: list[_Place] = []
     for place in places:  # sorted: a folder comes before what lies in it
-        mount = _mount_of(place.path, mounts)
-        covered = any(
-            folder.is_folder and not folder.why and is_below(place.path, folder.path) and _mount_of(folder.path, mounts) == mount
-            for folder in kept
-        )
-        if not covered:
+        if not any(folder.is_folder and not folder.why and is_below(place.path, folder.path) for folder in kept):
             kept.append(place)
     return kept
+
+
+def _joins(
+    watches: Sequence[Watch], look: Callable[[bytes], PathFacts], trees: Sequence[bytes], mounts: Sequence[bytes]
+) -> tuple[Join, ...]:
+    """The mounts at or below the watched trees that a watch lies in, or that one asks for."""
+    found = set()
+    for watch in watches:
+        path = look(watch.path).real
+        tree = next((tree for tree in trees if is_below(path, tree)), None)
+        if tree is not None:
+            own = next(mount for mount in mounts if is_below(path, mount))
+            asked = [mount for mount in mounts if watch.cross_mounts and is_below(mount, path)]
+            found |= {Join(mount, tree) for mount in (own, *asked) if is_below(mount, tree) and mount != b"/"}
+    return tuple(sorted(found))
 
 
 def _rules_for(place: _Place, machine: str) -> tuple[Rule, ...]:

@@ -2,16 +2,16 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fimkit.audit.advice import LOCKED, advise
-from fimkit.audit.kernel import IMMUTABLE, AuditKernel
-from fimkit.audit.rule_codec import Rule, decode_rule, encode_rule
+from fimkit.audit.kernel import IMMUTABLE, AuditKernel, KernelRefusal
+from fimkit.audit.rule_codec import Rule
 from fimkit.audit.rules import HEAD, Plan, find_obstacles, plan_rules, render_rule_file
 from fimkit.model.config import Config
-from fimkit.model.errors import HostError, RecordError
+from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
 from fimkit.verbs.installed import (
     Memory,
@@ -70,16 +70,9 @@ class _Site:
     def owned(self, listed: Sequence[tuple[Rule, bytes]], *, by_key: bool) -> list[Rule]:
         """Which of the kernel's rules are ours: those remembered; without a memory those with the key, if ``by_key``."""
         if self.memory is not None:
-            remembered = set(_decoded(self.memory.rules))
+            remembered = set(self.memory.rules)
             return [rule for rule, _ in listed if rule in remembered]
         return [rule for rule, _ in listed if by_key and has_our_key(rule)]
-
-
-def _decoded(rules: Sequence[bytes]) -> list[Rule]:
-    try:
-        return [decode_rule(raw) for raw in rules]
-    except RecordError as error:
-        raise HostError(f"the memory of install is damaged: {error}") from error
 
 
 def _plan(config: Config, root: str | None) -> Plan:
@@ -89,7 +82,12 @@ def _plan(config: Config, root: str | None) -> Plan:
 
 
 def install(
-    config: Config, *, dry_run: bool = False, root: str | None = None, rules_file: str = RULES_FILE
+    config: Config,
+    *,
+    dry_run: bool = False,
+    root: str | None = None,
+    rules_file: str = RULES_FILE,
+    open_kernel: Callable[[], AuditKernel] = AuditKernel,
 ) -> InstallReport:
     """Write the rule file, load the rules, read them back. A second time, nothing changes.
 
@@ -98,6 +96,7 @@ def install(
         dry_run: Change nothing; give the diff. Needs no right: without it, the kernel's part is said to be unknown.
         root: Write the files of the host below this folder, and leave this kernel alone.
         rules_file: Where the host's rule file is.
+        open_kernel: What gives the kernel's audit.
 
     Raises:
         HostError: If the kernel or the file system refuses; then all is as before. Rules locked by ``-e 2`` do not raise: the
@@ -110,7 +109,7 @@ def install(
     if root is not None:
         return _finish(site, plan, None, KernelPlan(), words, dry_run=dry_run)
     try:
-        with AuditKernel() as kernel:
+        with open_kernel() as kernel:
             status = kernel.status()
             listed = list_rules(kernel)
             todo = plan_kernel(plan.rules, listed, site.owned(listed, by_key=site.text_is_ours))
@@ -119,7 +118,8 @@ def install(
             if status.enabled == IMMUTABLE and (todo.add or todo.delete):
                 report = _finish(site, plan, None, todo, words, dry_run=dry_run)
                 return replace(report, refused=f"{LOCKED}: they come with the next boot, from {site.rules_file}")
-            return _finish(site, plan, kernel, todo, words, dry_run=dry_run)
+            able = None if status.enabled == IMMUTABLE else kernel
+            return _finish(site, plan, able, todo, words, dry_run=dry_run)
     except HostError as error:
         if not dry_run:
             raise
@@ -134,10 +134,11 @@ def _finish(
     if dry_run:
         return InstallReport(diff=diff, words=tuple(words))
     foreign = set(todo.foreign)
-    rules = tuple(encode_rule(rule) for rule in plan.rules if rule not in foreign)
+    rules = tuple(rule for rule in plan.rules if rule not in foreign)
     before = site.memory.before if site.memory else None if site.text_is_ours else site.text
     memory = Memory(before=before, written=text, folders=site.memory.folders if site.memory else (), rules=rules)
     if not diff and memory == site.memory:
+        words = _join(kernel, plan) + words
         return InstallReport(diff="", words=(f"nothing to change: {len(plan.rules)} rules are in place", *words))
     with _Undo(site) as undo:
         made = (*make_folders(site.state_dir, 0o700), *make_folders(site.rules_file.parent, 0o750))
@@ -146,9 +147,21 @@ def _finish(
         if site.text != text:
             write_whole(site.rules_file, text, 0o640)
         if kernel is not None:
-            words = apply_kernel_plan(kernel, todo) + words
+            words = apply_kernel_plan(kernel, todo) + _join(kernel, plan) + words
         undo.done = True
     return InstallReport(diff=diff, words=(*_summary(site, text, kernel is not None, todo), *words))
+
+
+def _join(kernel: AuditKernel | None, plan: Plan) -> list[str]:
+    words: list[str] = []
+    if kernel is None:
+        return words
+    for mount, tree in plan.joins:
+        try:
+            kernel.join_mount(mount, tree)
+        except KernelRefusal as error:
+            words.append(f"{render_path(mount)}: what is mounted there may go unrecorded: {error}")
+    return words
 
 
 def _summary(site: _Site, text: bytes, in_kernel: bool, todo: KernelPlan) -> list[str]:
@@ -203,7 +216,12 @@ def _kernel_diff(todo: KernelPlan, machine: str) -> str:
 
 
 def uninstall(
-    config: Config, *, dry_run: bool = False, root: str | None = None, rules_file: str = RULES_FILE
+    config: Config,
+    *,
+    dry_run: bool = False,
+    root: str | None = None,
+    rules_file: str = RULES_FILE,
+    open_kernel: Callable[[], AuditKernel] = AuditKernel,
 ) -> InstallReport:
     """Take away what ``install`` put in place, and put back what was there before; rules of others stay.
 
@@ -214,6 +232,7 @@ def uninstall(
         dry_run: Change nothing; give the diff.
         root: Only the files below this folder.
         rules_file: Where the host's rule file is.
+        open_kernel: What gives the kernel's audit.
 
     Raises:
         HostError: If the kernel or the file system refuses.
@@ -223,7 +242,7 @@ def uninstall(
     if root is not None:
         return _remove(site, None, KernelPlan(), [], dry_run=dry_run)
     try:
-        with AuditKernel() as kernel:
+        with open_kernel() as kernel:
             status = kernel.status()
             listed = list_rules(kernel)
             todo = plan_kernel((), listed, site.owned(listed, by_key=True))

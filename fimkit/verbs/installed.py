@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fimkit.audit.rule_codec import Rule, decode_rule, encode_rule
 from fimkit.model.errors import HostError, UsageError
 
 __all__ = [
@@ -32,13 +33,13 @@ _VERSION = 1
 class Memory:
     """What was put where. ``before`` is what the rule file held before the first install, ``None`` for no such file.
 
-    ``folders`` were made for it, the outermost first; ``rules`` are the kernel rules that we added, as encoded.
+    ``folders`` were made for it, the outermost first; ``rules`` are the kernel rules that are ours.
     """
 
     before: bytes | None
     written: bytes
     folders: tuple[str, ...]
-    rules: tuple[bytes, ...]
+    rules: tuple[Rule, ...]
 
 
 def below_root(root: str | None, path: str | bytes) -> Path:
@@ -162,7 +163,7 @@ def load_memory(state_dir: Path) -> Memory | None:
             before=None if row["before"] is None else base64.b64decode(row["before"], validate=True),
             written=base64.b64decode(row["written"], validate=True),
             folders=tuple(map(str, row["folders"])),
-            rules=tuple(bytes.fromhex(rule) for rule in row["rules"]),
+            rules=tuple(decode_rule(bytes.fromhex(rule)) for rule in row["rules"]),
         )
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise HostError(
@@ -181,7 +182,7 @@ def save_memory(state_dir: Path, memory: Memory) -> None:
         "before": None if memory.before is None else base64.b64encode(memory.before).decode(),
         "written": base64.b64encode(memory.written).decode(),
         "folders": list(memory.folders),
-        "rules": [rule.hex() for rule in memory.rules],
+        "rules": [encode_rule(rule).hex() for rule in memory.rules],
     }
     write_whole(state_dir / _NAME, json.dumps(row, indent=1).encode() + b"\n", 0o600)
 
