@@ -1,6 +1,6 @@
 """Live tests: this kernel's real audit, a private auditd, and children under login ids of their own. All is put back.
 
-``with live_audit(folder) as live:`` skips with the reason where it cannot run. The lock keeps live tests of several processes apart.
+``with live_audit(folder) as live:`` skips with the reason where it cannot run. A lock keeps live tests of several processes apart.
 """
 
 import contextlib
@@ -106,6 +106,7 @@ def kept_kernel() -> Iterator[AuditKernel]:
     if reason := why_not_live():
         pytest.skip(reason)
     with audit_lock(), AuditKernel() as kernel:
+        _clear_dead_owner(kernel)
         before, rules = kernel.status(), kernel.rules()
         if before.pid:
             pytest.skip(f"process {before.pid} owns the audit socket of this host")
@@ -116,6 +117,20 @@ def kept_kernel() -> Iterator[AuditKernel]:
                 _put_back(fresh, before, rules)
 
 
+def _clear_dead_owner(kernel: AuditKernel) -> None:
+    """The kernel notices that the owner of the socket is gone when it has a record for it, and not before."""
+    status = kernel.status()
+    if status.pid == 0 or Path(f"/proc/{status.pid}").exists():
+        return
+    kernel.enable()
+    until = time.monotonic() + 5
+    while kernel.status().pid == status.pid and time.monotonic() < until:
+        kernel.say("is anybody there")
+        time.sleep(0.02)
+    if not status.enabled:
+        kernel.disable()
+
+
 def _put_back(kernel: AuditKernel, before: AuditStatus, rules: Sequence[bytes]) -> None:
     for rule in kernel.rules():
         if rule not in rules:
@@ -124,11 +139,12 @@ def _put_back(kernel: AuditKernel, before: AuditStatus, rules: Sequence[bytes]) 
     for rule in rules:
         if rule not in present:
             kernel.add(rule)
+    _clear_dead_owner(kernel)
     (kernel.enable if before.enabled else kernel.disable)()
     kernel.set_backlog_limit(before.backlog_limit)
     after = kernel.status()
     assert sorted(kernel.rules()) == sorted(rules), "a live test left audit rules behind"
-    assert (after.enabled, after.backlog_limit) == (before.enabled, before.backlog_limit)
+    assert (after.enabled, after.backlog_limit, after.pid) == (before.enabled, before.backlog_limit, before.pid)
 
 
 class LiveAudit:
