@@ -185,8 +185,8 @@ class EntryReader:
         if isinstance(error, FileNotFoundError):
             return FileState(place.path, FileType.FILE, problem=VANISHED)
         state = self.read_other(place)
-        if state.type is not FileType.FILE or state.problem == VANISHED:
-            return state  # something else took the name meanwhile
+        if state.type is not FileType.FILE or state.mode is None:
+            return state  # something else took the name meanwhile, or not even a look is allowed
         return state._replace(problem=_join(say_error("cannot be read", error), state.problem))
 
     def _hash_block(self, length: int) -> bool:
