@@ -53,26 +53,20 @@ def _proctitle(raw: bytes) -> str:
 
 
 class AuditChanges:
-    """Reads events in their order; remembers what a process was last known to be, for records that say less.
+    """Reads events in their order; remembers the command lines of EXECVE records.
 
     Args:
         user_of: Names a user id where the log does not (RAW format); ``None`` on a host that is not the log's own.
     """
 
     def __init__(self, user_of: Callable[[int], str | None] | None = None) -> None:
-        """Start with no process known."""
+        """Start with no command line known."""
         self._user_of = user_of
         self._commands: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {}
-        self._tasks: dict[int, AuditProcess] = {}
 
     def changes_of(self, event: AuditEvent) -> Iterator[Change]:
         """Give the changes of one event; none where its call changes no file."""
         call = CALLS.get(event.syscall) if event.syscall is not None else None
-        process = event.process
-        if process is not None and process.pid is not None and process.exe is not None:
-            if len(self._tasks) >= _KNOWN_TASKS:
-                self._tasks.clear()
-            self._tasks[process.pid] = process
         if call is None:
             return
         if call.family is Family.EXEC:
@@ -124,8 +118,6 @@ class AuditChanges:
         process = event.process
         if process is None:
             return None
-        if process.exe is None and process.pid is not None:
-            process = _completed(process, self._tasks.get(process.pid))
         argv = process.argv
         if argv is None and process.pid is not None:
             exe, known = self._commands.get(process.pid, (None, ()))
@@ -172,7 +164,8 @@ class AuditChanges:
             yield self._change(event, call, item, Action.DENIED, error=error)
 
     def _done(self, event: AuditEvent, call: Call) -> Iterator[Change]:
-        own = [item for item in event.items if item.nametype not in (NameType.PARENT, NameType.UNKNOWN)]
+        # io_uring workers list a name that they looked up in vain as a CREATE without an inode
+        own = [item for item in event.items if item.nametype not in (NameType.PARENT, NameType.UNKNOWN) and item.inode is not None]
         if call.family is Family.OPEN:
             yield from self._opened(event, call, own)
         elif call.family is Family.RENAME:
@@ -189,7 +182,7 @@ class AuditChanges:
             for item in own:
                 if item.nametype is wanted:
                     yield self._change(event, call, item, action)
-        if event.items_expected is not None and len(event.items) < event.items_expected:
+        if (event.items_expected is not None and len(event.items) < event.items_expected) or _is_nameless(event):
             yield from self._lost(event, call, own)
 
     def _opened(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
@@ -256,12 +249,9 @@ def _event_text(event: AuditEvent) -> str:
     return f"{seconds}.{millis:03d}:{event.event_id.serial}"
 
 
-def _completed(process: AuditProcess, known: AuditProcess | None) -> AuditProcess:
-    """Fill in what a URINGOP record leaves out, from an earlier record of the same process."""
-    if known is None or (process.ppid is not None and process.ppid != known.ppid):
-        return process
-    filled = {name: getattr(known, name) for name in AuditProcess._fields if getattr(process, name) is None}
-    return process._replace(**filled)
+def _is_nameless(event: AuditEvent) -> bool:
+    """Tell whether an io_uring worker did something to a file of the tree that it does not name (``items=0``)."""
+    return not event.items and event.syscall is not None and event.syscall.startswith("io_uring:")
 
 
 def _open_flags(event: AuditEvent, call: Call) -> int | None:

@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 _WRITES = (Action.BORN, Action.OPENED)
+_URING = (
+    "it was done through io_uring: thread {} of a child of pid {} is all that the record says, or whether it wrote is not in it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +54,22 @@ def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
     return found
 
 
+def _is_doubtful(actor: Actor, action: Action) -> bool:
+    """Tell whether a record is io_uring's, and either a worker thread's or an opening that may have been for reading."""
+    uring = actor.syscall is not None and actor.syscall.startswith("io_uring:")
+    return uring and (actor.exe is None or action is Action.OPENED)
+
+
 def steps_cause(steps: Sequence[Step], what: str) -> Cause:
     """Judge steps that each can explain something: one process's is exact, more are ambiguous, none is unattributed."""
     processes = distinct_processes(steps)
     if not processes:
         return Cause(attribution=Attribution.UNATTRIBUTED)
+    doubtful = [actor for step in steps if (actor := step.change.actor) is not None and _is_doubtful(actor, step.change.action)]
+    if len(processes) == 1 and doubtful:
+        return Cause(
+            attribution=Attribution.AMBIGUOUS, steps=tuple(steps), reasons=(_URING.format(doubtful[0].pid, doubtful[0].ppid),)
+        )
     if len(processes) == 1:
         return Cause(attribution=Attribution.EXACT, steps=tuple(steps))
     pids = ", ".join(str(actor.pid) for actor in processes)
@@ -107,9 +121,7 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
 def naming_step(life: Life, path: bytes) -> Step | None:
     """Find the step that last gave this name to the file."""
     arrivals = [step for step in life.steps if step.change.action in (Action.BORN, Action.LINKED, Action.MOVED_TO)]
-    named = [step for step in arrivals if step.path == path] or [
-        step for step in arrivals if step.path is None and step.change.path
-    ]
+    named = [step for step in arrivals if step.path == path] or [step for step in arrivals if step.path is None]
     return named[-1] if named else None
 
 

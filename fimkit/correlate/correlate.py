@@ -87,7 +87,7 @@ def correlate(
                 watch=watch,
                 data_folders=data_folders,
                 seen_ns=seen_ns,
-                gaps=explain_gaps(draft, ordered_notes, span),
+                gaps=explain_gaps(draft, ordered_notes, span, timeline.lost),
             )
         )
     return sorted(findings, key=lambda finding: (-finding.severity.rank, finding.path, finding.id))

@@ -51,6 +51,11 @@ class Life:
         return {step.path for step in self.steps if step.path is not None and step.change.action in arrivals}
 
 
+def _has_no_name(change: Change) -> bool:
+    """Tell a file made without a name (O_TMPFILE) from one whose name was not recorded (io_uring): that one has a folder."""
+    return change.path is None and change.parent_inode is None
+
+
 def lives_of(key: int, steps: Iterable[Step], known: Sequence[FileState]) -> list[Life]:
     """Cut the recorded steps of one inode into lives.
 
@@ -69,7 +74,7 @@ def lives_of(key: int, steps: Iterable[Step], known: Sequence[FileState]) -> lis
     for step in steps:
         action = step.change.action
         if action is Action.BORN:
-            lives.append(Life(key=key, origin=Origin.BORN, links=0 if step.change.path is None else 1))
+            lives.append(Life(key=key, origin=Origin.BORN, links=0 if _has_no_name(step.change) else 1))
         elif not lives or lives[-1].dead:
             lives.append(Life(key=key, origin=Origin.ELSEWHERE, links=1))
         life = lives[-1]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fimkit.correlate.draft import Draft
+from fimkit.correlate.lives import Step
 from fimkit.model.changes import Note, NoteKind
 from fimkit.model.findings import Attribution
 from fimkit.model.states import TIMES_ONLY
@@ -16,13 +17,14 @@ RecordSpan = tuple[int, int] | None
 _NEAR_NS = 2_000_000_000
 
 
-def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan) -> list[str]:
+def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan, lost: Sequence[Step] = ()) -> list[str]:
     """Give the likely reasons why nothing recorded explains a change.
 
     Args:
         draft: The change; an attributed one needs no reasons.
         notes: What the sources said of themselves, in time.
         span: Between which times there are audit records at all.
+        lost: Calls on watched files that do not say which file they were for.
 
     Returns:
         Sentences, the surest first; never empty for an unattributed draft.
@@ -37,6 +39,10 @@ def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan) -> list[
     if time_ns is not None and time_ns < span[0]:
         reasons.append(f"it changed at {render_time(time_ns)}, before the first record ({render_time(span[0])})")
     reasons += _note_reasons(notes, time_ns)
+    nameless = [step for step in lost if time_ns is not None and abs(step.change.time_ns - time_ns) <= _NEAR_NS]
+    if nameless:
+        pids = sorted({actor.pid for step in nameless if (actor := step.change.actor) is not None and actor.pid is not None})
+        reasons.append(f"calls of that time do not say which file they were for (pid {', '.join(map(str, pids))})")
     if state is not None and (state.nlink or 0) > 1 and draft.after is not None and draft.after.target is None:
         reasons.append(f"it has {state.nlink} names (hard links): another one, outside the watched paths, may have been used")
     if draft.before is not None and draft.after is not None and draft.before.dev != draft.after.dev:

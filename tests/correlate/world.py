@@ -42,8 +42,8 @@ def actor(pid: int, *, auid: int | None = None, exe: bytes | None = None, time_n
 class Node:
     """One inode.
 
-    ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth; ``hidden`` counts writes out of
-    sight.
+    ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth;
+    ``hidden`` counts writes out of sight.
     """
 
     number: int
