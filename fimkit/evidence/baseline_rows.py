@@ -12,7 +12,16 @@ from fimkit.evidence.values import STATE_COLUMNS, decode_state, encode_state
 from fimkit.model.errors import StoreError
 from fimkit.model.states import FileState
 
-__all__ = ["BaselineMeta", "accept_states", "load_baseline", "load_baseline_at", "load_meta", "load_row", "replace_baseline"]
+__all__ = [
+    "BaselineMeta",
+    "accept_states",
+    "load_baseline",
+    "load_baseline_at",
+    "load_below",
+    "load_meta",
+    "load_row",
+    "replace_baseline",
+]
 
 _INSERT = f"INSERT OR REPLACE INTO {{}} VALUES ({', '.join('?' * len(STATE_COLUMNS))})"
 _SELECT = f"SELECT {', '.join(STATE_COLUMNS)} FROM baseline"
@@ -114,11 +123,21 @@ def load_baseline(connection: sqlite3.Connection) -> dict[bytes, FileState]:
         return {row[0]: decode_state(row) for row in connection.execute(f"{_SELECT} ORDER BY path")}
 
 
+def load_below(connection: sqlite3.Connection, path: bytes) -> dict[bytes, FileState]:
+    """Load the rows at and below a path, sorted by path, without reading the others."""
+    start = path.rstrip(b"/") + b"/"
+    rows = connection.execute(
+        f"{_SELECT} WHERE path = ? OR (path >= ? AND path < ?) ORDER BY path", (path, start, start[:-1] + b"0")  # "0" follows "/"
+    )
+    return {row[0]: decode_state(row) for row in rows}
+
+
 def load_baseline_at(connection: sqlite3.Connection, time_ns: int) -> dict[bytes, FileState]:
     """Load the baseline as it stood at a time, sorted by path.
 
     Raises:
-        StoreError: If there was none yet, or what is needed of the history was dropped.
+        UsageError: If there was none yet.
+        StoreError: If what is needed of the history was dropped.
     """
     states = load_baseline(connection)
     take_back(connection, states, time_ns)

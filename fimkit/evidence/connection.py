@@ -108,9 +108,12 @@ def connect(state_dir: bytes, *, create: bool) -> sqlite3.Connection:
     if create:
         make_state_dir(state_dir)
         _make_file(path)
-    elif not os.path.lexists(path):
-        raise StoreError(f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one")
+    missing = StoreError(f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one")
+    if not os.path.lexists(state_dir):
+        raise missing
     check_state_dir(state_dir)
+    if not os.path.lexists(path):
+        raise missing
     for name in (path, path + b"-wal", path + b"-shm"):
         check_private_file(name)
     with translated_errors(path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fimkit.evidence.values import STATE_COLUMNS, decode_state, encode_state, text_in, text_out
-from fimkit.model.errors import StoreError
+from fimkit.model.errors import StoreError, UsageError
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 
@@ -119,11 +119,12 @@ def take_back(connection: sqlite3.Connection, states: dict[bytes, FileState], ti
     """Turn today's baseline into the one that stood at a time: every later acceptance is taken back, the newest first.
 
     Raises:
-        StoreError: If there was none yet, or what is needed of the history was dropped.
+        UsageError: If there was none yet.
+        StoreError: If what is needed of the history was dropped.
     """
     last = connection.execute("SELECT max(id) FROM acceptances WHERE time_ns <= ?", (time_ns,)).fetchone()[0]
     if last is None:
-        raise StoreError(f"there was no baseline yet at {render_time(time_ns)}")
+        raise UsageError(f"there was no baseline yet at {render_time(time_ns)}")
     if connection.execute("SELECT 1 FROM acceptances WHERE id > ? AND NOT complete", (last,)).fetchone():
         raise StoreError(f"the old states of {render_time(time_ns)} were dropped to keep the store within its limit")
     later = connection.execute(

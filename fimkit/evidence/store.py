@@ -105,12 +105,18 @@ class Store:
         """Load the baseline, of now or as it stood at a time, sorted by path.
 
         Raises:
-            StoreError: If there was none at that time, or its old states were dropped.
+            UsageError: If there was none at that time.
+            StoreError: If its old states were dropped.
         """
         with translated_errors(self.path):
             if at_ns is None:
                 return baseline_rows.load_baseline(self._connection)
             return baseline_rows.load_baseline_at(self._connection, at_ns)
+
+    def baseline_below(self, path: bytes) -> dict[bytes, FileState]:
+        """Load the rows at and below a path, sorted by path."""
+        with translated_errors(self.path):
+            return baseline_rows.load_below(self._connection, path)
 
     def baseline_row(self, path: bytes) -> FileState | None:
         """Load one path's row."""

@@ -43,8 +43,9 @@ def a_finding(number: str = "a1", path: bytes = b"/etc/x", **attributes: object)
     plain = Finding(
         id=number, host="web01", path=path, kind=Kind.MODIFIED, tier=Tier.CRITICAL, severity=Severity.CRITICAL,
         verdict=Verdict.UNEXPLAINED, changed=("sha256",), before=a_state(path),
-        after=a_state(path, sha256="cd" * 32), moved_to=None, actors=(an_actor(),), attribution=Attribution.EXACT, reasons=("its bytes",),
-        sources=(Source.SCAN, Source.AUDIT), first_seen_ns=NOW, last_seen_ns=NOW, evidence=(an_actor().event,),
+        after=a_state(path, sha256="cd" * 32), moved_to=None, actors=(an_actor(),), attribution=Attribution.EXACT,
+        reasons=("its bytes",), sources=(Source.SCAN, Source.AUDIT), first_seen_ns=NOW, last_seen_ns=NOW,
+        evidence=(an_actor().event,),
     )
     return replace(plain, **attributes)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fimkit.evidence.schema import migrate
 from fimkit.evidence.store import Store
-from fimkit.model.errors import StoreError
+from fimkit.model.errors import StoreError, UsageError
 from fimkit.model.findings import Kind
 from fimkit.model.states import FileState
 from tests.evidence.examples import NOW, a_finding, a_state, states
@@ -39,6 +39,14 @@ def test_any_states_are_stored_and_loaded_unchanged(rows: list[FileState]) -> No
     store.write_baseline(rows, who="x", why="", time_ns=1)
     assert store.baseline() == {row.path: row for row in rows}
     store.close()
+
+
+def test_rows_below_a_path_are_its_own_and_no_namesakes(store: Store) -> None:
+    names = [b"/lib", b"/lib/a", b"/lib/b/c", b"/lib-x", b"/lib.x/y", b"/lib0", b"/lib\xff", b"/li", b"/"]
+    write(store, *map(a_state, names))
+    assert list(store.baseline_below(b"/lib")) == [b"/lib", b"/lib/a", b"/lib/b/c"]
+    assert list(store.baseline_below(b"/")) == sorted(names)
+    assert list(store.baseline_below(b"/nothing")) == []
 
 
 def test_meta_says_who_when_why_how_many_and_what_could_not_be_read(store: Store) -> None:
@@ -123,7 +131,7 @@ def test_baseline_at_an_earlier_time_is_shown(store: Store) -> None:
     assert store.baseline(at_ns=NOW + 2 * HOUR - 1) == {b"/a": second, b"/b": a_state(b"/b"), b"/c": a_state(b"/c")}
     assert store.baseline(at_ns=NOW + 2 * HOUR) == {b"/a": second}
     assert store.baseline(at_ns=NOW + 9 * HOUR) == store.baseline() == {b"/a": a_state(b"/a", mode=0), b"/d": a_state(b"/d")}
-    with pytest.raises(StoreError, match="no baseline yet at 2026-11-22"):
+    with pytest.raises(UsageError, match="no baseline yet at 2026-11-22"):
         store.baseline(at_ns=NOW - 1)
 
 

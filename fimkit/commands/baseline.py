@@ -1,0 +1,199 @@
+"""`fimkit baseline`: take, show, compare and accept the known good state."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_states
+from fimkit.commands.progress import Progress
+from fimkit.model.config_text import load_config
+from fimkit.model.errors import UsageError, clip
+from fimkit.model.json_form import render_state
+from fimkit.model.paths import join_path, parse_path, render_path, render_terminal
+from fimkit.model.time import parse_time, render_time
+from fimkit.verbs.accept import accept, plan_acceptance
+from fimkit.verbs.baseline import (
+    Created,
+    compare_with_baseline,
+    create_baseline,
+    kind_of,
+    recreate_baseline,
+    save_snapshot,
+    show_baseline,
+    show_history,
+)
+from fimkit.verbs.caller import load_caller
+
+__all__ = ["add_arguments", "run"]
+
+_MOST_WORDS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the four actions, each with its own arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="scan what is configured, and take it as good", allow_abbrev=False)
+    create.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
+    create.add_argument("--force", action="store_true", help="in place of an existing baseline, which stays in the history")
+    create.add_argument("--output", metavar="FILE", help="write a snapshot to FILE (.jsonl, .gz, .zst) instead; nothing is stored")
+    show = actions.add_parser("show", help="print its rows", allow_abbrev=False)
+    show.add_argument("path", nargs="*", metavar="PATH", help="only what is at and below PATH")
+    show.add_argument("--json", action="store_true", help="one object a line: a snapshot, or the history's rows")
+    when = show.add_mutually_exclusive_group()
+    when.add_argument("--at", metavar="TIME", help="as it was at this time (RFC 3339; UTC where no zone is said)")
+    when.add_argument("--history", action="store_true", help="what was accepted, by whom, when and why")
+    diff = actions.add_parser("diff", help="rescan, and print what differs", allow_abbrev=False)
+    diff.add_argument("--json", action="store_true", help="one object a line: path, kind, changed, before, after")
+    diff.add_argument("--quick", action="store_true", help="do not read a file whose times and size are those of the baseline")
+    take = actions.add_parser("accept", help="take findings and differences in, after another look at them", allow_abbrev=False)
+    take.add_argument("path", nargs="*", metavar="PATH", help="what is at and below PATH; default: every open finding")
+    take.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
+    take.add_argument("--yes", action="store_true", help="do not ask on a terminal")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do one action.
+
+    Returns:
+        0, or 1 if `diff` found differences or `accept` left something open.
+    """
+    actions = {"create": _create, "show": _show, "diff": _diff, "accept": _accept}
+    return actions[arguments.action](arguments)
+
+
+def _say(words: str) -> None:
+    print(f"fimkit: {render_terminal(words)}", file=sys.stderr)
+
+
+def _say_all(lines: Sequence[str]) -> None:
+    for words in lines[:_MOST_WORDS]:
+        _say(words)
+    if len(lines) > _MOST_WORDS:
+        _say(f"and {len(lines) - _MOST_WORDS} more like these")
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _print_json(rows: Iterable[object]) -> None:
+    for row in rows:
+        print(json.dumps(row))
+
+
+def _paths(words: Sequence[str]) -> list[bytes]:
+    """Read paths as the shell gives them, or, where there is nothing of that name, as fimkit prints them."""
+    paths = []
+    for word in words:
+        literal = join_path(os.getcwdb(), os.fsencode(word))
+        paths.append(literal if os.path.lexists(literal) or "%" not in word else join_path(os.getcwdb(), parse_path(word)))
+    return paths
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    if arguments.output is not None and arguments.force:
+        raise UsageError("--output writes a file and stores nothing; --force has no meaning with it")
+    config = load_config(arguments.config)
+    with Progress("Scanning") as progress:
+        if arguments.output is not None:
+            done, where = save_snapshot(config, arguments.output, on_progress=progress.show), f"written to {arguments.output}"
+        else:
+            take = recreate_baseline if arguments.force else create_baseline
+            done = take(config, who=load_caller(), why=arguments.reason, on_progress=progress.show)
+            where = f"stored in {render_path(config.host.state_dir)}"
+    _tell_created(done, where)
+    return 0
+
+
+def _tell_created(done: Created, where: str) -> None:
+    _say_all(done.problems)
+    about = f", {len(done.problems)} with something that could not be known" if done.problems else ""
+    print(render_terminal(f"{done.count} paths {where}{about}"))
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    config, paths = load_config(arguments.config), _paths(arguments.path)
+    if arguments.history:
+        rows = show_history(config, paths)
+        if arguments.json:
+            _print_json(
+                {
+                    "acceptance": row.acceptance.id, "kind": row.acceptance.kind, "time": render_time(row.acceptance.time_ns),
+                    "who": row.acceptance.who, "why": row.acceptance.why, "path": render_path(row.path),
+                    "before": None if row.before is None else render_state(row.before),
+                    "after": None if row.after is None else render_state(row.after),
+                }
+                for row in rows
+            )  # fmt: skip
+        else:
+            _print_lines(render_history(rows))
+        return 0
+    shown = show_baseline(config, paths, at_ns=None if arguments.at is None else _time(arguments.at))
+    if arguments.json:
+        _print_json(map(render_state, shown.states))
+    else:
+        _print_lines(render_meta(shown.meta, at=arguments.at))
+        _print_lines(render_states(shown.states))
+    return 0
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--at {clip(text)} is no time; expected one like 2026-11-22T03:49:01Z or 2026-11-22") from error
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    config = load_config(arguments.config)
+    with Progress("Scanning") as progress:
+        compared = compare_with_baseline(config, quick=arguments.quick, on_progress=progress.show)
+    _say_all(compared.problems)
+    if arguments.json:
+        _print_json(
+            {
+                "path": render_path(diff.path), "kind": kind_of(diff).value, "changed": list(diff.changed),
+                "before": None if diff.before is None else render_state(diff.before),
+                "after": None if diff.after is None else render_state(diff.after),
+            }
+            for diff in compared.diffs
+        )  # fmt: skip
+    else:
+        _print_lines(render_diffs(compared.diffs))
+    return 1 if compared.diffs else 0
+
+
+def _accept(arguments: argparse.Namespace) -> int:
+    config, paths = load_config(arguments.config), _paths(arguments.path)
+    asks = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
+    reason, agreed = arguments.reason, None
+    with Progress("Looking again") as progress:
+        if asks:
+            agreed = plan_acceptance(config, paths, on_progress=progress.show)
+    if agreed is not None:
+        _say_all(agreed.refused)
+        if not agreed.items or not _agrees(list(render_items(agreed.items)), len(agreed.items)):
+            print("nothing accepted")
+            return 1
+        reason = reason or _ask("Why? ")
+    with Progress("Looking again") as progress:
+        done = accept(config, paths, who=load_caller(), why=reason, agreed=agreed, on_progress=progress.show)
+    if agreed is None:
+        _print_lines(render_items(done.items))
+    _say_all([words for words in done.refused if agreed is None or words not in agreed.refused])
+    print(f"{len(done.items)} accepted" + (f", {len(done.refused)} not" if done.refused else ""))
+    return 1 if done.refused else 0
+
+
+def _agrees(lines: Sequence[str], count: int) -> bool:
+    for line in lines:
+        print(line, file=sys.stderr)
+    return _ask(f"Take {'this' if count == 1 else f'these {count}'} into the baseline? [y/N] ").lower() in ("y", "yes")
+
+
+def _ask(question: str) -> str:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
