@@ -12,7 +12,7 @@ from fimkit.model.errors import UsageError
 from fimkit.model.findings import Finding
 from fimkit.model.json_form import parse_finding, render_finding
 
-__all__ = ["close_absent", "close_accepted", "find_by_prefix", "load_findings", "merge_findings"]
+__all__ = ["close_absent", "close_accepted", "find_by_prefix", "load_findings", "load_open_others", "merge_findings"]
 
 _NOT_PASSING = " AND kind NOT IN ('attempted', 'transient')"
 _ROW = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
@@ -144,6 +144,12 @@ def load_findings(connection: sqlite3.Connection, status: FindingStatus | None) 
     """Load findings of one status, or all, the most severe first, then by path."""
     where, values = ("", ()) if status is None else ("WHERE status = ?", (status.value,))
     return map(_finding_row, connection.execute(f"{_ROW} {where} ORDER BY severity_rank DESC, path, row_id", values))
+
+
+def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) -> list[Finding]:
+    """Load the open findings that are not among ``listed``."""
+    rows = connection.execute("SELECT id, body, last_seen_ns FROM findings WHERE status = 'open'")
+    return [_load(body, int(last_seen_ns)) for number, body, last_seen_ns in rows if number not in listed]
 
 
 def find_by_prefix(connection: sqlite3.Connection, prefix: str) -> FindingRow | None:

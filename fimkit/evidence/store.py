@@ -228,9 +228,9 @@ class Store:
             stored = self.add_findings(findings, now_ns=now_ns)
             listed = {finding.id for finding in findings}
             gone = findings_rows.close_absent(self._connection, listed, now_ns=now_ns, unseen=unseen)
-            fresh = {finding.id for finding in stored.new}
-            still_open = tuple(finding for finding in self.findings() if finding.id not in fresh)
-        return replace(stored, gone=gone, still_open=still_open)
+            others = findings_rows.load_open_others(self._connection, listed)
+        still_open = sorted((*stored.known, *others), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
+        return replace(stored, gone=gone, still_open=tuple(still_open))
 
     def add_findings(self, findings: Sequence[Finding], *, now_ns: int) -> Stored:
         """Store findings that are not all there are (a live look): nothing is gone by not being among them."""
