@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from fimkit import __version__
-from fimkit.model.errors import ConfigError, FimkitError, HostError, UsageError
+from fimkit.model.errors import ConfigError, FimkitError, SnapshotError, UsageError
+from fimkit.model.paths import render_terminal
 
 __all__ = ["DEFAULT_CONFIG", "VERBS", "main"]
 
@@ -48,6 +49,10 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return words, []
 
 
+def _say(words: str) -> None:
+    print(f"fimkit: {render_terminal(words)}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -70,13 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
-            print(f"fimkit: {problem}", file=sys.stderr)
+            _say(problem)
         return 2
-    except UsageError as error:
-        print(f"fimkit: {error}", file=sys.stderr)
+    except (UsageError, SnapshotError) as error:
+        _say(str(error))
         return 2
-    except (FimkitError, HostError) as error:
-        print(f"fimkit: {error}", file=sys.stderr)
+    except FimkitError as error:
+        _say(str(error))
         return 3
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -328,7 +328,7 @@ class Incident:
     def step_tmpfile(self) -> Callable[[LiveAudit], None]:
         script = (
             "import os; f=os.open('etc',os.O_TMPFILE|os.O_WRONLY,0o644); os.write(f,b'x'); "
-            "os.link(f'/proc/self/fd/{f}','etc/tmpfiled',follow_symlinks=True)"
+            "os.link(f'/proc/self/fd/{f}','etc/tmpfiled',src_dir_fd=os.open('.',os.O_RDONLY),follow_symlinks=True)"
         )
         return self._python("tmpfile", "etc/tmpfiled", script, "created")
 

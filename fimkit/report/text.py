@@ -151,7 +151,7 @@ def _who(finding: Finding) -> Iterator[str]:
 
 
 def _actor(actor: Actor) -> str:
-    login = f"{actor.user or 'auid'} (auid {actor.auid})" if actor.auid is not None else "no login"
+    login = "no login" if actor.auid is None else f"auid {actor.auid}" if actor.user is None else f"{actor.user} (auid {actor.auid})"
     program = "?" if actor.exe is None else _path(actor.exe)
     return f"{login}, uid {actor.uid}, pid {actor.pid}, {program}"
 

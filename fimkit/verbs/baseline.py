@@ -30,11 +30,13 @@ __all__ = [
     "compare_with_baseline",
     "create_baseline",
     "kind_of",
+    "new_watch_words",
     "open_baseline",
     "recreate_baseline",
     "save_snapshot",
     "show_baseline",
     "show_history",
+    "still_watched",
 ]
 
 Progress = Callable[[int, int], None]
@@ -218,16 +220,21 @@ def compare_with_baseline(config: Config, *, quick: bool = False, on_progress: P
         before = store.baseline()
     told = _Told(config, on_progress, before if quick else None)
     after = {state.path: state for state in told}
-    diffs, words = _still_watched(diff_states(before, after), config)
-    words += [
+    diffs, words = still_watched(diff_states(before, after), config)
+    words += new_watch_words(config, before, after)
+    return Compared(diffs=tuple(diffs), problems=(*words, *told.notes, *told.words))
+
+
+def new_watch_words(config: Config, before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> list[str]:
+    """Say which configured paths the baseline does not have yet."""
+    return [
         f"{render_path(watch.path)}: is configured and not in the baseline yet; take it in by `fimkit baseline accept PATH`"
         for watch in config.paths
         if watch.path in after and watch.path not in before
     ]
-    return Compared(diffs=tuple(diffs), problems=(*words, *told.notes, *told.words))
 
 
-def _still_watched(diffs: Sequence[StateDiff], config: Config) -> tuple[list[StateDiff], list[str]]:
+def still_watched(diffs: Sequence[StateDiff], config: Config) -> tuple[list[StateDiff], list[str]]:
     """Leave out rows that are missing only because the configuration does not name them any more."""
     watches = WatchSet(scanned_watches(config))
     kept = [

@@ -11,8 +11,9 @@ __all__ = ["STEPS", "TREE_FILES", "Step", "make_tree", "render_demo_config", "ru
 
 _ALICE, _BOB, _WWW_DATA, _NOBODY = 1001, 1002, 33, 65534
 
-# Sets the login id as PAM does at a login, then the user id, then becomes the program. The login id can be fixed by the kernel
-# (auditctl --loginuid-immutable): then the children keep the caller's.
+# Sets the login id as PAM does at a login, then starts the program as the user. The login id can be fixed by the kernel
+# (auditctl --loginuid-immutable): then the children keep the caller's. The program gets a process of its own: the kernel keeps
+# a process's first command line for good, and setting the login id is recorded already.
 _CHILD = """
 import os, sys
 auid, uid, *argv = sys.argv[1:]
@@ -22,6 +23,9 @@ if auid != "-":
             file.write(auid)
     except OSError:
         pass
+child = os.fork()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 if uid != "0":
     os.setgroups([])
     os.setgid(int(uid))

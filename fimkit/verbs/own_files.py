@@ -1,4 +1,4 @@
-"""Leaves the store's own files out of a scan: a watched state folder would differ at every look, by the look itself. Pure."""
+"""The watches that this host is scanned by: links followed once, and without the files that a look itself writes."""
 
 import glob
 import os
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fimkit.model.config import Config, Watch
 from fimkit.model.paths import is_below
+from fimkit.verbs.effective import effective_watches
 
 __all__ = ["scanned_watches"]
 
@@ -14,7 +15,10 @@ _OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock")
 
 
 def scanned_watches(config: Config) -> Sequence[Watch]:
-    """Give the configured watches; those around the state folder do not take the store's files, and take all else in it.
+    """Give the configured watches, and the real places behind those that are links.
+
+    Those around the state folder do not take the store's files, which would differ at every look, by the look itself; nor the
+    report file. They take all else.
 
     >>> from fimkit.model.config import Host
     >>> config = Config(host=Host(name="x", state_dir=b"/var/lib/fimkit"), paths=(Watch(path=b"/etc"), Watch(path=b"/var")))
@@ -22,7 +26,12 @@ def scanned_watches(config: Config) -> Sequence[Watch]:
     [0, 4]
     """
     state_dir = config.host.state_dir.rstrip(b"/")
-    own = tuple(glob.escape(os.fsdecode(state_dir + b"/" + name)) for name in _OWN)
-    return [
-        replace(watch, exclude=(*watch.exclude, *own)) if is_below(state_dir, watch.path) else watch for watch in config.paths
-    ]
+    written = [state_dir + b"/" + name for name in _OWN]
+    if config.host.report_file:
+        written.append(config.host.report_file)
+    watches = effective_watches(config.paths)
+    return [replace(watch, exclude=(*watch.exclude, *_below(written, watch))) for watch in watches]
+
+
+def _below(files: Sequence[bytes], watch: Watch) -> list[str]:
+    return [glob.escape(os.fsdecode(path)) for path in files if is_below(path, watch.path)]

@@ -1,0 +1,78 @@
+"""`fimkit check`: what changed since the last look, and who did it. For cron and timers."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fimkit.commands.printing import add_json, print_findings, print_words
+from fimkit.commands.progress import Progress
+from fimkit.model.config_text import load_config
+from fimkit.model.errors import UsageError
+from fimkit.model.time import parse_time
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    add_json(parser)
+    parser.add_argument(
+        "--audit-log",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="read this log in place of the host's own; may be repeated",
+    )
+    parser.add_argument(
+        "--osquery-log",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="read this log in place of the host's own; may be repeated",
+    )
+    parser.add_argument("--since", metavar="TIME", help="leave out what was recorded before (RFC 3339)")
+    parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
+    parser.add_argument("--all", action="store_true", help="print what is still open too, not only what is new")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check and print.
+
+    Returns:
+        1 while any finding is open, else 0.
+    """
+    since_ns = None
+    if arguments.since is not None:
+        try:
+            since_ns = parse_time(arguments.since)
+        except ValueError:
+            raise UsageError(f"--since {arguments.since!r} is no time; expected RFC 3339 such as 2026-11-22T03:49:01Z") from None
+    missing = [f"{path}: no such file" for path in (*arguments.audit_log, *arguments.osquery_log) if not path.is_file()]
+    if missing:
+        raise UsageError("; ".join(missing))
+    config = load_config(arguments.config)
+    from fimkit.report.text import render_summary
+    from fimkit.verbs.check import CheckOptions, check
+
+    with Progress("scanning") as progress:
+        found = check(
+            config,
+            CheckOptions(
+                audit_logs=tuple(arguments.audit_log),
+                osquery_logs=tuple(arguments.osquery_log),
+                since_ns=since_ns,
+                quick=arguments.quick,
+                on_progress=progress.show,
+            ),
+        )
+    print_findings(found.open if arguments.all else found.new, as_json=arguments.json)
+    print_words(found.words)
+    stream = sys.stderr if arguments.json else sys.stdout
+    print(f"new: {render_summary(found.new)}", file=stream)
+    if found.known:
+        print(f"still open: {render_summary(found.known)}" + ("" if arguments.all else "; --all shows them"), file=stream)
+    if found.gone:
+        print(f"no longer there: {len(found.gone)}", file=stream)
+    return 1 if found.open else 0

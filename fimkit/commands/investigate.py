@@ -1,0 +1,50 @@
+"""`fimkit investigate`: the same judgement on files collected elsewhere."""
+
+import argparse
+from pathlib import Path
+
+from fimkit.commands.printing import add_json, print_findings, print_words
+from fimkit.model.config_text import load_foreign_config
+from fimkit.model.errors import UsageError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files."""
+    parser.add_argument("--baseline", metavar="FILE", type=Path, required=True, help="the earlier snapshot, JSON lines")
+    parser.add_argument("--after", metavar="FILE", type=Path, required=True, help="the later snapshot")
+    parser.add_argument("--audit-log", metavar="FILE", type=Path, action="append", default=[], help="an audit log; may be repeated")
+    parser.add_argument(
+        "--osquery-log", metavar="FILE", type=Path, action="append", default=[], help="an osquery result log; may be repeated"
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge and print.
+
+    Returns:
+        1 if anything was found, else 0.
+    """
+    missing = [
+        f"{path}: no such file"
+        for path in (arguments.baseline, arguments.after, *arguments.audit_log, *arguments.osquery_log)
+        if not path.is_file()
+    ]
+    if missing:
+        raise UsageError("; ".join(missing))
+    config = load_foreign_config(arguments.config)
+    from fimkit.report.text import render_summary
+    from fimkit.verbs.investigate import investigate  # pandas: only when it is needed
+
+    found = investigate(
+        config,
+        baseline=arguments.baseline,
+        after=arguments.after,
+        audit_logs=arguments.audit_log,
+        osquery_logs=arguments.osquery_log,
+    )
+    print_findings(found.findings, as_json=arguments.json)
+    print_words([*found.problems, render_summary(found.findings)])
+    return 1 if found.findings else 0

@@ -1,0 +1,69 @@
+"""Judges files collected elsewhere: two snapshots, audit logs, osquery logs; needs neither root nor this host's state."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fimkit.baseline.diff import diff_states
+from fimkit.baseline.snapshot import read_snapshot
+from fimkit.correlate.correlate import correlate
+from fimkit.model.config import Config
+from fimkit.model.findings import Finding
+from fimkit.model.watches import WatchSet
+from fimkit.verbs.gather import gather_audit, gather_osquery
+from fimkit.verbs.scope import Scope
+
+__all__ = ["Investigation", "investigate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Investigation:
+    """What was found, and what could not be read, in words."""
+
+    findings: tuple[Finding, ...]
+    problems: tuple[str, ...]
+
+
+def investigate(
+    config: Config,
+    *,
+    baseline: Path,
+    after: Path,
+    audit_logs: Sequence[Path] = (),
+    osquery_logs: Sequence[Path] = (),
+    now_ns: int | None = None,
+) -> Investigation:
+    """Find out what changed between two snapshots, and who did it.
+
+    Args:
+        config: Which paths matter, and the host's name.
+        baseline: The earlier snapshot, JSON lines.
+        after: The later one.
+        audit_logs: Audit logs, in any order.
+        osquery_logs: osquery result logs, in any order.
+        now_ns: When this look is taken; the clock's time by default.
+
+    Raises:
+        SnapshotError: If a snapshot cannot be read at all.
+        HostError: If a log cannot be opened.
+    """
+    before_rows, after_rows = read_snapshot(baseline), read_snapshot(after)
+    before, later = dict(before_rows.states), dict(after_rows.states)
+    watches = WatchSet(config.paths)
+    scope = Scope(watches, before, later)
+    audit = gather_audit(audit_logs, wanted=scope.concerns)
+    osquery = gather_osquery(osquery_logs, wanted=scope.concerns, host=config.host.name)
+    bad = [f"{line.file}:{line.line}: {line.error}" for line in (*audit.bad_lines, *osquery.bad_lines)]
+    findings = correlate(
+        host=config.host.name,
+        watches=watches,
+        before=before,
+        after=later,
+        diffs=diff_states(before, later),
+        changes=[*audit.changes, *osquery.changes],
+        notes=audit.notes,
+        seen_ns=time.time_ns() if now_ns is None else now_ns,
+    )
+    problems = (*before_rows.problems, *after_rows.problems, *audit.problems, *osquery.problems, *bad)
+    return Investigation(findings=tuple(findings), problems=problems)
