@@ -1,0 +1,345 @@
+"""Reads a log with its rotations: streaming, in bounded memory, from where an earlier reading stopped.
+
+A line ends at the newline only. Of a log that is still written (``live``) an incomplete last line is left for the next time, and so
+are the records of an event that may still be half written; the cursor has both. Of any other file everything is given out, and a
+last line without its newline is kept as a bad one: it may be cut in the middle of a number.
+
+Through rotation the cursor finds its file again by its first bytes, whatever its name, inode or compression have become since:
+``audit.log.1`` is a rename, ``.2.gz`` another inode, and logrotate's copytruncate leaves the inode to other content.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fimkit.audit.draft import RawLine
+from fimkit.audit.logpart import READ_ERRORS, LogPart, fingerprint
+from fimkit.audit.parser import MAX_BAD_KEPT, Counters, EventAssembler
+from fimkit.audit.rotations import find_rotations
+from fimkit.model.paths import render_path
+from fimkit.model.records import AuditEvent, BadLine
+
+__all__ = ["EventLoad", "LineLoad", "LogCursor", "LogReader", "Piece", "find_rotations", "load_events", "load_lines", "read_log"]
+
+CHUNK_BYTES = 1 << 16
+MAX_RECORD_BYTES = 1 << 20
+"""auditd's lines end below 20 KiB; a longer one than this is no record."""
+MAX_LINE_BYTES = 1 << 24
+"""For other logs: osquery writes a whole snapshot on one line."""
+
+_MOST_ROTATIONS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCursor:
+    """Where a reading stopped, in plain values that JSON keeps.
+
+    ``fingerprint`` is of the file's first ``head_bytes``; ``offset`` is in its (uncompressed) bytes, ``line`` the number of the
+    line that begins there. ``pending`` are the lines of events that were still open: file, line, and the bytes as Latin-1 text.
+    """
+
+    dev: int
+    inode: int
+    offset: int
+    line: int
+    fingerprint: str
+    head_bytes: int
+    pending: tuple[tuple[str, int, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """JSON knows lists only."""
+        object.__setattr__(self, "pending", tuple((file, line, text) for file, line, text in self.pending))
+
+
+class Piece(NamedTuple):
+    """Whole lines of one file; ``line`` is the first one's number."""
+
+    file: str
+    line: int
+    lines: bytes
+
+
+class LogReader:
+    """The pieces of a log, in order. ``problems`` says in words what could not be read; ``cursor`` is set at the end."""
+
+    def __init__(
+        self, paths: Iterable[bytes | Path], *, cursor: LogCursor | None, live: bool, max_line_bytes: int, cut_before: bytes
+    ) -> None:
+        """Use :func:`read_log`. Nothing is opened yet."""
+        self.problems: list[str] = []
+        self.cursor = cursor
+        self._paths = [path if isinstance(path, Path) else Path(os.fsdecode(path)) for path in paths]
+        self._live = live
+        self._max_line_bytes = max_line_bytes
+        self._cut_before = b"\n" + cut_before
+
+    def __iter__(self) -> Iterator[Piece | BadLine]:
+        """Read to the end; a live log's rotation in the meantime is followed."""
+        paths = self._paths
+        for _ in range(_MOST_ROTATIONS):
+            parts = self._open_all(paths)
+            try:
+                yield from self._read_all(self._resume(parts))
+                if not self._live or not parts or self._is_unmoved(parts[-1]):
+                    return
+                paths = find_rotations(parts[-1].path)
+            finally:
+                for part in parts:
+                    part.close()
+        self.problems.append(f"the log rotated {_MOST_ROTATIONS} times while it was read; the rest is left for the next time")
+
+    def _is_unmoved(self, part: LogPart) -> bool:
+        offset = self.cursor.offset if self.cursor is not None and self.cursor.inode == part.inode else 0
+        return part.is_at(part.path) and (part.compressed or (part.size_bytes or 0) >= offset)
+
+    def _open_all(self, paths: list[Path]) -> list[LogPart]:
+        """Open all files so that later renames do no harm; again, if a live log rotated in between."""
+        for tries_left in (3, 2, 1, 0):
+            parts: list[LogPart] = []
+            failed: list[str] = []
+            for path in reversed(paths):
+                try:
+                    parts.insert(0, LogPart(path))
+                except OSError as error:
+                    failed.append(f"{render_path(os.fsencode(path))} cannot be read: {error.strerror or error}")
+            now = find_rotations(paths[-1]) if self._live and tries_left and paths else paths
+            if now == paths and (not self._live or all(part.is_at(part.path) for part in parts)):
+                break
+            if tries_left:
+                for part in parts:
+                    part.close()
+                paths = now
+        self.problems += failed
+        return self._without_copies(parts)
+
+    def _without_copies(self, parts: list[LogPart]) -> list[LogPart]:
+        """Of files that begin alike keep one: compressing, and copytruncate, leave two for a moment."""
+        kept: dict[bytes, LogPart] = {}
+        for part in parts:
+            other = kept.get(part.head)
+            if not part.head or other is None:
+                kept[part.head or part.label.encode()] = part
+                continue
+            better, worse = (part, other) if _rank(part) >= _rank(other) else (other, part)
+            self.problems.append(f"{worse.label} begins as {better.label} does: taken for its copy, and not read")
+            kept[part.head] = better
+        return [part for part in parts if part in kept.values()]
+
+    def _resume(self, parts: list[LogPart]) -> list[tuple[LogPart, int, int]]:
+        """Give each file to read, with the offset and the line number to begin at."""
+        cursor = self.cursor
+        if cursor is None:
+            return [(part, 0, 1) for part in parts]
+        alike = [number for number, part in enumerate(parts) if _is_of(part, cursor)]
+        if not alike:
+            if parts:
+                self.problems.append(
+                    f"the file that was read last (inode {cursor.inode}) is gone: what it got after byte {cursor.offset} was not "
+                    "seen; all that is there was read from its start"
+                )
+            return [(part, 0, 1) for part in parts]
+        same = [number for number in alike if (parts[number].dev, parts[number].inode) == (cursor.dev, cursor.inode)]
+        first = (same or alike)[-1]
+        begin = (parts[first], cursor.offset, cursor.line)
+        size = parts[first].size_bytes
+        if size is not None and size < cursor.offset:
+            self.problems.append(
+                f"{parts[first].label} is shorter ({size} bytes) than when it was read last ({cursor.offset}): read from its start"
+            )
+            begin = (parts[first], 0, 1)
+        return [begin, *((part, 0, 1) for part in parts[first + 1 :])]
+
+    def _read_all(self, places: Sequence[tuple[LogPart, int, int]]) -> Iterator[Piece | BadLine]:
+        for number, (part, offset, line) in enumerate(places):
+            try:
+                if offset and not part.skip(offset):
+                    self.problems.append(f"{part.label} ends before byte {offset}, where it was left")
+                    continue
+                yield from self._read_part(part, offset, line, leave_rest=self._live and number == len(places) - 1)
+            except READ_ERRORS as error:
+                self.problems.append(f"{part.label} cannot be read to its end: {error}")
+
+    def _read_part(self, part: LogPart, offset: int, line: int, *, leave_rest: bool) -> Iterator[Piece | BadLine]:
+        rest, too_long = b"", False
+        self._move(part, offset, line)
+        while chunk := part.read(CHUNK_BYTES):
+            if too_long:  # the rest of a line that was given up
+                end = chunk.find(b"\n") + 1
+                offset, line, too_long = offset + (end or len(chunk)), line + (end > 0), not end
+                chunk = chunk[end:] if end else b""
+            data = rest + chunk if rest else chunk
+            end = data.rfind(self._cut_before) + 1 or (data.rfind(b"\n") + 1 if len(data) > 4 * CHUNK_BYTES else 0)
+            if end:
+                yield Piece(part.label, line, data[:end])
+                offset, line = offset + end, line + data.count(b"\n", 0, end)
+                self._move(part, offset, line)
+            rest = data[end:]
+            if len(rest) > self._max_line_bytes:
+                yield BadLine(part.label, line, rest[:4096], f"no end of line in {self._max_line_bytes} bytes")
+                offset, rest, too_long = offset + len(rest), b"", True
+        end = rest.rfind(b"\n") + 1
+        if end:
+            yield Piece(part.label, line, rest[:end])
+            offset, line, rest = offset + end, line + rest.count(b"\n"), rest[end:]
+            self._move(part, offset, line)
+        if rest and not leave_rest:
+            yield BadLine(part.label, line, rest[:4096], "no newline at its end: the line may be cut short")
+            self._move(part, offset + len(rest), line)
+
+    def _move(self, part: LogPart, offset: int, line: int) -> None:
+        # A file without one whole line has nothing to be known by: the cursor stays at the end of the one before it.
+        if offset:
+            self.cursor = LogCursor(
+                dev=part.dev,
+                inode=part.inode,
+                offset=offset,
+                line=line,
+                fingerprint=fingerprint(part.head),
+                head_bytes=len(part.head),
+            )
+
+
+def _rank(part: LogPart) -> tuple[bool, int]:
+    return (not part.compressed, part.size_bytes or 0)
+
+
+def _is_of(part: LogPart, cursor: LogCursor) -> bool:
+    return len(part.head) >= cursor.head_bytes and fingerprint(part.head[: cursor.head_bytes]) == cursor.fingerprint
+
+
+def read_log(
+    paths: Iterable[bytes | Path],
+    *,
+    cursor: LogCursor | None = None,
+    live: bool = False,
+    max_line_bytes: int = MAX_LINE_BYTES,
+    cut_before: bytes = b"",
+) -> LogReader:
+    """Read files as one log.
+
+    Args:
+        paths: The files, the oldest first; of a live log with its rotations, as :func:`find_rotations` gives them.
+        cursor: Where an earlier reading stopped; ``None`` reads all.
+        live: The last file is still written: an incomplete last line is left, a rotation is followed.
+        max_line_bytes: A longer line is given up, and said to be bad.
+        cut_before: Pieces are cut before lines that begin so, where there are such lines.
+
+    Returns:
+        Pieces of whole lines, and bad lines, when iterated.
+    """
+    return LogReader(paths, cursor=cursor, live=live, max_line_bytes=max_line_bytes, cut_before=cut_before)
+
+
+class EventLoad:
+    """The events of a log, when iterated; ``cursor`` is where it stopped, once all are taken."""
+
+    def __init__(
+        self,
+        reader: LogReader,
+        *,
+        cursor: LogCursor | None,
+        live: bool,
+        now_ms: int | None,
+        on_bad: Callable[[BadLine], None] | None,
+    ) -> None:
+        """Use :func:`load_events`."""
+        self.cursor: LogCursor | None = None
+        self._reader = reader
+        self._pending = cursor.pending if cursor is not None else ()
+        self._live = live
+        self._now_ms = now_ms
+        self._assembler = EventAssembler(on_bad=on_bad)
+
+    @property
+    def bad(self) -> list[BadLine]:
+        """Lines that could not be read; at most :data:`fimkit.audit.parser.MAX_BAD_KEPT` are kept, ``counters`` has them all."""
+        return self._assembler.bad
+
+    @property
+    def counters(self) -> Counters:
+        """What went through."""
+        return self._assembler.counters
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, in words."""
+        left_out = self.counters.bad_lines - MAX_BAD_KEPT
+        return self._reader.problems + ([f"{left_out} more bad lines were counted, and not kept"] if left_out > 0 else [])
+
+    def __iter__(self) -> Iterator[AuditEvent]:
+        """Read to the end."""
+        assembler = self._assembler
+        yield from assembler.restore(RawLine(file, line, text.encode("latin-1")) for file, line, text in self._pending)
+        for piece in self._reader:
+            if isinstance(piece, BadLine):
+                assembler.refuse(piece)
+            else:
+                yield from assembler.push(piece.lines, file=piece.file, line=piece.line)
+        yield from assembler.settle(now_ms=self._now_ms) if self._live else assembler.flush()
+        pending = tuple((raw.file, raw.line, raw.text.decode("latin-1")) for raw in assembler.pending())
+        self.cursor = None if self._reader.cursor is None else replace(self._reader.cursor, pending=pending)
+
+
+def load_events(
+    paths: Iterable[bytes | Path],
+    *,
+    cursor: LogCursor | None = None,
+    live: bool = False,
+    now_ms: int | None = None,
+    on_bad: Callable[[BadLine], None] | None = None,
+) -> EventLoad:
+    """Read audit logs.
+
+    Args:
+        paths: The files, the oldest first.
+        cursor: Where an earlier reading stopped; its open events come first.
+        live: The log is still written: an event that may be half written is left for the next time, in the cursor.
+        now_ms: The present, for a live log: what is older than two seconds is no longer waited for.
+        on_bad: Called with every bad line.
+
+    Returns:
+        The events in the order in which they were complete, when iterated once; then ``cursor``.
+    """
+    reader = read_log(paths, cursor=cursor, live=live, max_line_bytes=MAX_RECORD_BYTES, cut_before=b"type=SYSCALL ")
+    return EventLoad(reader, cursor=cursor, live=live, now_ms=now_ms, on_bad=on_bad)
+
+
+class LineLoad:
+    """The lines of a log, with file and number, when iterated; then ``cursor``. ``bad`` and ``problems`` have what was no line."""
+
+    def __init__(self, reader: LogReader) -> None:
+        """Use :func:`load_lines`."""
+        self.bad: list[BadLine] = []
+        self._reader = reader
+
+    @property
+    def cursor(self) -> LogCursor | None:
+        """Where the reading stands."""
+        return self._reader.cursor
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, in words."""
+        return [*self._reader.problems, *(f"{line.file}:{line.line}: {line.error}" for line in self.bad)]
+
+    def __iter__(self) -> Iterator[tuple[bytes, str, int]]:
+        """Read to the end."""
+        for piece in self._reader:
+            if isinstance(piece, BadLine):
+                self.bad.append(piece)
+            else:
+                for number, line in enumerate(piece.lines.split(b"\n")[:-1], piece.line):
+                    yield line, piece.file, number
+
+
+def load_lines(paths: Iterable[bytes | Path], *, cursor: LogCursor | None = None, live: bool = False) -> LineLoad:
+    """Read logs that have a whole something on every line, as osquery's.
+
+    Args:
+        paths: The files, the oldest first.
+        cursor: Where an earlier reading stopped.
+        live: The log is still written: a last line without its end is left for the next time.
+    """
+    return LineLoad(read_log(paths, cursor=cursor, live=live))
