@@ -1,6 +1,7 @@
 """Reads the sources' logs into changes and notes, and keeps what could not be read."""
 
 import pwd
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ def gather_audit(
     """
     gathered = Gathered()
     reader = AuditChanges(user_of)
-    events = load_events(paths, cursor=cursor, live=live)
+    events = load_events(paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000)
     for event in events:
         gathered.changes += filter(wanted, reader.changes_of(event))
         gathered.notes += reader.notes_of(event)
@@ -88,7 +89,7 @@ def gather_osquery(
         changes = [change for change in changes if change.node in (host, None)]
         gathered.problems.append(f"rows of {len(named) - 1} other hosts were left out; this host is {host!r}")
     gathered.changes = changes
-    gathered.bad_lines += results.bad
+    gathered.bad_lines += [*lines.bad, *results.bad]
     gathered.problems += lines.problems
     gathered.cursor = lines.cursor
     return gathered
