@@ -25,6 +25,8 @@ _NO_ID = {0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
 _DENIED = {errno.EACCES: "EACCES", errno.EPERM: "EPERM", errno.EROFS: "EROFS"}
 _ENABLED = re.compile(rb"\bop=set audit_enabled=(\d+) old=(\d+)")
 _RULE = re.compile(rb"\bop=(add_rule|remove_rule)\b.*?(?:\bkey=(\S+))?(?: list=\d+)")
+_BARE = re.compile(r"[\w@%+=:,./-]+")
+_LIVE_IN_QUOTES = frozenset('"$`\\!')
 _SIMPLE_ACTIONS = {
     Family.TRUNCATE: Action.OPENED,
     Family.MODE: Action.MODE,
@@ -38,13 +40,18 @@ _KNOWN_TASKS = 65536
 def render_command(arguments: tuple[bytes, ...]) -> str:
     r"""Write a command line as text that a shell would read back, with names as in paths.
 
-    >>> render_command((b"/bin/sh", b"-c", b"echo evil >> app.conf")), render_command((b"a\xff\n",))
-    ("/bin/sh -c 'echo evil >> app.conf'", 'a%FF%0A')
+    >>> print(render_command((b"/bin/sh", b"-c", b"echo 'x' >> app.conf")))
+    /bin/sh -c "echo 'x' >> app.conf"
+    >>> print(render_command((b"a\xff\n", b"")))
+    a%FF%0A ''
     """
-    return " ".join(
-        part if part.replace("%", "") == shlex.quote(part.replace("%", "")) else shlex.quote(part)
-        for part in map(render_path, arguments)
-    )
+    return " ".join(map(_quote, map(render_path, arguments)))
+
+
+def _quote(text: str) -> str:
+    if _BARE.fullmatch(text):
+        return text
+    return f'"{text}"' if "'" in text and not _LIVE_IN_QUOTES.intersection(text) else shlex.quote(text)
 
 
 def _proctitle(raw: bytes) -> str:
