@@ -70,7 +70,7 @@ def render_findings(findings: Sequence[Finding], *, width: int = 80) -> Iterator
 
     Yields:
         A heading, then for each finding one line with severity, kind, path and attribution, and below it what changed, who did
-        it and why it is judged so.
+        it and why it is judged so. ``cmd?`` is a command line that is not verified.
     """
     if not findings:
         return
@@ -145,7 +145,7 @@ def _who(finding: Finding) -> Iterator[str]:
     for actor in finding.actors[:3]:
         yield f"who    {_actor(actor)}"
         if actor.cmdline:
-            yield f"       {render_terminal(actor.cmdline)}"
+            yield f"{'cmd ' if actor.cmdline_verified else 'cmd?'}   {render_terminal(actor.cmdline)}"
     if len(finding.actors) > 3:
         yield f"       and {len(finding.actors) - 3} more"
 
