@@ -95,7 +95,7 @@ def _is_as_known(known: FileState, seen: os.stat_result) -> bool:
 
 
 class EntryReader:
-    """Reads states; one for each thread, because it has a buffer of its own.
+    """Reads states, into one buffer for all.
 
     ``bytes_read`` counts what was hashed. ``goes_on`` is asked after every block.
     """
@@ -107,6 +107,11 @@ class EntryReader:
         self._goes_on = goes_on
         self._buffer = bytearray(BLOCK)
         self._has_proc = os.path.exists("/proc/self/fd")
+
+    def read_file(self, place: Place) -> FileState:
+        """Read what was listed as a regular file, whole."""
+        opened = self.open_file(place)
+        return opened if isinstance(opened, FileState) else self.finish_file(opened)
 
     def open_file(self, place: Place) -> OpenedFile | FileState:
         """Open what was listed as a regular file.

@@ -31,7 +31,8 @@ def sort_lines(lines: Iterable[tuple[bytes, bytes]], folder: Path, run: int = _R
                 runs.append(_store_run(held, folder))
                 held = []
         held.sort()
-        yield from (line for _, line in heapq.merge(*map(_read_run, runs), held))
+        pairs = heapq.merge(*map(_read_run, runs), held) if runs else iter(held)
+        yield from (line for _, line in pairs)
     finally:
         for file in runs:
             file.close()

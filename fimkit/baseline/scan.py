@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.folders import Folder, FolderStack
 from fimkit.baseline.mounts import load_mount_points, mount_points_below
-from fimkit.baseline.pool import BIG, HashPool
+from fimkit.baseline.pool import Batch, WorkerPool
 from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
 from fimkit.baseline.selection import Selection, select_in
 from fimkit.model.config import Watch
@@ -18,9 +18,12 @@ from fimkit.model.watches import WatchSet
 
 __all__ = ["Scan", "scan_watches"]
 
-_MOST_THREADS = 4
-_STEP = 128
+_BATCH = 64
 _STEP_BYTES = 1 << 26
+
+# From here on a scan is worth the start of other processes, some 40 ms of a core for each.
+_MANY_PATHS = 2000
+_MANY_BYTES = 1 << 28
 
 
 def scan_watches(
@@ -71,9 +74,8 @@ class Scan(Iterator[FileState]):
         self._on_progress = on_progress
         self._reader = EntryReader(known, self._tell_block)
         self._next_tell = _STEP_BYTES
-        # The walk itself keeps one core busy.
-        threads = min(len(os.sched_getaffinity(0)) - 1, _MOST_THREADS)
-        self._pool = HashPool(lambda goes_on: EntryReader(known, goes_on), threads)
+        self._pool = WorkerPool(self._reader)
+        self._is_alone = known is not None  # the shortcut is quicker than telling another process of it
         self._mount_points: frozenset[bytes] = frozenset()
         self._states = self._run()
 
@@ -100,9 +102,7 @@ class Scan(Iterator[FileState]):
             for root in sorted(self._roots):
                 self._mount_points = mount_points_below(root, points)
                 yield from self._scan_root(root)
-            for state in self._pool.finish(self._reader):
-                yield state
-                self._report()
+            yield from self._pool.finish()
             self._report()
         finally:
             self._pool.close()
@@ -202,6 +202,7 @@ class Scan(Iterator[FileState]):
 
     def _list(self, folder: Folder) -> Iterator[FileState]:
         selection, pending, roots, start = folder.selection, folder.pending, self._roots, folder.child_path(b"")
+        files: list[bytes] = []
         asks = not selection.takes_all
         with os.scandir(folder.file) as entries:
             for entry in entries:
@@ -214,22 +215,27 @@ class Scan(Iterator[FileState]):
                     continue
                 if is_folder:
                     pending.append(name)
+                elif not is_file:
+                    yield from self._read_leaf(Place(folder.file, name, path), is_file=False)
                 else:
-                    yield from self._read_leaf(Place(folder.file, name, path), is_file=is_file)
+                    files.append(name)
+                    if len(files) == _BATCH:
+                        yield from self._read_files(Batch(folder.file, start, files))
+                        files = []
+        if files:
+            yield from self._read_files(Batch(folder.file, start, files))
+
+    def _read_files(self, batch: Batch) -> Iterator[FileState]:
+        self.count += len(batch.names)
+        if not self._is_alone and (self.count > _MANY_PATHS or self.bytes_read > _MANY_BYTES):
+            self._is_alone = True
+            self._pool.start()
+        yield from self._pool.read(batch)
+        self._report()
 
     def _read_leaf(self, place: Place, *, is_file: bool) -> Iterator[FileState]:
         self.count += 1
-        if self.count % _STEP == 0:
-            self._report()
-            yield from self._pool.take_done()
-        if not is_file:
-            yield self._reader.read_other(place)
-            return
-        opened = self._reader.open_file(place)
-        if isinstance(opened, FileState):
-            yield opened
-        elif opened.seen.st_size < BIG or not self._pool.offer(opened):
-            yield self._reader.finish_file(opened)
+        yield self._reader.read_file(place) if is_file else self._reader.read_other(place)
 
     def _read_unopened(self, place: Place, error: OSError) -> Iterator[FileState]:
         self.count += 1

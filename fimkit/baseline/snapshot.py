@@ -5,12 +5,13 @@ import gzip
 import io
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
@@ -22,6 +23,9 @@ from fimkit.model.states import FileState
 __all__ = ["Snapshot", "parse_line", "read_snapshot", "render_line", "write_snapshot"]
 
 _LONGEST = 1 << 24
+_PLAIN = re.compile(rb'[ !#$&-\[\]-~]*')
+"""A path that is its own text in JSON: printable ASCII without quote, percent sign and backslash."""
+
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -40,7 +44,17 @@ def render_line(state: FileState) -> bytes:
     >>> render_line(FileState(b"/a\n", FileType.FIFO))[:29]
     b'{"path":"/a%0A","type":"fifo"'
     """
-    return _encode(render_state(state)).encode("utf-8", "backslashreplace") + b"\n"
+    known: tuple[Any, ...] = state[2:11]
+    usual = state.target is None and state.problem is None and state.xattrs == {} and None not in known
+    if state.sha256 is None or not usual or not _PLAIN.fullmatch(state.path) or not state.sha256.isalnum():
+        return _encode(render_state(state)).encode("utf-8", "backslashreplace") + b"\n"
+    # Nearly every row is a file without anything special. This says the same, three times as fast; a test holds the two together.
+    fields = (state.path, state.type.encode(), *known, state.sha256.encode())
+    return (
+        b'{"path":"%s","type":"%s","mode":"%04o","uid":%d,"gid":%d,"size":%d,"inode":%d,"dev":%d,"nlink":%d,"mtime_ns":%d,'
+        b'"ctime_ns":%d,"sha256":"%s","target":null,"xattrs":{}}\n'
+        % fields
+    )
 
 
 def parse_line(line: bytes) -> FileState:

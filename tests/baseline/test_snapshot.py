@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 from fimkit.baseline.order import sort_lines
 from fimkit.baseline.snapshot import parse_line, read_snapshot, render_line, write_snapshot
 from fimkit.model.errors import SnapshotError
+from fimkit.model.json_form import render_state
 from fimkit.model.states import FileState, FileType
 from tests.baseline.states import paths, states
 
 DATA = Path(__file__).parents[1] / "data" / "incident-01"
 ROW = FileState(b"/etc/a", FileType.FILE, 0o644, 0, 0, 1, 2, 3, 1, 4, 5, "00" * 32, None, {"user.a": b"\x00"}, None)
+
+
+@given(states, st.booleans())
+def test_usual_rows_are_written_as_all_others_are(state: FileState, usual: bool) -> None:
+    if usual:
+        state = state._replace(sha256="ab" * 32, target=None, problem=None, xattrs={})
+    text = json.dumps(render_state(state), ensure_ascii=False, separators=(",", ":"))
+    assert render_line(state) == text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 @given(states)
