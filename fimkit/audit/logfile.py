@@ -124,6 +124,7 @@ class LogReader:
                 continue
             better, worse = (part, other) if _rank(part) >= _rank(other) else (other, part)
             self.problems.append(f"{worse.label} begins as {better.label} does: taken for its copy, and not read")
+            worse.close()
             kept[part.head] = better
         return [part for part in parts if part in kept.values()]
 
