@@ -1,11 +1,14 @@
 """The recorded incident, judged from its files alone: every step as its truth says."""
 
+import gzip
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 
 from tests.truth import hold_against, render_rows
 
@@ -63,3 +66,39 @@ def test_the_table_stays_within_80_columns() -> None:
     done = investigate(*LOGS)
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert done.stdout.splitlines()[1].startswith("critical")
+
+
+def reshaped(lines: list[bytes], form: str) -> bytes:
+    """Write the same records as other hosts' logs have them."""
+    raw = [line.partition(b"\x1d")[0] for line in lines]
+    shapes = {
+        "raw": raw,
+        "node": [b"node=web01 " + line for line in lines],
+        "mixed": lines[::-1],
+        "broken": [piece for line in lines for piece in (line, b"\xff\xfe no record \x1b[2J")],
+    }
+    return b"\n".join(shapes[form]) + b"\n"
+
+
+@pytest.mark.parametrize("form", ["raw", "node", "mixed", "broken"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_the_form_of_the_log_changes_nothing_but_the_users_names(form: str, packed: str, tmp_path: Path) -> None:
+    lines = (INCIDENT / "audit.log").read_bytes().rstrip(b"\n").split(b"\n")
+    content = reshaped(lines, form)
+    log = tmp_path / f"audit.log.1{packed}"
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[packed]
+    log.write_bytes(pack(content))
+    plain, other = investigate(*LOGS[:2], "--json"), investigate("--audit-log", str(log), "--json")
+    assert without_names(other.stdout) == without_names(plain.stdout)
+    if form == "broken":
+        assert f"{log}:2: " in other.stderr
+        assert "\x1b" not in other.stderr
+
+
+def without_names(text: str) -> list[dict[str, Any]]:
+    findings = [json.loads(line) for line in text.splitlines()]
+    for finding in findings:
+        finding["last_seen"] = None
+        for actor in finding["actors"]:
+            actor["user"] = None
+    return findings
