@@ -1,6 +1,13 @@
 """Processes that read files while the walk goes on, and the walk's way to talk to them.
 
-Measured on two cores, warm, seconds for a scan and its snapshot file. FIGURES
+Measured on two cores of a busy machine, warm, seconds from start to a written snapshot, the best of several rounds:
+
+- 60,000 files, 1.07 GB: one thread and one more for files over 512 KB 2.2 to 2.5; one process beside the walk 1.3 (CPU 2.3)
+- /usr, 117,000 files, 5.5 GB, the scan alone: one thread 5.5; a thread for files over 512 KB 3.4, over 128 KB 3.6 to 5.5,
+  over 32 KB 4.1 to 5.2, so threads gain on big files only; one process beside the walk 4.1, and then 5.1 with its snapshot
+  written, where the thread needed 9.4
+
+What is won is what the interpreter does for each file, and the rows that the caller writes meanwhile. One core: no worker.
 """
 
 import contextlib
