@@ -53,6 +53,11 @@ def _say(words: str) -> None:
     print(f"fimkit: {render_terminal(words)}", file=sys.stderr)
 
 
+def _drop_output() -> None:
+    """What could not be written would be tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -84,8 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(error))
         return 3
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:  # a full disk behind standard output, say
+        _drop_output()
+        _say(str(error))
+        return 3
     except KeyboardInterrupt:
         print("fimkit: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="read this log in place of the host's own; may be repeated",
     )
-    parser.add_argument("--since", metavar="TIME", help="leave out what was recorded before (RFC 3339)")
+    parser.add_argument("--since", metavar="TIME", help="leave out tries and passing files recorded before (RFC 3339)")
     parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
     parser.add_argument("--all", action="store_true", help="print what is still open too, not only what is new")
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("; ".join(missing))
     config = load_config(arguments.config)
     from fimkit.report.text import render_summary
-    from fimkit.verbs.check import CheckOptions, check
+    from fimkit.verbs.check import CheckOptions, check, mark_told
 
     with Progress("scanning") as progress:
         found = check(
@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         )
     print_findings(found.open if arguments.all else found.new, as_json=arguments.json)
+    sys.stdout.flush()
+    mark_told(config, found.new)  # only what has left this process: whoever is killed before tells it again
     print_words(found.words)
     stream = sys.stderr if arguments.json else sys.stdout
     print(f"new: {render_summary(found.new)}", file=stream)

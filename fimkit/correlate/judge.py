@@ -110,7 +110,8 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
         reasons=tuple(dict.fromkeys([*suspicions, *draft.reasons, *gaps])),
         sources=tuple(source for source in Source if source in draft.sources),
         first_seen_ns=first_ns,
-        last_seen_ns=seen_ns,
+        # what left no difference was last seen when it last happened
+        last_seen_ns=steps[-1].change.time_ns if steps and draft.kind in (Kind.ATTEMPTED, Kind.TRANSIENT) else seen_ns,
         evidence=tuple(dict.fromkeys(step.change.actor.event for step in steps if step.change.actor is not None)),
     )
 

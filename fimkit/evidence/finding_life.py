@@ -25,7 +25,7 @@ class FindingStatus(StrEnum):
     OPEN = "open"
     ACCEPTED = "accepted"      # taken into the baseline, with a name and a reason
     GONE = "gone"              # a later look found the path as in the baseline again
-    SUPERSEDED = "superseded"  # a later look found another difference on the same path
+    SUPERSEDED = "superseded"  # a later look found another difference on the same path, or a try that takes this one in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,9 @@ def _judged(stored: Finding, again: Finding) -> Finding:
 
 
 def _attributed(stored: Finding, again: Finding) -> Finding:
-    """Take over a surer attribution, with the evidence of both."""
-    if _SURER(again.attribution) <= _SURER(stored.attribution):
+    """Take over a surer attribution, with the evidence of both; and one as sure that stands on all of the evidence and more."""
+    gain = _SURER(again.attribution) - _SURER(stored.attribution)
+    if gain < 0 or (gain == 0 and not set(again.evidence) > set(stored.evidence)):
         return stored
     return replace(
         stored,
@@ -87,8 +88,9 @@ def _attributed(stored: Finding, again: Finding) -> Finding:
 def merge_finding(stored: Finding, again: Finding, now_ns: int) -> Finding:
     """Join a stored finding with the same one found again.
 
-    It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place. ``sources`` are the
-    union. The last time moves to ``now_ns`` where the difference is still there.
+    It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place, and so does one that
+    knows of more (a denied try that is repeated). ``sources`` are the union. The last time moves to ``now_ns`` where the difference
+    is still there.
     """
     joined = _judged(_attributed(stored, again), again)
     seen = () if stored.kind in PASSING else (now_ns,)

@@ -12,7 +12,16 @@ from fimkit.model.errors import UsageError
 from fimkit.model.findings import Finding
 from fimkit.model.json_form import parse_finding, render_finding
 
-__all__ = ["close_absent", "close_accepted", "find_by_prefix", "load_findings", "load_open_others", "merge_findings"]
+__all__ = [
+    "close_absent",
+    "close_accepted",
+    "find_by_prefix",
+    "load_findings",
+    "load_open_others",
+    "load_untold",
+    "mark_told",
+    "merge_findings",
+]
 
 _NOT_PASSING = " AND kind NOT IN ('attempted', 'transient')"
 _ROW = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
@@ -28,13 +37,22 @@ def _body(finding: Finding) -> str:
 
 def _insert(connection: sqlite3.Connection, finding: Finding) -> None:
     connection.execute(
-        "INSERT INTO findings (id, host, path, moved_to, kind, severity, severity_rank, first_seen_ns, last_seen_ns, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO findings (id, host, path, moved_to, kind, severity, severity_rank, first_seen_ns, last_seen_ns, told_ns, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             finding.id, finding.host, finding.path, finding.moved_to, finding.kind.value, finding.severity.value,
-            finding.severity.rank, int_in(finding.first_seen_ns), int_in(finding.last_seen_ns), _body(finding),
+            finding.severity.rank, int_in(finding.first_seen_ns), int_in(finding.last_seen_ns),
+            _told_before(connection, finding), _body(finding),
         ),
     )  # fmt: skip
+
+
+def _told_before(connection: sqlite3.Connection, finding: Finding) -> int | None:
+    """Tell when this was printed already: a try that was part of a difference, now undone, is not told twice."""
+    if finding.kind not in PASSING:
+        return None
+    told = connection.execute("SELECT max(told_ns) FROM findings WHERE id = ?", (finding.id,)).fetchone()[0]
+    return None if told is None else int(told)
 
 
 def _update(connection: sqlite3.Connection, row_id: int, was: Finding, now: Finding) -> None:
@@ -54,15 +72,23 @@ def _close(connection: sqlite3.Connection, row_id: int, status: FindingStatus, *
 
 
 def _supersede(connection: sqlite3.Connection, finding: Finding, listed: Collection[str], now_ns: int) -> Iterator[Finding]:
-    """Close the other open differences of the same path: one path has one at a time."""
+    """Close the other open findings of the same path that this one takes the place of."""
     rows = connection.execute(
-        "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND host = ? AND path IN (?, ?)" + _NOT_PASSING,
+        "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND host = ? AND path IN (?, ?)",
         (finding.host, finding.path, finding.moved_to),
     ).fetchall()
     for row_id, number, body, last_seen_ns in rows:
-        if number not in listed:
+        if number not in listed and _replaces(finding, other := _load(body, int(last_seen_ns))):
             _close(connection, row_id, FindingStatus.SUPERSEDED, now_ns=now_ns, by=finding.id)
-            yield _load(body, last_seen_ns)
+            yield other
+
+
+def _replaces(finding: Finding, other: Finding) -> bool:
+    """Tell whether a finding takes another's place: a path has one difference at a time, and a try is part of what has it in."""
+    if other.kind not in PASSING:
+        return finding.kind not in PASSING
+    takes_in = bool(other.evidence) and set(other.evidence) <= set(finding.evidence)
+    return takes_in and (finding.kind is other.kind or finding.kind not in PASSING)
 
 
 def merge_findings(connection: sqlite3.Connection, findings: Sequence[Finding], now_ns: int) -> Stored:
@@ -84,22 +110,27 @@ def merge_findings(connection: sqlite3.Connection, findings: Sequence[Finding], 
             (new if finding.id in new else known)[finding.id] = now
             if now.attribution is not was.attribution:
                 improved[finding.id] = now
-        elif finding.kind in PASSING and _was_accepted(connection, finding.id):
+        elif finding.kind in PASSING and _was_accepted(connection, finding):
             accepted.append(finding)
             continue
         else:
             _insert(connection, finding)
             new[finding.id] = finding
-        if finding.kind not in PASSING:
-            superseded.extend(_supersede(connection, finding, listed, now_ns))
+        superseded.extend(_supersede(connection, finding, listed, now_ns))
     return Stored(
         new=tuple(new.values()), known=tuple(known.values()), improved=tuple(improved.values()), superseded=tuple(superseded),
         accepted=tuple(accepted),
     )  # fmt: skip
 
 
-def _was_accepted(connection: sqlite3.Connection, number: str) -> bool:
-    return connection.execute("SELECT 1 FROM findings WHERE id = ? AND status = 'accepted'", (number,)).fetchone() is not None
+def _was_accepted(connection: sqlite3.Connection, finding: Finding) -> bool:
+    """Tell whether just this was accepted, and nothing of it is later."""
+    return bool(
+        connection.execute(
+            "SELECT count(*) FROM findings WHERE id = ? AND status = 'accepted' AND last_seen_ns >= ?",
+            (finding.id, int_in(finding.last_seen_ns)),
+        ).fetchone()[0]
+    )
 
 
 def _and_above(path: bytes) -> list[bytes]:
@@ -150,6 +181,18 @@ def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) ->
     """Load the open findings that are not among ``listed``."""
     rows = connection.execute("SELECT id, body, last_seen_ns FROM findings WHERE status = 'open'")
     return [_load(body, int(last_seen_ns)) for number, body, last_seen_ns in rows if number not in listed]
+
+
+def load_untold(connection: sqlite3.Connection) -> set[str]:
+    """Load the ids of open findings that were never printed."""
+    return {number for (number,) in connection.execute("SELECT id FROM findings WHERE status = 'open' AND told_ns IS NULL")}
+
+
+def mark_told(connection: sqlite3.Connection, numbers: Iterable[str], *, time_ns: int) -> None:
+    """Note that findings were printed."""
+    connection.executemany(
+        "UPDATE findings SET told_ns = ? WHERE id = ? AND told_ns IS NULL", ((time_ns, number) for number in numbers)
+    )
 
 
 def find_by_prefix(connection: sqlite3.Connection, prefix: str) -> FindingRow | None:

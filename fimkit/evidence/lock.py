@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fimkit.evidence.folder import check_private_file, make_state_dir
 from fimkit.model.errors import HostError
@@ -58,11 +58,13 @@ def lock_state(state_dir: bytes, wait_s: float = 0.0, *, verb: str = "fimkit") -
             if time.monotonic() >= until:
                 raise HostError(f"{_holder(descriptor)} is at work on {render_path(state_dir)}; try again when it is done")
             time.sleep(_POLL_S)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {verb}\n".encode("utf-8", "replace"), 0)
+        with suppress(OSError):  # a full disk: the lock holds without its holder's name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {verb}\n".encode("utf-8", "replace"), 0)
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

@@ -57,10 +57,13 @@ def _where(kind: _Kind, words: str, condition: str) -> _Kind:
     return _Kind(words=words, table=kind.table, key=kind.key, age=kind.age, where=f"{kind.where} AND {condition}")
 
 
+_SETTLED = "status = 'accepted' AND kind IN ('attempted', 'transient')"  # what keeps them from being found again
+
 _BY_SIZE = (
-    _where(_CLOSED, "closed findings that were not critical", "severity <> 'critical'"),
+    _where(_CLOSED, "closed findings that were not critical", f"severity <> 'critical' AND NOT ({_SETTLED})"),
     _CHANGES,
     _BAD_LINES,
+    _where(_CLOSED, "accepted tries and passing files", f"severity <> 'critical' AND {_SETTLED}"),
     _Kind(words="open findings of severity info", table="findings", key="row_id", age="first_seen_ns",
           where="status = 'open' AND severity = 'info'"),
     _where(_CLOSED, "closed critical findings", "severity = 'critical'"),
@@ -93,8 +96,9 @@ def _drop_orphans(connection: sqlite3.Connection) -> None:
 def drop_old(connection: sqlite3.Connection, *, keep_days: int, now_ns: int) -> Iterator[str]:
     """Drop what is older than ``keep_days``, in the caller's transaction, and say what."""
     before_ns = now_ns - keep_days * _DAY_NS
-    _name_evidence(connection)
     for kind in _BY_AGE:
+        if kind is _CHANGES:  # after the findings: a try that went leaves no records behind that it would be found in again
+            _name_evidence(connection)
         dropped = connection.execute(f"DELETE FROM {kind.table} WHERE {kind.where} AND {kind.age} < ?", (before_ns,)).rowcount
         if dropped:
             yield f"dropped {dropped} {kind.words}, older than {keep_days} days (before {render_time(before_ns)})"

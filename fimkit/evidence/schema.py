@@ -65,7 +65,13 @@ _FIRST = (
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # When a finding was last printed: one that a killed or cut off check stored and never showed is still to be told.
+    "ALTER TABLE findings ADD COLUMN told_ns INTEGER",
+    "UPDATE findings SET told_ns = last_seen_ns",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

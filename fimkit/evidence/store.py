@@ -246,6 +246,16 @@ class Store:
         with translated_errors(self.path):
             return list(findings_rows.load_findings(self._connection, None if status is None else FindingStatus(status)))
 
+    def untold(self) -> set[str]:
+        """Load the ids of open findings that nobody was shown yet: those of a check that was killed before it printed, too."""
+        with translated_errors(self.path):
+            return findings_rows.load_untold(self._connection)
+
+    def tell(self, finding_ids: Iterable[str], *, time_ns: int) -> None:
+        """Note that findings were shown."""
+        with self.transaction():
+            findings_rows.mark_told(self._connection, finding_ids, time_ns=time_ns)
+
     def finding(self, id_prefix: str) -> FindingRow | None:
         """Find the one finding whose id begins so: the open one, else the last that was closed.
 

@@ -1,31 +1,34 @@
 """Rescans, reads what is new in the logs, correlates, stores, and tells what is new and what is still open."""
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import Scan, scan_watches
+from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.changes import Change, StateDiff
 from fimkit.model.config import Config
-from fimkit.model.errors import UsageError
+from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
 from fimkit.model.watches import WatchSet
-from fimkit.verbs.baseline import new_watch_words, still_watched
+from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
+from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, name_user
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
+from fimkit.verbs.sight import Sight, recall_states
 
-__all__ = ["CheckOptions", "Checked", "check"]
+__all__ = ["CheckOptions", "Checked", "check", "mark_told"]
 
+_SLACK_NS = 1_000_000_000
 _SETTLE_NS = 2_000_000_000
 _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
@@ -35,9 +38,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """What the caller may ask for. Logs given by hand take the place of the host's own.
+    """What the caller may ask for. Logs given by hand take the place of the host's own, and leave their reading where it stands.
 
-    ``since_ns`` leaves out what was recorded before; ``quick`` takes the hash of a file whose times did not move from the baseline.
+    ``since_ns`` leaves out tries and passing files of before, which a later check without it still finds; ``quick`` takes the hash
+    of a file whose times did not move from the baseline.
     """
 
     audit_logs: tuple[Path, ...] = ()
@@ -49,7 +53,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What a check found: ``new`` since the last one, ``known`` before and still open, what is ``gone``, and words."""
+    """What a check found: ``new``, which nobody was shown yet, ``known`` and still open, what is ``gone``, and words."""
 
     new: tuple[Finding, ...] = ()
     known: tuple[Finding, ...] = ()
@@ -62,14 +66,15 @@ class Checked:
         return (*self.new, *self.known)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Look:
     """One look at the host: the two states, and what the logs said."""
 
     before: dict[bytes, FileState]
     after: dict[bytes, FileState]
     diffs: list[StateDiff]
-    scan: Scan
+    sight: Sight
+    since_ns: int
     seen_ns: int
     audit: Gathered = field(default_factory=Gathered)
     osquery: Gathered = field(default_factory=Gathered)
@@ -77,50 +82,75 @@ class _Look:
 
 
 def check(config: Config, options: CheckOptions) -> Checked:
-    """Find out what changed on this host since the baseline, and who did it.
+    """Find out what changed on this host since the baseline, and who did it. Findings stay new until :func:`mark_told`.
 
     Raises:
         UsageError: If there is no baseline.
-        HostError: If another fimkit is at work on the same state folder, or a log given by hand cannot be read.
+        HostError: If another fimkit is at work on the same state folder, or the host refuses the store.
         StoreError: If the store cannot be used.
     """
-    # Without the folder there is no baseline either; a check makes none.
-    if not os.path.isdir(config.host.state_dir):
-        raise UsageError(f"no baseline in {render_path(config.host.state_dir)}: run `fimkit baseline create` first")
-    with lock_state(config.host.state_dir, verb="check"), open_store(config.host.state_dir) as store:
-        meta = store.baseline_meta()
-        if meta is None:
-            raise UsageError(f"no baseline in {render_path(config.host.state_dir)}: run `fimkit baseline create` first")
-        look = _look(config, options, store)
-        since_ns = meta.time_ns if options.since_ns is None else max(options.since_ns, meta.time_ns)
-        findings = _settled_findings(config, options, store, look, since_ns)
-        checked = _keep(config, options, store, look, findings)
-    append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
+    open_baseline(config)[0].close()  # says what is missing before the lock makes its file
+    with lock_state(config.host.state_dir, verb="check"):
+        store, meta = open_baseline(config)
+        with store:
+            look = _look(config, options, store, meta.time_ns)
+            checked = _keep(config, options, store, look, _settled_findings(config, options, store, look))
+    try:
+        append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
+    except HostError as error:  # the findings must reach somebody all the same
+        return replace(checked, words=(*checked.words, str(error)))
     return checked
 
 
-def _look(config: Config, options: CheckOptions, store: Store) -> _Look:
+def mark_told(config: Config, findings: Sequence[Finding]) -> None:
+    """Note that findings were shown: the next check counts them as known.
+
+    Raises:
+        HostError: If the host refuses the store.
+        StoreError: If the store cannot be used.
+    """
+    if findings:
+        with open_store(config.host.state_dir) as store:
+            store.tell([finding.id for finding in findings], time_ns=time.time_ns())
+
+
+def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) -> _Look:
     before = store.baseline()
-    scan = scan_watches(scanned_watches(config), known=before if options.quick else None, on_progress=options.on_progress)
+    watches = scanned_watches(config)
+    scan = scan_watches(watches, known=before if options.quick else None, on_progress=options.on_progress)
     after = {state.path: state for state in scan}
-    diffs, words = still_watched(diff_states(before, after), config)
-    look = _Look(before, after, diffs, scan, time.time_ns(), words=words)
-    look.words += new_watch_words(config, before, after)
-    look.words += [f"{render_path(problem.path)} {problem.text}" for problem in scan.problems]
-    look.words += [f"{render_path(state.path)}: {state.problem}" for state in after.values() if state.problem is not None]
-    return look
+    seen_ns = time.time_ns()
+    recall_states(after, store.findings())
+    sight = Sight(watches, scan, after)
+    diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
+    words += new_watch_words(config, before, after)
+    words += _scan_words(scan, after)
+    return _Look(before=before, after=after, diffs=diffs, sight=sight, since_ns=since_ns, seen_ns=seen_ns, words=words)
 
 
-def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look, since_ns: int) -> list[Finding]:
+def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
+    for problem in scan.problems:
+        state = after.get(problem.path)
+        if state is None or state.target is None:  # where a configured link leads is watched too
+            yield f"{render_path(problem.path)} {problem.text}"
+    yield from (f"{render_path(path)}: a file system is mounted here, and was not looked at" for path in scan.mounts)
+    yield from (f"{render_path(state.path)}: {state.problem}" for state in after.values() if state.problem is not None)
+
+
+def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(WatchSet(scanned_watches(config)), look.before, look.after)
+    known = {finding.id for finding in store.findings()}
     for attempt in range(_SETTLE_TRIES):
-        _read_logs(config, options, store, look, scope, since_ns)
-        findings = _correlate(config, store, look, since_ns)
-        if attempt == _SETTLE_TRIES - 1 or not any(_is_young(finding, look) for finding in findings):
+        _read_logs(config, options, store, look, scope)
+        findings = _correlate(config, store, look)
+        waits = look.audit.cursor is not None and any(_is_young(finding, look) and finding.id not in known for finding in findings)
+        if attempt == _SETTLE_TRIES - 1 or not waits:
             break
         time.sleep(_SETTLE_PAUSE_S)
-    return findings
+    if options.since_ns is None:
+        return findings
+    return [finding for finding in findings if finding.kind not in PASSING or finding.last_seen_ns >= options.since_ns]
 
 
 def _is_young(finding: Finding, look: _Look) -> bool:
@@ -130,22 +160,20 @@ def _is_young(finding: Finding, look: _Look) -> bool:
     return changed_ns is None or look.seen_ns - changed_ns < _SETTLE_NS
 
 
-def _read_logs(config: Config, options: CheckOptions, store: Store, look: _Look, scope: Scope, since_ns: int) -> None:
+def _read_logs(config: Config, options: CheckOptions, store: Store, look: _Look, scope: Scope) -> None:
     def wanted(change: Change) -> bool:
-        return change.time_ns >= since_ns - 1_000_000_000 and scope.concerns(change)
+        return change.time_ns >= look.since_ns - _SLACK_NS and scope.concerns(change)
 
     own_audit, own_osquery = not options.audit_logs, not options.osquery_logs
-    audit_paths = find_rotations(config.sources.audit_log) if own_audit else options.audit_logs
-    osquery_paths = find_rotations(config.sources.osquery_log) if own_osquery else options.osquery_logs
     look.audit = gather_audit(
-        audit_paths,
+        find_rotations(config.sources.audit_log) if own_audit else options.audit_logs,
         wanted=wanted,
         live=own_audit,
         user_of=name_user,
         cursor=_load_cursor(store, "audit", config.sources.audit_log) if own_audit else None,
     )
     look.osquery = gather_osquery(
-        osquery_paths,
+        find_rotations(config.sources.osquery_log) if own_osquery else options.osquery_logs,
         wanted=wanted,
         live=own_osquery,
         host=config.host.name,
@@ -158,13 +186,14 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
     return None if saved is None else LogCursor(**saved)
 
 
-def _correlate(config: Config, store: Store, look: _Look, since_ns: int) -> list[Finding]:
-    changes = [*store.changes(since_ns - 1_000_000_000), *look.audit.changes, *look.osquery.changes]
+def _correlate(config: Config, store: Store, look: _Look) -> list[Finding]:
+    changes = [*store.changes(look.since_ns - _SLACK_NS), *look.audit.changes, *look.osquery.changes]
     if not look.diffs and not changes:
         return []
     from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none
 
-    return correlate(
+    earlier = load_earlier(store)
+    findings = correlate(
         host=config.host.name,
         watches=WatchSet(scanned_watches(config)),
         before=look.before,
@@ -172,14 +201,11 @@ def _correlate(config: Config, store: Store, look: _Look, since_ns: int) -> list
         diffs=look.diffs,
         changes=changes,
         notes=[*store.notes(), *look.audit.notes],
-        since_ns=since_ns,
-        accepted_ns=_accepted_times(store),
+        since_ns=look.since_ns,
+        accepted_ns=earlier.accepted_ns,
         seen_ns=look.seen_ns,
     )
-
-
-def _accepted_times(store: Store) -> dict[bytes, int]:
-    return {row.path: row.acceptance.time_ns for row in store.history() if row.acceptance.kind == "accept"}
+    return earlier.unsettled(findings, changes)
 
 
 def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, findings: Sequence[Finding]) -> Checked:
@@ -187,22 +213,44 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, find
     with store.transaction():
         store.add_changes((*look.audit.changes, *look.osquery.changes))
         store.add_notes(look.audit.notes)
-        store.add_bad_lines((*look.audit.bad_lines, *look.osquery.bad_lines), time_ns=look.seen_ns)
-        for source, log, gathered in (
-            ("audit", config.sources.audit_log, look.audit),
-            ("osquery", config.sources.osquery_log, look.osquery),
+        for source, log, gathered, by_hand in (
+            ("audit", config.sources.audit_log, look.audit, options.audit_logs),
+            ("osquery", config.sources.osquery_log, look.osquery, options.osquery_logs),
         ):
+            if by_hand:
+                _keep_bad_lines_once(store, gathered, look.seen_ns)
+                continue
+            store.add_bad_lines(gathered.bad_lines, time_ns=look.seen_ns, uncounted=gathered.uncounted)
             if gathered.cursor is not None:
                 store.set_cursor(source, log, asdict(gathered.cursor))
-        unseen = [*look.scan.mounts, *(problem.path for problem in look.scan.problems)]
-        stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=unseen)
+        hidden = [finding.path for finding in store.findings() if not look.sight.is_undone(finding)]
+        stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden)
+        untold = store.untold()
     dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)
-    words = [*look.words, *_log_words(config, options, look), *dropped]
-    return Checked(new=stored.new, known=stored.still_open, gone=stored.gone, words=tuple(words))
+    every = sorted((*stored.new, *stored.still_open), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
+    return Checked(
+        new=tuple(finding for finding in every if finding.id in untold),
+        known=tuple(finding for finding in every if finding.id not in untold),
+        gone=stored.gone,
+        words=tuple(dict.fromkeys([*look.words, *_log_words(config, options, look), *_gone_words(config, stored.gone), *dropped])),
+    )
+
+
+def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:
+    """Count the bad lines of a log given by hand, which may be given again."""
+    kept = set(store.bad_lines())
+    store.add_bad_lines([line for line in gathered.bad_lines if line not in kept], time_ns=now_ns)
+
+
+def _gone_words(config: Config, gone: Sequence[Finding]) -> Iterator[str]:
+    watches = WatchSet(scanned_watches(config))
+    left = sum(watches.watch_of(finding.path) is None for finding in gone)
+    if left:
+        yield f"{left} open findings were closed: the configuration does not name their paths any more"
 
 
 def _log_words(config: Config, options: CheckOptions, look: _Look) -> Iterable[str]:
-    if not options.audit_logs and look.audit.cursor is None:
+    if not options.audit_logs and not find_rotations(config.sources.audit_log):
         yield f"no audit log at {render_path(config.sources.audit_log)}: what changed is known, who did it is not"
     yield from look.audit.problems
     yield from look.osquery.problems

@@ -2,6 +2,7 @@
 
 import pwd
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,15 @@ __all__ = ["Gathered", "gather_audit", "gather_osquery", "name_user"]
 
 @dataclass(slots=True)
 class Gathered:
-    """What a source's logs said: changes and notes in the order read, bad lines, words on the reading, where it stopped."""
+    """What a source's logs said: changes and notes in the order read, bad lines, words on the reading, where it stopped.
+
+    ``uncounted`` says by file how many bad lines there were more than are kept.
+    """
 
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     bad_lines: list[BadLine] = field(default_factory=list)
+    uncounted: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     cursor: LogCursor | None = None
 
@@ -53,11 +58,15 @@ def gather_audit(
     """
     gathered = Gathered()
     reader = AuditChanges(user_of)
-    events = load_events(paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000)
+    met: Counter[str] = Counter()
+    events = load_events(
+        paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,))
+    )
     for event in events:
         gathered.changes += filter(wanted, reader.changes_of(event))
         gathered.notes += reader.notes_of(event)
     gathered.bad_lines += events.bad
+    gathered.uncounted = met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
     gathered.cursor = events.cursor
     return gathered
