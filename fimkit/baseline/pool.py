@@ -1,11 +1,10 @@
 """Processes that read files while the walk goes on, and the walk's way to talk to them.
 
-Measured on two cores of a busy machine, warm, seconds from start to a written snapshot, the best of several rounds:
+Measured on two cores, warm, seconds from start to a written snapshot, against one thread that walks and another that hashes the
+files over 512 KB (the best that threads gave: with smaller files handed over they took up to half as long again):
 
-- 60,000 files, 1.07 GB: one thread and one more for files over 512 KB 2.2 to 2.5; one process beside the walk 1.3 (CPU 2.3)
-- /usr, 117,000 files, 5.5 GB, the scan alone: one thread 5.5; a thread for files over 512 KB 3.4, over 128 KB 3.6 to 5.5,
-  over 32 KB 4.1 to 5.2, so threads gain on big files only; one process beside the walk 4.1, and then 5.1 with its snapshot
-  written, where the thread needed 9.4
+- 60,000 files of 1.07 GB: threads 2.2 to 2.5, one process beside the walk 1.3 (2.3 of processor time against 2.4)
+- /usr, 117,000 files of 5.5 GB: 5.1 with the process; while other work kept both cores busy 8.1 against 8.5, so nothing is lost
 
 What is won is what the interpreter does for each file, and the rows that the caller writes meanwhile. One core: no worker.
 """
