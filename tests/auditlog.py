@@ -1,7 +1,7 @@
 """Does things to files and writes the records that the kernel and auditd would: for tests where neither is to be had.
 
-``AuditLog`` is both the one who acts and the daemon that logs it: every method does the deed for real and appends its event, with the
-inodes, devices and times of the moment, in the form of ``log_format = ENRICHED`` (or RAW).
+``AuditLog`` is both the one who acts and the daemon that logs it: every method does the deed for real and appends its event, with
+the inodes, devices and times of the moment, in the form of ``log_format = ENRICHED`` (or RAW).
 """
 
 import os
@@ -126,7 +126,7 @@ class AuditLog:
         success = "yes" if code >= 0 else "no"
         first = (
             f"type=SYSCALL msg={stamp}: arch=c000003e syscall={number} success={success} exit={code} {shown} items={len(items)} "
-            f"ppid=900 pid={who.pid} auid={who.auid} {ids} tty=pts0 ses=7 comm=\"{Path(who.exe).name}\" exe=\"{who.exe}\" key=\"fimkit\""
+            f'ppid=900 pid={who.pid} auid={who.auid} {ids} tty=pts0 ses=7 comm="{Path(who.exe).name}" exe="{who.exe}" key="fimkit"'
             + self._enrich(f'ARCH=x86_64 SYSCALL={call} AUID="{who.name}" UID="{who.name}"') + "\n"
         )
         cwd = f'type=CWD msg={stamp}: cwd="/"\n'

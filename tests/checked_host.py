@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class CheckedHost:
 
     base: Path
     log: AuditLog
-    environment: dict[str, str] = field(default_factory=dict)
+    config_file: Path | None = None
 
     @property
     def tree(self) -> Path:
@@ -73,7 +74,11 @@ class CheckedHost:
 
     @property
     def config(self) -> Path:
-        return self.base / "fimkit.toml"
+        return self.config_file or self.base / "fimkit.toml"
+
+    @property
+    def state(self) -> Path:
+        return Path(tomllib.loads(self.config.read_text())["host"]["state_dir"])
 
     @property
     def command(self) -> list[str]:
@@ -82,9 +87,8 @@ class CheckedHost:
     def run(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process of its own."""
         return subprocess.run(
-            [*self.command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120,
-            env=os.environ | self.environment, **options,
-        )  # fmt: skip
+            [*self.command, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120, **options
+        )
 
     def check(self, *arguments: str | Path) -> Outcome:
         """Run `check --json`; every line that it prints must be an object."""

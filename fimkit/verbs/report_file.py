@@ -1,6 +1,7 @@
 """Appends findings to the plain text log for people who tail it (``[host] report_file``)."""
 
 import os
+import stat
 from collections.abc import Sequence
 
 from fimkit.model.errors import HostError
@@ -9,6 +10,8 @@ from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
 
 __all__ = ["append_report", "render_report_line"]
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def render_report_line(finding: Finding, *, now_ns: int) -> str:
@@ -29,14 +32,17 @@ def append_report(path: bytes, findings: Sequence[Finding], *, now_ns: int) -> N
     """Append new findings, a line each; nothing where no file is configured.
 
     Raises:
-        HostError: If the file cannot be written; a link in its place is refused.
+        HostError: If the file cannot be written; what is no regular file (a link, a pipe that nobody reads) is refused.
     """
     if not path or not findings:
         return
     text = "".join(render_report_line(finding, now_ns=now_ns) + "\n" for finding in findings)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "ab") as opened:
+        with open(os.open(path, _FLAGS, 0o600), "ab") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise HostError(f"the report file {render_path(path)} is no regular file")
             opened.write(text.encode())
+    except HostError:
+        raise
     except OSError as error:
         raise HostError(f"the report file {render_path(path)} cannot be written: {error.strerror}") from error

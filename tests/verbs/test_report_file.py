@@ -1,0 +1,54 @@
+"""The plain text log of findings: one line each, whatever a name holds, and never through a link."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fimkit.model.errors import HostError
+from fimkit.model.findings import Attribution, Kind
+from fimkit.verbs.report_file import append_report, render_report_line
+from tests.evidence.examples import NOW, a_finding, an_actor
+
+
+def test_line_says_when_how_severe_what_where_and_who() -> None:
+    assert render_report_line(a_finding(), now_ns=NOW) == (
+        "2026-11-22T03:49:01.970Z web01 critical modified /etc/x by auid=1000 uid=0 pid=4711 exe=/usr/bin/vi (exact) id=a1"
+    )
+
+
+def test_name_cannot_make_a_second_line_or_turn_the_text_around() -> None:
+    odd = a_finding(
+        path="/a\nb \u202ec\u2028".encode(), moved_to=b"/d\x1b[2J", kind=Kind.MOVED, actors=(an_actor(exe=b"/x\r"),)
+    )
+    line = render_report_line(odd, now_ns=NOW)
+    assert "moved /a%0Ab %E2%80%AEc%E2%80%A8 to /d%1B[2J by" in line and "exe=/x%0D" in line
+    assert len(line.splitlines()) == 1 and line.isprintable()
+
+
+def test_finding_without_an_actor_is_unattributed() -> None:
+    line = render_report_line(a_finding(actors=(), attribution=Attribution.UNATTRIBUTED), now_ns=NOW)
+    assert " by unattributed (unattributed) id=" in line
+
+
+def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    append_report(os.fsencode(report), [a_finding()], now_ns=NOW)
+    append_report(os.fsencode(report), [a_finding("b2"), a_finding("c3")], now_ns=NOW)
+    assert [line.rpartition("=")[2] for line in report.read_text().splitlines()] == ["a1", "b2", "c3"]
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_new_and_no_file_configured_write_nothing(tmp_path: Path) -> None:
+    append_report(os.fsencode(tmp_path / "none"), [], now_ns=NOW)
+    append_report(b"", [a_finding()], now_ns=NOW)
+    assert os.listdir(tmp_path) == []
+
+
+def test_link_pipe_and_device_in_its_place_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "link", tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(HostError, match="the report file "):
+            append_report(os.fsencode(path), [a_finding()], now_ns=NOW)
+    assert not (tmp_path / "target").exists()
