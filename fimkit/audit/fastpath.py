@@ -18,7 +18,7 @@ from fimkit.model.records import AuditProcess, NameType, PathItem
 __all__ = [
     "BLOCK",
     "COUNTS",
-    "MORE_PATHS",
+    "FIRST_ITEMS",
     "TYPES",
     "TYPES_WITHOUT_CWD",
     "Block",
@@ -48,6 +48,9 @@ User = tuple[Ids, Texts, tuple[bytes | None, bytes | None], bytes | None, str | 
 Head = tuple[str, int | None, bool | None, int | None]
 """The call's name by its number, the architecture, success, exit."""
 
+MEMORY_SIZE = 1024
+"""Measured: what repeats does so soon, and a larger memory falls out of the processor's cache."""
+
 Key = TypeVar("Key", bound=bytes | tuple[bytes, ...])
 Value = TypeVar("Value")
 
@@ -70,12 +73,12 @@ BLOCK = re.compile(
 items, the process, cwd, the first PATH, the second's quoted name, bare name, inode and rest, further PATH lines, proctitle; any
 other line."""
 
-MORE_PATHS = re.compile(rb"(?m:^)[^(\n]*+\([0-9.:]++\): item=([0-9]++) " + _ITEM + rb"\n")
-
-_FIRST = re.compile(rb"item=0 " + _ITEM)
+_PATH = re.compile(rb"item=([0-9]{1,4}+) " + _ITEM)
 
 COUNTS = {b"%d" % count: count for count in range(64)}
 """``items=`` of what goes the fast way. The most that one call has is 6."""
+
+FIRST_ITEMS = [list(range(count)) for count in range(len(COUNTS))]
 
 TYPES = [("SYSCALL", "CWD", *("PATH",) * count, "PROCTITLE") for count in range(len(COUNTS))]
 TYPES_WITHOUT_CWD = [("SYSCALL", *("PATH",) * count, "PROCTITLE") for count in range(len(COUNTS))]
@@ -83,7 +86,6 @@ TYPES_WITHOUT_CWD = [("SYSCALL", *("PATH",) * count, "PROCTITLE") for count in r
 _NO_ID = b"%d" % NO_ID
 _TEXT = rb'("[^" \x1d]*+"|[0-9A-F]++|\(null\))'
 _ID = rb"(4294967295|[0-9]{1,9}+)"
-_TASK = re.compile(rb"ppid=([0-9]{1,9}+) pid=([0-9]{1,9}+) (auid=.++)", re.DOTALL)
 _USER = re.compile(
     rb"auid=" + _ID + rb" uid=" + _ID + rb" gid=" + _ID + rb" euid=" + _ID
     + rb" suid=[0-9]++ fsuid=[0-9]++ egid=[0-9]++ sgid=[0-9]++ fsgid=[0-9]++ tty=([^ \x1d]++) ses=" + _ID
@@ -114,19 +116,18 @@ def block_lines(block: Block) -> list[bytes]:
 class Memory(dict[Key, Value]):
     """Results by their text; what is wrong raises, and is not kept. Full, it empties itself; an unusually long text is not kept."""
 
-    __slots__ = ("_compute", "_limit")
+    __slots__ = ("_compute",)
 
-    def __init__(self, compute: Callable[[Key], Value], limit: int) -> None:
-        """Take what to compute on a miss, and how many results to keep."""
+    def __init__(self, compute: Callable[[Key], Value]) -> None:
+        """Take what to compute on a miss."""
         super().__init__()
         self._compute = compute
-        self._limit = limit
 
     def __missing__(self, key: Key) -> Value:
         """Compute, and keep."""
         value = self._compute(key)
-        if (len(key) if isinstance(key, bytes) else sum(map(len, key))) <= 8192:
-            if len(self) >= self._limit:
+        if len(key) <= 8192:
+            if len(self) >= MEMORY_SIZE:
                 self.clear()
             self[key] = value
         return value
@@ -135,33 +136,36 @@ class Memory(dict[Key, Value]):
 class Memories:
     """The memories of one assembler."""
 
-    __slots__ = ("args", "cwds", "firsts", "heads", "names", "processes", "rests", "titles", "users")
+    __slots__ = ("args", "cwds", "heads", "names", "paths", "processes", "rests", "titles", "users")
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.heads: Memory[bytes, Head] = Memory(_head, 4096)
-        self.args: Memory[bytes, tuple[int, ...]] = Memory(_args, 16384)
-        self.firsts: Memory[bytes, PathItem] = Memory(self._first, 16384)
-        self.processes: Memory[tuple[bytes, bytes], Who] = Memory(self._who, 4096)
-        self.users: Memory[bytes, User] = Memory(self._user, 4096)
-        self.titles: Memory[bytes, bytes | None] = Memory(_title, 4096)
-        self.cwds: Memory[bytes, bytes | None] = Memory(_cwd, 4096)
-        self.names: Memory[bytes, bytes | None] = Memory(decode_name, 4096)
-        self.rests: Memory[bytes, Rest] = Memory(_rest, 4096)
+        self.heads: Memory[bytes, Head] = Memory(_head)
+        self.args: Memory[bytes, tuple[int, ...]] = Memory(_args)
+        self.paths: Memory[bytes, PathItem] = Memory(self._path)
+        self.processes: Memory[tuple[bytes, bytes], Who] = Memory(self._who)
+        self.users: Memory[bytes, User] = Memory(self._user)
+        self.titles: Memory[bytes, bytes | None] = Memory(_title)
+        self.cwds: Memory[bytes, bytes | None] = Memory(_cwd)
+        self.names: Memory[bytes, bytes | None] = Memory(decode_name)
+        self.rests: Memory[bytes, Rest] = Memory(_rest)
 
-    def _first(self, body: bytes) -> PathItem:
-        match = _FIRST.fullmatch(body)
+    def _path(self, body: bytes) -> PathItem:
+        match = _PATH.fullmatch(body)
         if match is None:
             return decode_path(body)
-        quoted, bare, inode, rest = match.groups()
-        return PathItem(0, quoted if bare is None else self.names[bare], int(inode), *self.rests[rest])
+        item, quoted, bare, inode, rest = match.groups()
+        name = quoted if bare is None else self.names[bare]
+        return tuple.__new__(PathItem, (int(item), name, int(inode)) + self.rests[rest])
 
     def _who(self, key: tuple[bytes, bytes]) -> Who:
-        match = _TASK.fullmatch(key[0])
-        if match is None:
+        parent, own, user = key[0].split(b" ", 2)
+        plain = own[:4] == b"pid=" and own[4:].isdigit() and parent[5:].isdigit() and len(own) < 14 and len(parent) < 15
+        if not plain or len(user) > 8192:
             raise RecordError("a process that only the exact way reads")
-        ids, terminal, resolved, rule_key, call = self.users[match[3]]
-        process = AuditProcess(int(match[2]), int(match[1]), *ids, *terminal, self.titles[key[1]], None, *resolved)
+        ids, terminal, resolved, rule_key, call = self.users[user]
+        title = self.titles[key[1]]
+        process = tuple.__new__(AuditProcess, (int(own[4:]), int(parent[5:]), *ids, *terminal, title, None, *resolved))
         return process, rule_key, call
 
     def _user(self, fields: bytes) -> User:

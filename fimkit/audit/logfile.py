@@ -62,18 +62,38 @@ class Piece(NamedTuple):
 
 
 class LogReader:
-    """The pieces of a log, in order. ``problems`` says in words what could not be read; ``cursor`` is set at the end."""
+    """The pieces of a log, in order. ``problems`` says in words what could not be read; ``cursor`` is where it stands.
+
+    Counting lines is not free: who has counted those of the last piece may set ``lines_taken``.
+    """
 
     def __init__(
         self, paths: Iterable[bytes | Path], *, cursor: LogCursor | None, live: bool, max_line_bytes: int, cut_before: bytes
     ) -> None:
         """Use :func:`read_log`. Nothing is opened yet."""
         self.problems: list[str] = []
-        self.cursor = cursor
+        self.lines_taken: int | None = None
+        self._cursor = cursor
+        self._place: tuple[LogPart, int, int] | None = None
         self._paths = [path if isinstance(path, Path) else Path(os.fsdecode(path)) for path in paths]
         self._live = live
         self._max_line_bytes = max_line_bytes
         self._cut_before = b"\n" + cut_before
+
+    @property
+    def cursor(self) -> LogCursor | None:
+        """Where the reading stands: behind the last piece that was given."""
+        if self._place is None:
+            return self._cursor
+        part, offset, line = self._place
+        return LogCursor(
+            dev=part.dev,
+            inode=part.inode,
+            offset=offset,
+            line=line,
+            fingerprint=fingerprint(part.head),
+            head_bytes=len(part.head),
+        )
 
     def __iter__(self) -> Iterator[Piece | BadLine]:
         """Read to the end; a live log's rotation in the meantime is followed."""
@@ -91,7 +111,7 @@ class LogReader:
         self.problems.append(f"the log rotated {_MOST_ROTATIONS} times while it was read; the rest is left for the next time")
 
     def _is_unmoved(self, part: LogPart) -> bool:
-        offset = self.cursor.offset if self.cursor is not None and self.cursor.inode == part.inode else 0
+        offset = self._place[1] if self._place is not None and self._place[0] is part else 0
         return part.is_at(part.path) and (part.compressed or (part.size_bytes or 0) >= offset)
 
     def _open_all(self, paths: list[Path]) -> list[LogPart]:
@@ -173,8 +193,9 @@ class LogReader:
             data = rest + chunk if rest else chunk
             end = data.rfind(self._cut_before) + 1 or (data.rfind(b"\n") + 1 if len(data) > 4 * CHUNK_BYTES else 0)
             if end:
-                yield Piece(part.label, line, data[:end])
-                offset, line = offset + end, line + data.count(b"\n", 0, end)
+                piece = data[:end]
+                yield Piece(part.label, line, piece)
+                offset, line = offset + end, line + self._count(piece)
                 self._move(part, offset, line)
             rest = data[end:]
             if len(rest) > self._max_line_bytes:
@@ -182,24 +203,22 @@ class LogReader:
                 offset, rest, too_long = offset + len(rest), b"", True
         end = rest.rfind(b"\n") + 1
         if end:
-            yield Piece(part.label, line, rest[:end])
-            offset, line, rest = offset + end, line + rest.count(b"\n"), rest[end:]
+            piece = rest[:end]
+            yield Piece(part.label, line, piece)
+            offset, line, rest = offset + end, line + self._count(piece), rest[end:]
             self._move(part, offset, line)
         if rest and not leave_rest:
             yield BadLine(part.label, line, rest[:4096], "no newline at its end: the line may be cut short")
             self._move(part, offset + len(rest), line)
 
+    def _count(self, lines: bytes) -> int:
+        taken, self.lines_taken = self.lines_taken, None
+        return lines.count(b"\n") if taken is None else taken
+
     def _move(self, part: LogPart, offset: int, line: int) -> None:
         # A file without one whole line has nothing to be known by: the cursor stays at the end of the one before it.
         if offset:
-            self.cursor = LogCursor(
-                dev=part.dev,
-                inode=part.inode,
-                offset=offset,
-                line=line,
-                fingerprint=fingerprint(part.head),
-                head_bytes=len(part.head),
-            )
+            self._place = (part, offset, line)
 
 
 def _rank(part: LogPart) -> tuple[bool, int]:
@@ -277,7 +296,10 @@ class EventLoad:
             if isinstance(piece, BadLine):
                 assembler.refuse(piece)
             else:
-                yield from assembler.push(piece.lines, file=piece.file, line=piece.line)
+                before = assembler.counters.lines
+                events = assembler.push(piece.lines, file=piece.file, line=piece.line)
+                self._reader.lines_taken = assembler.counters.lines - before
+                yield from events
         yield from assembler.settle(now_ms=self._now_ms) if self._live else assembler.flush()
         pending = tuple((raw.file, raw.line, raw.text.decode("latin-1")) for raw in assembler.pending())
         self.cursor = None if self._reader.cursor is None else replace(self._reader.cursor, pending=pending)

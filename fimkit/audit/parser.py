@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fimkit.audit.draft import Draft, RawLine
-from fimkit.audit.fastpath import BLOCK, COUNTS, MORE_PATHS, TYPES, TYPES_WITHOUT_CWD, Block, Memories, block_lines
+from fimkit.audit.fastpath import BLOCK, COUNTS, FIRST_ITEMS, TYPES, TYPES_WITHOUT_CWD, Block, Memories, block_lines
 from fimkit.audit.fields import Header, parse_header
 from fimkit.model.errors import RecordError
 from fimkit.model.records import AuditEvent, BadLine, EventId, PathItem
@@ -81,7 +81,7 @@ class EventAssembler:
         out: list[AuditEvent] = []
         memories = self._memories
         heads, args, processes, cwds = memories.heads, memories.args, memories.processes, memories.cwds
-        firsts, names, rests = memories.firsts, memories.names, memories.rests
+        path_items, names, rests = memories.paths, memories.names, memories.rests
         new = tuple.__new__
         young, old, young_drafts, old_drafts = self._young, self._old, self._young_drafts, self._old_drafts
         paths: tuple[PathItem, ...]
@@ -104,13 +104,16 @@ class EventAssembler:
                     try:
                         if inode:
                             second = new(PathItem, (1, names[bare] if bare else quoted, int(inode)) + rests[rest])
-                            paths, count = (firsts[first_path], second), 2
+                            paths, count = (path_items[first_path], second), 2
                         elif first_path:
-                            paths, count = (firsts[first_path],), 1
+                            paths, count = (path_items[first_path],), 1
                         else:
                             paths, count = (), 0
                         if more:
-                            paths += _more_paths(more, count, memories)
+                            start = len(key) + 23  # behind "type=PATH msg=audit(): "
+                            paths += tuple([path_items[path[start:]] for path in more.split(b"\n") if path])
+                            if [path.item for path in paths] != FIRST_ITEMS[len(paths)]:
+                                raise RecordError("PATH records that only the exact way brings in order")
                             count = len(paths)
                         if COUNTS[items] == count and title:
                             by_number, arch, success, code = heads[head]
@@ -124,7 +127,7 @@ class EventAssembler:
                             ))  # fmt: skip
                             line += count + 3 if cwd else count + 2
                             continue
-                    except (KeyError, ValueError):
+                    except (LookupError, ValueError):
                         pass  # the exact way says what it is
                 line = self._push_block(block, file, line, out)
             else:
@@ -252,13 +255,3 @@ class EventAssembler:
         if self._on_bad is not None:
             self._on_bad(line)
 
-
-def _more_paths(lines: bytes, count: int, memories: Memories) -> tuple[PathItem, ...]:
-    """Read the PATH records after the first two; items must go on where those ended."""
-    found = MORE_PATHS.findall(lines)
-    if len(found) != lines.count(b"\n") or [COUNTS[row[0]] for row in found] != list(range(count, count + len(found))):
-        raise RecordError("PATH records that only the exact way reads")
-    return tuple(
-        PathItem(COUNTS[item], memories.names[bare] if bare else quoted, int(inode), *memories.rests[rest])
-        for item, quoted, bare, inode, rest in found
-    )
