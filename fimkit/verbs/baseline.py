@@ -22,6 +22,7 @@ from fimkit.model.states import FileState, FileType
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.own_files import scanned_watches
+from fimkit.verbs.sight import Sight
 
 __all__ = [
     "Compared",
@@ -106,15 +107,19 @@ class _Told:
         self.scan: Scan = scan_watches(scanned_watches(config), known=known, on_progress=on_progress)
         self.words: list[str] = []
         self.notes: list[str] = []
+        self._links: set[bytes] = set()
 
     def __iter__(self) -> Iterator[FileState]:
         for state in self.scan:
             if state.problem is not None:
                 self.words.append(f"{render_path(state.path)}: {state.problem}")
+            if state.target is not None:
+                self._links.add(state.path)
             yield state
-        self.notes += [f"{render_path(problem.path)}: {problem.text}" for problem in self.scan.problems]
-        mounted = "a file system is mounted here, and was not looked at"
-        self.notes += [f"{render_path(path)}: {mounted}" for path in self.scan.mounts]
+        # Where a configured link leads is watched too: nobody has to be told to configure it.
+        told = (problem for problem in self.scan.problems if problem.path not in self._links)
+        self.notes += [f"{render_path(problem.path)}: {problem.text}" for problem in told]
+        self.notes += [f"{render_path(path)}: {_MOUNTED}" for path in self.scan.mounts]
         if self.scan.count == 0:
             raise HostError("; ".join(["nothing of what is configured can be seen", *self.notes]))
 
@@ -220,7 +225,8 @@ def compare_with_baseline(config: Config, *, quick: bool = False, on_progress: P
         before = store.baseline()
     told = _Told(config, on_progress, before if quick else None)
     after = {state.path: state for state in told}
-    diffs, words = still_watched(diff_states(before, after), config)
+    sight = Sight(scanned_watches(config), told.scan, after)
+    diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
     words += new_watch_words(config, before, after)
     return Compared(diffs=tuple(diffs), problems=(*words, *told.notes, *told.words))
 

@@ -11,7 +11,7 @@ from fimkit.baseline.scan import Scan, scan_watches
 from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store, open_store
-from fimkit.model.changes import Change, StateDiff
+from fimkit.model.changes import Action, Change, StateDiff
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding
@@ -32,6 +32,9 @@ _SLACK_NS = 1_000_000_000
 _SETTLE_NS = 2_000_000_000
 _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
+
+# Without a difference there can only be tries and what came and went; these are in every one of them.
+_PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
 
 Progress = Callable[[int, int], None]
 
@@ -68,8 +71,9 @@ class Checked:
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """One look at the host: the two states, and what the logs said."""
+    """One look at the host: the two states, what was open when it began, and what the logs said."""
 
+    was_open: Sequence[Finding]
     before: dict[bytes, FileState]
     after: dict[bytes, FileState]
     diffs: list[StateDiff]
@@ -120,12 +124,15 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
     scan = scan_watches(watches, known=before if options.quick else None, on_progress=options.on_progress)
     after = {state.path: state for state in scan}
     seen_ns = time.time_ns()
-    recall_states(after, store.findings())
+    was_open = store.findings()
+    recall_states(after, was_open)
     sight = Sight(watches, scan, after)
     diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
     words += new_watch_words(config, before, after)
     words += _scan_words(scan, after)
-    return _Look(before=before, after=after, diffs=diffs, sight=sight, since_ns=since_ns, seen_ns=seen_ns, words=words)
+    return _Look(
+        was_open=was_open, before=before, after=after, diffs=diffs, sight=sight, since_ns=since_ns, seen_ns=seen_ns, words=words
+    )
 
 
 def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
@@ -140,7 +147,7 @@ def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(WatchSet(scanned_watches(config)), look.before, look.after)
-    known = {finding.id for finding in store.findings()}
+    known = {finding.id for finding in look.was_open}
     for attempt in range(_SETTLE_TRIES):
         _read_logs(config, options, store, look, scope)
         findings = _correlate(config, store, look)
@@ -188,7 +195,7 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
 
 def _correlate(config: Config, store: Store, look: _Look) -> list[Finding]:
     changes = [*store.changes(look.since_ns - _SLACK_NS), *look.audit.changes, *look.osquery.changes]
-    if not look.diffs and not changes:
+    if not look.diffs and _PASSED.isdisjoint(change.action for change in changes):
         return []
     from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none
 
@@ -223,7 +230,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, find
             store.add_bad_lines(gathered.bad_lines, time_ns=look.seen_ns, uncounted=gathered.uncounted)
             if gathered.cursor is not None:
                 store.set_cursor(source, log, asdict(gathered.cursor))
-        hidden = [finding.path for finding in store.findings() if not look.sight.is_undone(finding)]
+        hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
         stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden)
         untold = store.untold()
     dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fimkit.evidence import schema
-from fimkit.evidence.connection import store_path
+from fimkit.evidence.connection import connect, store_path
 from fimkit.evidence.store import open_store
 from fimkit.model.errors import StoreError
 from tests.evidence.examples import NOW, a_state
@@ -137,3 +137,22 @@ def test_many_that_make_the_store_at_once_all_get_it(state_dir: bytes) -> None:
     assert failures == []
     with open_store(state_dir) as store:
         assert [store.cursor("audit", b"/%d" % number) for number in range(8)] == [{"offset": number} for number in range(8)]
+
+
+def test_findings_of_a_store_from_before_they_were_marked_count_as_told(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(connection, schema.MIGRATIONS[:1])
+    connection.execute(
+        "INSERT INTO findings (id, host, path, kind, severity, severity_rank, first_seen_ns, last_seen_ns, body)"
+        " VALUES ('a1', 'h', x'2f', 'modified', 'critical', 4, 1, 7, '{}')"
+    )
+    assert schema.migrate(connection) == 1
+    assert connection.execute("SELECT id, told_ns FROM findings").fetchall() == [("a1", 7)]
+    connection.close()
+
+
+def test_scratch_tables_make_no_files_in_a_folder_that_may_be_watched(tmp_path: Path) -> None:
+    connection = connect(os.fsencode(tmp_path / "state"), create=True)
+    assert connection.execute("PRAGMA temp_store").fetchone()[0] == 2
+    connection.close()

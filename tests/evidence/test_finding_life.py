@@ -53,6 +53,14 @@ def test_what_was_proved_to_be_expected_stays_so() -> None:
     assert merge_finding(a_finding(), proved, LATER).severity is Severity.INFO
 
 
+def test_repeated_try_counts_and_stays_the_same_finding() -> None:
+    once = a_finding(kind=Kind.ATTEMPTED, evidence=("1",), reasons=("1 denied try",))
+    twice = a_finding(kind=Kind.ATTEMPTED, evidence=("1", "2"), reasons=("2 denied tries",), last_seen_ns=NOW + 5)
+    merged = merge_finding(once, twice, LATER)
+    assert (merged.id, merged.evidence, merged.reasons, merged.last_seen_ns) == ("a1", ("1", "2"), ("2 denied tries",), NOW + 5)
+    assert merge_finding(merged, once, LATER) == merged
+
+
 def test_last_time_of_a_try_is_its_own_and_not_the_looks() -> None:
     tried = a_finding(kind=Kind.ATTEMPTED)
     assert merge_finding(tried, tried, LATER).last_seen_ns == NOW

@@ -126,3 +126,47 @@ def test_finding_is_found_by_the_beginning_of_its_id(store: Store) -> None:
 def test_same_finding_twice_in_one_look_is_one(store: Store) -> None:
     stored = store.put_findings([a_finding(), a_finding()], now_ns=NOW)
     assert (ids(stored.new), len(store.findings())) == (["a1"], 1)
+
+
+def test_try_of_another_takes_the_older_one_in_and_one_of_other_records_does_not(store: Store) -> None:
+    first = [a_finding("t1", kind=Kind.ATTEMPTED, evidence=("1",)), a_finding("p1", kind=Kind.TRANSIENT, evidence=("1",))]
+    store.put_findings(first, now_ns=NOW)
+    apart = store.put_findings([a_finding("t2", kind=Kind.ATTEMPTED, evidence=("2",))], now_ns=LATER)
+    both = store.put_findings([a_finding("t3", kind=Kind.ATTEMPTED, evidence=("1", "2", "3"))], now_ns=LATER)
+    assert (ids(apart.superseded), ids(both.superseded)) == ([], ["t1", "t2"])
+    assert ids(store.findings()) == ["p1", "t3"]
+    assert store.finding("t1").superseded_by == "t3"
+
+
+def test_difference_takes_in_the_tries_that_it_names_and_no_others(store: Store) -> None:
+    store.put_findings([a_finding("t1", kind=Kind.ATTEMPTED, evidence=("1",)),
+                        a_finding("t2", kind=Kind.ATTEMPTED, evidence=("9",)), a_finding("t3", kind=Kind.ATTEMPTED, evidence=())],
+                       now_ns=NOW)  # fmt: skip
+    stored = store.put_findings([a_finding("m1", evidence=("1", "2"))], now_ns=LATER)
+    assert (ids(stored.superseded), sorted(ids(store.findings()))) == (["t1"], ["m1", "t2", "t3"])
+
+
+def test_later_try_than_the_accepted_one_is_new_though_it_has_its_name(store: Store) -> None:
+    store.write_baseline([], who="eve", why="", time_ns=NOW)
+    store.put_findings([a_finding(kind=Kind.TRANSIENT)], now_ns=NOW)
+    store.accept([], who="eve", why="", time_ns=NOW, finding_ids=["a1"])
+    assert ids(store.put_findings([a_finding(kind=Kind.TRANSIENT, last_seen_ns=LATER)], now_ns=LATER).new) == ["a1"]
+
+
+def test_finding_is_untold_until_it_was_told(store: Store) -> None:
+    store.put_findings([a_finding("a1"), a_finding("b2", b"/b")], now_ns=NOW)
+    assert store.untold() == {"a1", "b2"}
+    store.tell(["a1"], time_ns=LATER)
+    store.put_findings([a_finding("a1"), a_finding("b2", b"/b")], now_ns=LATER)
+    assert store.untold() == {"b2"}
+    store.put_findings([], now_ns=LATER)
+    assert store.untold() == set()
+
+
+def test_difference_that_comes_back_is_told_again_and_a_try_is_not(store: Store) -> None:
+    attempt = a_finding("t1", kind=Kind.ATTEMPTED, evidence=("1",))
+    store.put_findings([a_finding("a1", b"/a"), attempt], now_ns=NOW)
+    store.tell(["a1", "t1"], time_ns=NOW)
+    store.put_findings([a_finding("m1", evidence=("1", "2"))], now_ns=LATER)
+    back = store.put_findings([a_finding("a1", b"/a"), attempt], now_ns=LATER)
+    assert (ids(back.new), store.untold()) == (["a1", "t1"], {"a1"})

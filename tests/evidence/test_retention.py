@@ -6,7 +6,7 @@ import pytest
 
 from fimkit.evidence import retention
 from fimkit.evidence.store import Store
-from fimkit.model.changes import Note, NoteKind, Source
+from fimkit.model.changes import Action, Note, NoteKind, Source
 from fimkit.model.errors import StoreError
 from fimkit.model.findings import Kind, Severity
 from fimkit.model.records import BadLine
@@ -124,3 +124,23 @@ def test_old_states_go_last_and_the_store_says_that_it_cannot_show_them(store: S
     assert len(store.acceptances()) == 2
     with pytest.raises(StoreError, match="were dropped to keep the store within its limit"):
         store.baseline(at_ns=NOW)
+
+
+def test_try_that_goes_by_age_takes_its_records_along_so_that_it_is_not_found_again(store: Store) -> None:
+    record = a_change(time_ns=OLD, serial=5, action=Action.DENIED)
+    store.add_changes([record])
+    names = (record.actor.event,)
+    store.put_findings(
+        [a_finding("t1", kind=Kind.ATTEMPTED, severity=Severity.MEDIUM, evidence=names, last_seen_ns=OLD)], now_ns=NOW
+    )
+    assert len(limit(store)) == 2
+    assert (store.findings(), list(store.changes())) == ([], [])
+
+
+def test_accepted_try_outlives_its_records(store: Store) -> None:
+    store.write_baseline([], who="eve", why="", time_ns=NOW)
+    store.put_findings([a_finding("t1", kind=Kind.ATTEMPTED, severity=Severity.MEDIUM)], now_ns=NOW)
+    store.accept([], who="eve", why="", time_ns=NOW, finding_ids=["t1"])
+    fill_changes(store, 20_000)
+    assert len(limit(store, max_mb=2)) == 1
+    assert [row.finding.id for row in store.finding_rows(None)] == ["t1"]
