@@ -4,6 +4,7 @@
 time cannot be set back by its owner, so a writer that opened the file after it wrote nothing; nothing else excludes.
 """
 
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,15 +17,20 @@ __all__ = [
     "Cause",
     "bytes_cause",
     "distinct_processes",
+    "likeliest_first",
     "mode_cause",
     "naming_step",
     "other_cause",
     "owner_cause",
     "same_process",
     "steps_cause",
+    "xattrs_cause",
 ]
 
 _WRITES = (Action.BORN, Action.OPENED)
+_SET_ID = 0o6000
+_ACCESS_LIST = "system.posix_acl_access"
+_TAKEN_BY_WRITES = frozenset({"security.capability"})
 _URING = (
     "it was done through io_uring: thread {} of a child of pid {} is all that the record says, or whether it wrote is not in it"
 )
@@ -106,9 +112,9 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
     if after is not None and after.type is not FileType.FILE:
         writers = [step for step in writers if step.change.action is Action.BORN]
     cause = steps_cause(_within(writers, low, high), "made the bytes")
-    if cause.steps or low is None:
+    if low is None or any(step.change.time_ns >= life.seen_ns for step in cause.steps):
         return cause
-    earlier = _within(writers, None, low)
+    earlier = cause.steps or _within(writers, None, low)
     if not earlier:
         return cause
     return Cause(
@@ -118,48 +124,97 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
     )
 
 
-def naming_step(life: Life, path: bytes) -> Step | None:
-    """Find the step that last gave this name to the file."""
-    arrivals = [step for step in life.steps if step.change.action in (Action.BORN, Action.LINKED, Action.MOVED_TO)]
+def likeliest_first(cause: Cause, after: FileState) -> list[Step]:
+    """Put the likeliest of several makers of bytes at the head: who opened it last before its last writing."""
+    if cause.attribution is not Attribution.AMBIGUOUS or not cause.steps:
+        return list(cause.steps)
+    high = None if after.mtime_ns is None else after.mtime_ns + SLACK_NS
+    return [(_within(cause.steps, None, high) or cause.steps)[-1], *cause.steps]
+
+
+def naming_step(life: Life, path: bytes, since_ns: int = 0) -> Step | None:
+    """Find the step that last gave this name to the file; before ``since_ns``, of the earlier snapshot, it had it not."""
+    arrivals = [
+        step
+        for step in life.steps
+        if step.change.action in (Action.BORN, Action.LINKED, Action.MOVED_TO)
+        and step.change.time_ns >= since_ns
+    ]
     named = [step for step in arrivals if step.path == path] or [step for step in arrivals if step.path is None]
     return named[-1] if named else None
 
 
-def _last_wins(steps: Sequence[Step], matching: Sequence[Step], what: str) -> Cause:
-    """Of calls that each set a value whole, the last decides; it must have asked for the value that is there."""
-    if matching and matching[-1] is steps[-1]:
-        return steps_cause([matching[-1]], what)
-    return steps_cause(steps, what)
+def _other_value(steps: Sequence[Step], what: str) -> Cause:
+    """Judge calls of which the last asked for another value than the one that is there: something unrecorded came after."""
+    words = f"no recorded call asked for the {what} that it has now"
+    return Cause(attribution=Attribution.AMBIGUOUS, steps=tuple(steps), reasons=(words,))
 
 
 def mode_cause(life: Life, before: FileState | None, after: FileState) -> Cause:
-    """Explain the mode: the last chmod, else the birth, else an ACL, a change of owner or a write, which alter bits too."""
+    """Explain the mode: by the last chmod or the birth, and by what alters bits on the way after that.
+
+    Writing and chown take the set-id bits away, and nothing else; an access list sets the other bits anew.
+    """
     low, high = _window(life, before, after)
     steps = _within(life.steps, low, high)
-    changes = [step for step in steps if step.change.action is Action.MODE]
-    if changes:
-        return _last_wins(changes, [step for step in changes if step.change.new_mode == after.mode], "set the mode")
-    births = [step for step in steps if step.change.action is Action.BORN and step.change.new_mode == after.mode]
-    if births:
-        return steps_cause(births, "set the mode")
-    return steps_cause(
-        [step for step in steps if step.change.action in (Action.XATTRS, Action.OWNER, Action.OPENED)], "set the mode"
-    )
+    setting = [step for step in steps if step.change.action is Action.MODE]
+    setting = setting or [step for step in steps if step.change.action is Action.BORN]
+    last = setting[-1] if setting else None
+    asked = (before.mode if before is not None else None) if last is None else last.change.new_mode
+    if last is not None and asked in (None, after.mode):
+        return steps_cause(setting if asked is None else [last], "set the mode")
+    lost = (asked or 0) & ~(after.mode or 0)
+    stripped = asked is not None and lost & _SET_ID == asked ^ (after.mode or 0)
+    altering = [
+        step
+        for step in steps
+        if step.change.action in ((Action.OWNER, Action.OPENED) if stripped else (Action.XATTRS,))
+        and (last is None or step.order > last.order)
+    ]
+    if altering:
+        cause = steps_cause(altering, "altered the mode")
+        return Cause(attribution=cause.attribution, steps=(*setting[-1:], *cause.steps), reasons=cause.reasons)
+    if last is None or (stripped and lost == stat.S_ISGID):  # who is not of the group is not given its bit
+        return steps_cause(setting[-1:], "set the mode")
+    return _other_value(setting, "mode")
 
 
 def owner_cause(life: Life, before: FileState | None, after: FileState, name: str) -> Cause:
     """Explain ``uid`` or ``gid``: the last chown that set it, else the birth."""
     low, high = _window(life, before, after)
-    wanted = getattr(after, name)
     steps = [step for step in _within(life.steps, low, high) if getattr(step.change, name) is not None]
-    changes = [step for step in steps if step.change.action is Action.OWNER]
-    if changes:
-        return _last_wins(changes, [step for step in changes if getattr(step.change, name) == wanted], f"set the {name}")
-    births = [step for step in steps if step.change.action is Action.BORN and getattr(step.change, name) == wanted]
-    return steps_cause(births, f"set the {name}")
+    setting = [step for step in steps if step.change.action is Action.OWNER]
+    setting = setting or [step for step in steps if step.change.action is Action.BORN]
+    if not setting or getattr(setting[-1].change, name) == getattr(after, name):
+        return steps_cause(setting[-1:], f"set the {name}")
+    return _other_value(setting, name)
+
+
+def xattrs_cause(life: Life, own: FileState | None, before: FileState | None, after: FileState) -> Cause:
+    """Explain extended attributes: who set them, or what alters them on the way.
+
+    The kernel takes capabilities away at a write or a chown, and writes a chmod's bits into an access list.
+    """
+    old, new = (before.xattrs if before else None) or {}, after.xattrs or {}
+    differing = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    low, high = _window(life, own, after)
+    steps = _within(life.steps, low, high)
+    aside: set[Action] = set()
+    if differing & _TAKEN_BY_WRITES and not differing & _TAKEN_BY_WRITES & new.keys():
+        aside |= {Action.OPENED, Action.OWNER}
+    if _ACCESS_LIST in differing & old.keys() & new.keys():
+        aside.add(Action.MODE)
+    setting = [step for step in steps if step.change.action in (Action.XATTRS, Action.BORN)]
+    altering = [step for step in steps if step.change.action in aside]
+    if not setting:
+        return steps_cause(altering, "altered the extended attributes")
+    if differing <= _TAKEN_BY_WRITES and altering:
+        return steps_cause(sorted([*setting, *altering], key=lambda step: step.order), "altered the extended attributes")
+    return steps_cause(setting, "set the extended attributes")
 
 
 def other_cause(life: Life, before: FileState | None, after: FileState, actions: Sequence[Action], what: str) -> Cause:
-    """Explain an attribute by any recorded step of these actions in the window."""
+    """Explain an attribute by any recorded step of these actions in the window, and since the earlier snapshot."""
     low, high = _window(life, before, after)
-    return steps_cause([step for step in _within(life.steps, low, high) if step.change.action in actions], what)
+    steps = _within(life.steps, None if low is None else max(low, life.seen_ns - SLACK_NS), high)
+    return steps_cause([step for step in steps if step.change.action in actions], what)

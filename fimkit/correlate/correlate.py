@@ -54,8 +54,8 @@ def correlate(
     Returns:
         Findings, the most severe first, then by path and id.
     """
-    timeline = Timeline(changes, before, after)
     since = _baseline_time(before) if since_ns is None else since_ns
+    timeline = Timeline(changes, before, after, since)
 
     def since_of(path: bytes) -> int:
         return max(since, (accepted_ns or {}).get(path, 0))
@@ -67,7 +67,7 @@ def correlate(
     def watched(path: bytes) -> bool:
         return watches.watch_of(path, is_folder=is_folder(path)) is not None
 
-    drafts = draft_lasting([diff for diff in diffs if watched(diff.path)], timeline)
+    drafts = draft_lasting([diff for diff in diffs if watched(diff.path)], timeline, watched)
     _fold_attempts(drafts, draft_attempted(timeline, before, after, since_of, watched))
     taken = {draft.path for draft in drafts}
     drafts += [draft for draft in draft_transient(timeline, before, after, since_of, watched) if draft.path not in taken]

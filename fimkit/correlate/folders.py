@@ -4,6 +4,8 @@ The kernel's text is wrong behind a real dirfd, in a chroot and through a bind m
 the snapshots and move with the recorded renames; every name is then resolved by one as-of join on (folder, order).
 """
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +13,6 @@ import pandas as pd
 
 from fimkit.correlate.frames import ChangeTable
 from fimkit.model.changes import Action, Change
-from fimkit.model.paths import is_below
 from fimkit.model.states import FileState, FileType
 
 __all__ = ["FolderMove", "Folders", "resolve_paths"]
@@ -50,6 +51,29 @@ def _place(change: Change, parent: int, current: Mapping[int, bytes]) -> bytes |
     return folder.rstrip(b"/") + b"/" + name
 
 
+class _Tree:
+    """The folders by number, with their paths now, and by the folder that they lie in."""
+
+    def __init__(self, places: Mapping[int, bytes]) -> None:
+        self.paths: dict[int, bytes] = {}
+        self._inside: dict[bytes, set[int]] = defaultdict(set)
+        for key, path in places.items():
+            self.put(key, path)
+
+    def put(self, key: int, path: bytes) -> None:
+        old = self.paths.get(key)
+        if old is not None:
+            self._inside[old.rpartition(b"/")[0]].discard(key)
+        self.paths[key] = path
+        self._inside[path.rpartition(b"/")[0]].add(key)
+
+    def below(self, path: bytes) -> Iterator[int]:
+        """Give every folder in ``path``, at any depth."""
+        for key in list(self._inside.get(path, ())):
+            yield key
+            yield from self.below(self.paths[key])
+
+
 def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> Folders:
     """Find the true path of every named change.
 
@@ -62,32 +86,45 @@ def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: 
         One path a change, in the table's order; ``None`` where only the inode is known.
     """
     frame = table.frame
-    current = dict(_known_folders(table, before))
-    born = set(
-        frame.loc[frame["audit"] & frame["folder"] & frame["action"].isin([Action.BORN.value, Action.MOVED_TO.value]), "key"]
-    )
+    places = dict(_known_folders(table, before))
+    arrivals = [Action.BORN.value, Action.MOVED_TO.value]
+    arrived = frame.loc[frame["audit"] & frame["folder"] & (frame["key"] >= 0) & frame["action"].isin(arrivals)]
+    born = set(arrived["key"])
     for key, path in _known_folders(table, after):
         if key not in born:
-            current.setdefault(key, path)
-    rows = [(key, -1, path) for key, path in current.items()]
-    moves = []
-    folder_rows = frame.loc[frame["audit"] & frame["folder"] & (frame["key"] >= 0)]
-    for row, key, parent in zip(folder_rows["row"], folder_rows["key"], folder_rows["parent"], strict=True):
+            places.setdefault(key, path)
+    tree = _Tree(places)
+    rows = [(key, -1, path) for key, path in places.items()]
+    moves: list[FolderMove] = []
+    told = zip(arrived["row"].tolist(), arrived["key"].tolist(), arrived["parent"].tolist(), strict=True)
+    for _, group in itertools.groupby(told, key=lambda one: _event(table.changes[one[0]])):
+        for key, row, path in _rename(list(group), tree, table, moves):
+            tree.put(key, path)
+            rows.append((key, row, path))
+    return Folders(_joined(table, rows), moves)
+
+
+def _event(change: Change) -> tuple[int, int, str | None]:
+    return change.time_ns, change.serial, change.node
+
+
+def _rename(
+    group: Sequence[tuple[int, int, int]], tree: _Tree, table: ChangeTable, moves: list[FolderMove]
+) -> list[tuple[int, int, bytes]]:
+    """Give the new paths that one event made, of the folders named and of those in them; an exchange moves two at once."""
+    renamed = []
+    for row, key, parent in group:
         change = table.changes[row]
-        if change.action not in (Action.BORN, Action.MOVED_TO):
-            continue
-        old, new = current.get(key), _place(change, parent, current)
-        if change.action is Action.MOVED_TO:
+        old, new = tree.paths.get(key), _place(change, parent, tree.paths)
+        moving = change.action is Action.MOVED_TO
+        if moving:
             moves.append(FolderMove(row, key, old, new))
         if new is None:
             continue
-        renamed = [(key, new)]
-        if change.action is Action.MOVED_TO and old is not None:
-            renamed += [(other, new + path[len(old) :]) for other, path in current.items() if path != old and is_below(path, old)]
-        for other, path in renamed:
-            current[other] = path
-            rows.append((other, row, path))
-    return Folders(_joined(table, rows), moves)
+        renamed.append((key, row, new))
+        if moving and old is not None:
+            renamed += [(other, row, new + tree.paths[other][len(old) :]) for other in tree.below(old)]
+    return renamed
 
 
 def _joined(table: ChangeTable, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:

@@ -6,11 +6,13 @@ from fimkit.correlate.causes import (
     Cause,
     bytes_cause,
     distinct_processes,
+    likeliest_first,
     mode_cause,
     naming_step,
     other_cause,
     owner_cause,
     steps_cause,
+    xattrs_cause,
 )
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
@@ -41,12 +43,13 @@ _TIMES = (
 _NO_CAUSE = Cause(attribution=Attribution.UNATTRIBUTED)
 
 
-def draft_lasting(diffs: Sequence[StateDiff], timeline: Timeline) -> list[Draft]:
+def draft_lasting(diffs: Sequence[StateDiff], timeline: Timeline, watched: Callable[[bytes], bool]) -> list[Draft]:
     """Explain every difference between two snapshots.
 
     Args:
         diffs: Of the watched paths, any order.
         timeline: What the other sources say.
+        watched: Tells whether a look sees what lies at a path.
 
     Returns:
         One draft a path, sorted by path; what a renamed folder carried along unchanged, and a link count that another draft
@@ -58,15 +61,15 @@ def draft_lasting(diffs: Sequence[StateDiff], timeline: Timeline) -> list[Draft]
     for diff in sorted(diffs, key=lambda diff: diff.path):
         if diff.path in moves.carried or (diff.before is None and diff.path in moved_to):
             continue
-        drafts.append(_draft(diff, moves, timeline))
+        drafts.append(_draft(diff, moves, timeline, watched))
     return _fold_links(drafts)
 
 
-def _draft(diff: StateDiff, moves: Moves, timeline: Timeline) -> Draft:
+def _draft(diff: StateDiff, moves: Moves, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:
     if diff.before is not None and diff.path in moves.pairs:
-        return _moved(diff.before, moves.pairs[diff.path], timeline)
+        return _moved(diff.before, moves.pairs[diff.path], timeline, watched)
     if diff.after is None:
-        return _deleted(diff, timeline)
+        return _deleted(diff, timeline, watched)
     if diff.before is None:
         return _created(diff, diff.after, timeline)
     return _differing(diff, diff.before, diff.after, timeline)
@@ -93,20 +96,28 @@ def _fold_links(drafts: Sequence[Draft]) -> list[Draft]:
     ]
 
 
-def _removal(path: bytes, before: FileState | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
+def _removal(
+    path: bytes, before: FileState | None, timeline: Timeline, watched: Callable[[bytes], bool]
+) -> tuple[Step | None, list[str]]:
     """Find the step that took a name away: on the name, on the inode wherever it was then, or on a folder above."""
-    here = timeline.at_path(path)
+    low = None if before is None else before.ctime_ns
+    here = [step for step in timeline.at_path(path) if low is None or step.change.time_ns >= low]
     steps = [step for step in here if step.change.action in _REMOVALS]
-    lives = [] if before is None else timeline.lives(timeline.table.key_of(before))
-    if lives and lives[0].origin is Origin.BASELINE and len(timeline.known_paths(lives[0].key)) == 1:
-        ends = [step for step in lives[0].steps if step.change.action in _REMOVALS]
-        steps += [step for step in ends if step.path is None] + (ends[-1:] if lives[0].dead else [])
+    own = next((life for life in timeline.lives(timeline.table.key_of(before)) if life.origin is Origin.BASELINE), None)
+    if own is not None and len(own.first_names) == 1:
+        ends = [step for step in own.steps if step.change.action in _REMOVALS and (low is None or step.change.time_ns >= low)]
+        steps += [step for step in ends if step.path is None] + (ends[-1:] if own.dead else [])
     reasons = []
     folder = timeline.folder_moved_from(path)
     if folder is not None and all(step.order < folder.row for step in steps) and not _was_gone(here, steps, folder.row):
-        steps.append(timeline.step(folder.row))
-        place = "elsewhere" if folder.new is None else render_path(folder.new)
-        reasons.append(f"its folder {render_path(folder.old or b'')} was renamed to {place}")
+        trail = timeline.trail(path)
+        steps += _removals_on(trail[1:], before, timeline)
+        place = trail[-1][1]
+        # where a look sees the new place, and it is not there, the renaming is not what took it away
+        if all(step.order < folder.row for step in steps) and (len(trail) < 2 or place is None or not watched(place)):
+            steps.append(timeline.step(folder.row))
+            where = "elsewhere" if folder.new is None else render_path(folder.new)
+            reasons.append(f"its folder {render_path(folder.old or b'')} was renamed to {where}")
     if not steps:
         return None, []
     last = max(steps, key=lambda step: step.order)
@@ -114,6 +125,22 @@ def _removal(path: bytes, before: FileState | None, timeline: Timeline) -> tuple
         target = _rename_target(last, timeline)
         reasons.append(f"it was renamed to {render_path(target)}" if target else "it was renamed away")
     return last, reasons
+
+
+def _removals_on(trail: Sequence[tuple[int, bytes | None]], before: FileState | None, timeline: Timeline) -> list[Step]:
+    """Find what took the file away under the names that its renamed folders gave it."""
+    key = timeline.table.key_of(before)
+    ends = [row for row, _ in trail[1:]]
+    return [
+        step
+        for (row, name), end in zip(trail, [*ends, None], strict=True)
+        if name is not None
+        for step in timeline.at_path(name)
+        if step.change.action in _REMOVALS
+        and step.order > row
+        and (end is None or step.order < end)
+        and timeline.key_of_row(step.order) == key
+    ]
 
 
 def _was_gone(here: Sequence[Step], removals: Sequence[Step], row: int) -> bool:
@@ -132,9 +159,9 @@ def _rename_target(step: Step, timeline: Timeline) -> bytes | None:
     return targets[0].path if targets else None
 
 
-def _deleted(diff: StateDiff, timeline: Timeline) -> Draft:
+def _deleted(diff: StateDiff, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:
     draft = Draft(path=diff.path, kind=Kind.DELETED, before=diff.before, after=None, sources={Source.SCAN})
-    step, reasons = _removal(diff.path, diff.before, timeline)
+    step, reasons = _removal(diff.path, diff.before, timeline, watched)
     if step is not None:
         draft.causes[_NAME] = steps_cause([step], "removed it")
         draft.makers = [step]
@@ -145,39 +172,66 @@ def _deleted(diff: StateDiff, timeline: Timeline) -> Draft:
     return draft
 
 
-def _arrival(path: bytes, life: Life | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
+def _arrival(after: FileState, life: Life | None, timeline: Timeline) -> tuple[Step | None, list[str]]:
     """Find the step that gave a name to what is there now: on the name itself, or on a folder above."""
-    step = None if life is None else naming_step(life, path)
+    step = None if life is None else naming_step(life, after.path, timeline.since_ns - SLACK_NS)
     if step is not None:
         return step, []
-    folder = timeline.folder_moved_to(path)
-    if folder is None or folder.path is None:
+    folder = next(iter(timeline.folders_moved_to(after.path)), None)
+    if folder is None or folder.path is None or _came_later(after, life, folder):
         return None, []
     return folder, [f"it came with its folder, renamed to {render_path(folder.path)}"]
 
 
-def _content_cause(life: Life, step: Step | None, own: FileState | None, after: FileState) -> tuple[Cause, list[str]]:
+def _came_later(after: FileState, life: Life | None, folder: Step) -> bool:
+    """Tell whether a file may not have been there yet when its folder was renamed: that leaves what lies in it as it was."""
+    if after.type is FileType.DIRECTORY or after.ctime_ns is None or after.ctime_ns <= folder.change.time_ns + SLACK_NS:
+        return False  # a folder's own change time moves with what comes and goes in it
+    return life is None or not life.steps
+
+
+def _content_cause(
+    life: Life, step: Step | None, own: FileState | None, after: FileState, timeline: Timeline
+) -> tuple[Cause, list[str]]:
     """Explain the bytes of a file that got its name by ``step``; bytes made out of sight are explained by who brought them."""
     cause = bytes_cause(life, own, after)
     if cause.steps or step is None:
         return cause, list(cause.reasons)
-    if life.origin is Origin.BASELINE:
-        words = "its bytes are an older file's of this tree"
-    else:
-        words = "its bytes were made out of sight (outside the watched paths, or before the records begin)"
-    return steps_cause([step], "brought it"), [words]
+    if own is not None:
+        if own.sha256 != after.sha256 or own.target != after.target:
+            return _NO_CAUSE, ["its bytes were changed before or after that, and no record says by whom"]
+        return steps_cause([step], "brought it"), ["its bytes are an older file's of this tree"]
+    return _brought(_first_arrival(life, step, timeline), after)
+
+
+def _first_arrival(life: Life | None, step: Step, timeline: Timeline) -> Step:
+    """Find the step that brought a file into sight: later renames only gave it other names."""
+    arrivals = [] if life is None else [one for one in life.steps if one.change.action in (Action.LINKED, Action.MOVED_TO)]
+    first = arrivals[0] if arrivals else step
+    carried = timeline.folders_moved_to(first.path) if first.path is not None and first.order == step.order else []
+    earlier = [one for one in carried if one.order < first.order or first.order == step.order]
+    return min([first, *earlier], key=lambda one: one.order)
+
+
+def _brought(first: Step, after: FileState) -> tuple[Cause, list[str]]:
+    words = "its bytes were made out of sight (outside the watched paths, or before the records begin)"
+    if after.type is FileType.FILE and after.mtime_ns is not None and after.mtime_ns > first.change.time_ns + SLACK_NS:
+        # whoever wrote then had it open already when it came
+        late = "it was written to after it came, and no record says by whom"
+        return Cause(attribution=Attribution.AMBIGUOUS, steps=(first,)), [words, late]
+    return steps_cause([first], "brought it"), [words]
 
 
 def _created(diff: StateDiff, after: FileState, timeline: Timeline) -> Draft:
     draft = Draft(path=diff.path, kind=Kind.CREATED, before=None, after=after, sources={Source.SCAN})
     life = timeline.life_of(after)
-    step, reasons = _arrival(diff.path, life, timeline)
+    step, reasons = _arrival(after, life, timeline)
     draft.say(reasons)
     draft.causes[_NAME] = _NO_CAUSE if step is None else steps_cause([step], "named it")
     _explain_content(draft, life, step, after, timeline)
     if life is not None:
         draft.others = _recent(life, timeline.own_state(life), after)
-    if life is not None and life.origin is Origin.BASELINE:
+    if life is not None and life.origin is Origin.BASELINE and after.type is not FileType.DIRECTORY:
         others = [render_path(path) for path in timeline.known_paths(life.key)]
         draft.say([f"it is another name (hard link) of {', '.join(others)}"] if others and after.nlink != 1 else [])
     return draft
@@ -186,16 +240,17 @@ def _created(diff: StateDiff, after: FileState, timeline: Timeline) -> Draft:
 def _explain_content(draft: Draft, life: Life | None, step: Step | None, after: FileState, timeline: Timeline) -> None:
     if life is None:
         if step is not None:
-            draft.causes["sha256"] = steps_cause([step], "brought it")
-            draft.say(["its bytes were made out of sight (outside the watched paths, or before the records begin)"])
-            draft.makers = [step]
+            cause, words = _brought(_first_arrival(None, step, timeline), after)
+            draft.causes["sha256"] = cause
+            draft.say(words)
+            draft.makers = list(cause.steps)
         return
     own = timeline.own_state(life)
-    cause, words = _content_cause(life, step, own, after)
+    cause, words = _content_cause(life, step, own, after, timeline)
     cause, doubts = _doubted(cause, life, own, after, timeline)
     draft.say(words + doubts)
     draft.causes["sha256"] = cause
-    draft.makers = list(cause.steps)
+    draft.makers = likeliest_first(cause, after)
 
 
 def _doubted(cause: Cause, life: Life, own: FileState | None, after: FileState, timeline: Timeline) -> tuple[Cause, list[str]]:
@@ -224,7 +279,7 @@ def _later_steps(life: Life, after: FileState) -> list[Step]:
     return [step for step in life.steps if limit is None or step.change.time_ns <= limit]
 
 
-def _moved(before: FileState, target: StateDiff, timeline: Timeline) -> Draft:
+def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:
     after = target.after
     assert after is not None
     changed = compare_states(before, after)
@@ -232,9 +287,9 @@ def _moved(before: FileState, target: StateDiff, timeline: Timeline) -> Draft:
         path=before.path, kind=Kind.MOVED, before=before, after=after, moved_to=after.path, changed=changed, sources={Source.SCAN}
     )
     life = timeline.life_of(after)
-    step, reasons = _arrival(after.path, life, timeline)
+    step, reasons = _arrival(after, life, timeline)
     if step is None:
-        step, reasons = _removal(before.path, before, timeline)
+        step, reasons = _removal(before.path, before, timeline, watched)
     draft.say(reasons)
     draft.causes[_NAME] = _NO_CAUSE if step is None else steps_cause([step], "renamed it")
     draft.makers = [] if step is None else [step]
@@ -248,7 +303,7 @@ def _differing(diff: StateDiff, before: FileState, after: FileState, timeline: T
     draft = Draft(path=diff.path, kind=kind, before=before, after=after, changed=diff.changed, sources={Source.SCAN})
     life = timeline.life_of(after)
     replaced = before.key != after.key or (life is not None and life.origin is not Origin.BASELINE)
-    step, reasons = _arrival(diff.path, life, timeline) if replaced else (None, [])
+    step, reasons = _arrival(after, life, timeline) if replaced else (None, [])
     draft.say(reasons)
     if replaced:
         draft.say(["the file was replaced by another one"])
@@ -281,12 +336,12 @@ def _explain_attributes(draft: Draft, life: Life | None, step: Step | None, afte
         "mode": lambda: mode_cause(life, same, after),
         "uid": lambda: owner_cause(life, same, after, "uid"),
         "gid": lambda: owner_cause(life, same, after, "gid"),
-        "xattrs": lambda: other_cause(life, same, after, (Action.XATTRS, Action.BORN), "set the extended attributes"),
+        "xattrs": lambda: xattrs_cause(life, same, draft.before, after),
     }
     for name in changed:
         if name in explained:
             cause = explained[name]()
-            if not cause.steps and step is not None and life.origin is not Origin.BORN:
+            if not cause.steps and step is not None and _came_with_it(life, same, after, name):
                 cause = steps_cause([step], "brought it")
             draft.causes[name] = cause
             draft.say(cause.reasons)
@@ -297,6 +352,11 @@ def _explain_attributes(draft: Draft, life: Life | None, step: Step | None, afte
         draft.say(cause.reasons)
     draft.makers = draft.makers or named or ([] if step is None else [step]) or list(_first(draft.causes))
     draft.others = [*draft.others, *(_recent(life, same, after))]
+
+
+def _came_with_it(life: Life, own: FileState | None, after: FileState, name: str) -> bool:
+    """Tell whether a file that was brought had this attribute already."""
+    return life.origin is Origin.ELSEWHERE or (own is not None and getattr(own, name) == getattr(after, name))
 
 
 def _first(causes: Mapping[str, Cause]) -> tuple[Step, ...]:

@@ -32,23 +32,35 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """One file from its birth to its end, as far as it was recorded."""
+    """One file from its birth to its end, as far as it was recorded.
+
+    ``first_names`` and ``seen_ns`` are of one that the earlier snapshot has: its names there, and when that was taken.
+    """
 
     key: int
     origin: Origin
     links: int
     steps: list[Step] = field(default_factory=list)
     dead: bool = False
+    first_names: frozenset[bytes] = frozenset()
+    seen_ns: int = 0
 
     @property
     def start_ns(self) -> int | None:
         """When it began, where that was recorded."""
         return self.steps[0].change.time_ns if self.origin is not Origin.BASELINE and self.steps else None
 
-    def names(self) -> set[bytes]:
-        """Every path that it was recorded to get."""
+    def names(self) -> frozenset[bytes]:
+        """Every path that it had in the earlier snapshot, or was recorded to get."""
         arrivals = (Action.BORN, Action.LINKED, Action.MOVED_TO)
-        return {step.path for step in self.steps if step.path is not None and step.change.action in arrivals}
+        return self.first_names | {step.path for step in self.steps if step.path is not None and step.change.action in arrivals}
+
+    def may_show(self, state: FileState) -> bool:
+        """Tell whether a later state can be this file's: of one that is gone, only its own name, as it was until then."""
+        if not self.dead:
+            return True
+        end_ns = self.steps[-1].change.time_ns
+        return state.path in self.names() and (state.ctime_ns is None or state.ctime_ns <= end_ns)
 
 
 def _has_no_name(change: Change) -> bool:
@@ -56,21 +68,42 @@ def _has_no_name(change: Change) -> bool:
     return change.path is None and change.parent_inode is None
 
 
-def lives_of(key: int, steps: Iterable[Step], known: Sequence[FileState]) -> list[Life]:
+def lives_of(key: int, steps: Iterable[Step], known: Sequence[FileState], seen_ns: int = 0) -> list[Life]:
     """Cut the recorded steps of one inode into lives.
 
     Args:
         key: The inode's number in the table.
         steps: Audit changes of this inode, in order.
         known: Its states in the earlier snapshot (several with hard links); empty if it was not there.
+        seen_ns: When that snapshot was taken.
 
     Returns:
-        The lives in order; the first is the baseline's own where ``known`` is not empty.
+        The lives in order. The baseline's own is among them where ``known`` is not empty; what was recorded before its state (its
+        birth, the links it had) is in that state already, and what had the number before it comes first.
     """
-    lives: list[Life] = []
-    if known:
-        folder = known[0].type is FileType.DIRECTORY
-        lives.append(Life(key=key, origin=Origin.BASELINE, links=1 if folder else max(known[0].nlink or 1, len(known))))
+    if not known:
+        return _cut(key, steps, [])
+    whole = list(steps)
+    taken_ns = known[0].ctime_ns
+    count = 0
+    while taken_ns is not None and count < len(whole) and whole[count].change.time_ns <= taken_ns:
+        count += 1
+    lives = _cut(key, whole[:count], [])
+    earlier = lives.pop().steps if lives and not lives[-1].dead else []
+    folder = known[0].type is FileType.DIRECTORY
+    own = Life(
+        key=key,
+        origin=Origin.BASELINE,
+        links=1 if folder else max(known[0].nlink or 1, len(known)),
+        steps=earlier,
+        first_names=frozenset(state.path for state in known),
+        seen_ns=seen_ns,
+    )
+    return _cut(key, whole[count:], [*lives, own])
+
+
+def _cut(key: int, steps: Iterable[Step], lives: list[Life]) -> list[Life]:
+    """Go on cutting: a birth begins a life, and so does any step after an end."""
     for step in steps:
         action = step.change.action
         if action is Action.BORN:
@@ -97,5 +130,5 @@ def life_at(lives: Sequence[Life], state: FileState) -> Life | None:
     for life in reversed(lives):
         if limit is None or life.start_ns is None or life.start_ns <= limit:
             # a file without a name left cannot be seen: the number was given again, out of sight
-            return life if not life.dead or state.path in life.names() else None
+            return life if life.may_show(state) else None
     return None

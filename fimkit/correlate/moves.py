@@ -41,6 +41,12 @@ def _expected_place(path: bytes, folders: Mapping[bytes, bytes]) -> bytes | None
     return None
 
 
+def _carried_to(path: bytes, timeline: Timeline) -> bytes | None:
+    """Give where the recorded renames of folders carried ``path``, also where another folder has the old name now."""
+    place = timeline.trail(path)[-1][1]
+    return None if place == path else place
+
+
 def _is_same_file(timeline: Timeline, gone: FileState, diff: StateDiff, expected: bytes | None) -> bool:
     after = diff.after
     if after is None or after.key != gone.key or after.type is not gone.type:
@@ -76,10 +82,10 @@ def find_moves(diffs: Sequence[StateDiff], timeline: Timeline) -> Moves:
     for gone in sorted(
         (diff.before for diff in diffs if diff.before is not None and diff.after is None), key=lambda state: state.path
     ):
-        expected = _expected_place(gone.path, folders)
+        expected = _expected_place(gone.path, folders) or _carried_to(gone.path, timeline)
         found = [diff for diff in arrivals[gone.key] if diff.path not in taken and _is_same_file(timeline, gone, diff, expected)]
         if not found:
-            found = [created[expected]] if expected in created else []
+            found = [created[expected]] if expected in created and expected not in taken else []
         if not found:
             continue
         target = next((diff for diff in found if diff.path == expected), found[0])
@@ -87,6 +93,7 @@ def find_moves(diffs: Sequence[StateDiff], timeline: Timeline) -> Moves:
         pairs[gone.path] = target
         if gone.type is FileType.DIRECTORY:
             folders[gone.path] = target.path
-        if target.path == expected and target.after is not None and not compare_states(gone, target.after):
+        with_its_folder = target.path == _expected_place(gone.path, folders)
+        if with_its_folder and target.after is not None and not compare_states(gone, target.after):
             carried.add(gone.path)
     return Moves(pairs, frozenset(carried))

@@ -73,9 +73,9 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
     if not passing or not any(step.change.action in _DEPARTURES for step in steps):
         return None
     draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.AUDIT})
-    arrivals = [step for step, _ in passing if step.change.action in _ARRIVALS]
     life = passing[-1][1]
-    made = bytes_cause(life, None, None) if arrivals else steps_cause(steps, "made it")
+    arrivals = _arrivals(path, passing, timeline)
+    made = bytes_cause(life, None, None) if arrivals else Cause(attribution=Attribution.UNATTRIBUTED)
     if arrivals and not made.steps:
         made = steps_cause([arrivals[-1]], "brought it")
     draft.causes = {
@@ -87,7 +87,6 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
     draft.say(made.reasons)
     if not arrivals:
         draft.say(["how it came was not recorded"])
-        draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
     if steps[-1].change.action is Action.MOVED_FROM:
         target = [
             other.path
@@ -96,6 +95,14 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
         ]
         draft.say([f"it was renamed to {render_path(target[0])}"] if target and target[0] else [])
     return draft
+
+
+def _arrivals(path: bytes, passing: Sequence[tuple[Step, Life]], timeline: Timeline) -> list[Step]:
+    """Find what brought a passing file: under this name, under another one before, or with its folder."""
+    arrivals = [step for step, _ in passing if step.change.action in _ARRIVALS]
+    last, life = passing[-1]
+    arrivals = arrivals or [step for step in life.steps if step.change.action in _ARRIVALS and step.order < last.order]
+    return arrivals or [step for step in timeline.folders_moved_to(path) if step.order < last.order][-1:]
 
 
 def _osquery_transients(

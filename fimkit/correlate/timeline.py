@@ -1,18 +1,24 @@
 """All changes of a host, looked up by inode, by path and by osquery's word. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
 from fimkit.model.changes import Action, Change
-from fimkit.model.paths import is_below
 from fimkit.model.states import FileState
 
 __all__ = ["Timeline"]
 
 _PASSIVE = (Action.DENIED, Action.LOST)
+
+
+def _folders_above(path: bytes) -> Iterator[bytes]:
+    end = path.rfind(b"/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind(b"/", 0, end)
 
 
 class Timeline:
@@ -22,26 +28,46 @@ class Timeline:
         changes: Of one host, any order.
         before: The earlier snapshot by path.
         after: The later one.
+        since_ns: When the earlier one was taken: renames of folders before that are in its paths already.
     """
 
-    def __init__(self, changes: Iterable[Change], before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> None:
+    def __init__(
+        self,
+        changes: Iterable[Change],
+        before: Mapping[bytes, FileState],
+        after: Mapping[bytes, FileState],
+        since_ns: int = 0,
+    ) -> None:
         """Sort, resolve and index."""
         self.table = tabulate(changes, {**before, **after})
         folders = resolve_paths(self.table, before, after)
         self.paths: Sequence[bytes | None] = folders.paths
-        self.moves: Sequence[FolderMove] = folders.moves
+        self._moves_to: dict[bytes, list[FolderMove]] = defaultdict(list)
+        self._moves_from: dict[bytes, list[FolderMove]] = defaultdict(list)
+        self._index_moves(folders.moves, since_ns)
+        self.since_ns = since_ns
         frame = self.table.frame
         self._rows_of_key = frame.loc[frame["audit"]].groupby("key")["row"].indices if not frame.empty else {}
         self._keys: list[int] = frame["key"].tolist()
         self._audit_rows = frame.index[frame["audit"]]
         self._known = self._index_known(before)
         self._lives: dict[int, list[Life]] = {}
+        self._life_of_row: dict[int, Life] = {}
         self._by_path: dict[bytes, list[int]] = defaultdict(list)
         self.denied: list[Step] = []
         self.lost: list[Step] = []
         self.osquery: dict[bytes, list[Change]] = defaultdict(list)
         self._cookies: dict[str, list[bytes]] = defaultdict(list)
         self._index_rows()
+
+    def _index_moves(self, moves: Sequence[FolderMove], since_ns: int) -> None:
+        for move in moves:
+            if self.table.changes[move.row].time_ns < since_ns:
+                continue
+            if move.new is not None:
+                self._moves_to[move.new].append(move)
+            if move.old is not None:
+                self._moves_from[move.old].append(move)
 
     def _index_known(self, before: Mapping[bytes, FileState]) -> dict[int, list[FileState]]:
         known: dict[int, list[FileState]] = defaultdict(list)
@@ -87,16 +113,15 @@ class Timeline:
             positions = self._rows_of_key.get(key, ())
             steps = (self.step(int(self._audit_rows[position])) for position in positions)
             self._lives[key] = lives_of(
-                key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ())
+                key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ()), self.since_ns
             )
+            self._life_of_row.update((step.order, life) for life in self._lives[key] for step in life.steps)
         return self._lives[key]
 
     def life_of_step(self, step: Step) -> Life | None:
         """Find the life that a step belongs to."""
-        for life in self.lives(self._keys[step.order]):
-            if any(other.order == step.order for other in life.steps):
-                return life
-        return None
+        self.lives(self._keys[step.order])
+        return self._life_of_row.get(step.order)
 
     def life_of(self, state: FileState) -> Life | None:
         """Find the life that a state of the later snapshot belongs to."""
@@ -111,15 +136,49 @@ class Timeline:
         known = self._known.get(life.key, ())
         return known[0] if known and life.origin is Origin.BASELINE else None
 
-    def folder_moved_to(self, path: bytes) -> Step | None:
-        """Find the last recorded rename of a folder that brought what is now at ``path``."""
-        rows = [move.row for move in self.moves if move.new is not None and move.new != path and is_below(path, move.new)]
-        return self.step(rows[-1]) if rows else None
+    def folders_moved_to(self, path: bytes) -> list[Step]:
+        """Find the recorded renames of folders that brought what is now at ``path``, the last one first."""
+        found: list[Step] = []
+        name, first = path, len(self.table.changes)
+        while True:
+            moves = [move for folder in _folders_above(name) for move in self._moves_to.get(folder, ()) if move.row < first]
+            if not moves:
+                return found
+            last = max(moves, key=lambda move: move.row)
+            found.append(self.step(last.row))
+            if last.old is None or last.new is None:
+                return found
+            name, first = last.old + name[len(last.new) :], self._event_rows(last.row)[0]
 
     def folder_moved_from(self, path: bytes) -> FolderMove | None:
         """Find the last recorded rename of a folder that took away what was at ``path``."""
-        moves = [move for move in self.moves if move.old is not None and move.old != path and is_below(path, move.old)]
-        return moves[-1] if moves else None
+        moves = [move for folder in _folders_above(path) for move in self._moves_from.get(folder, ())]
+        return max(moves, key=lambda move: move.row, default=None)
+
+    def trail(self, path: bytes) -> list[tuple[int, bytes | None]]:
+        """Follow what was at ``path`` through the renames of its folders: after which row it had which name."""
+        found: list[tuple[int, bytes | None]] = [(-1, path)]
+        while True:
+            row, name = found[-1]
+            if name is None:
+                return found
+            moves = [move for folder in _folders_above(name) for move in self._moves_from.get(folder, ()) if move.row > row]
+            if not moves:
+                return found
+            first = min(moves, key=lambda move: move.row)
+            assert first.old is not None
+            new = None if first.new is None else first.new + name[len(first.old) :]
+            found.append((self._event_rows(first.row)[1], new))
+
+    def _event_rows(self, row: int) -> tuple[int, int]:
+        """Give the first and the last row of the event that a row is of: an exchange moves two folders at once."""
+        changes = self.table.changes
+        own, first, last = changes[row], row, row
+        while first > 0 and (changes[first - 1].time_ns, changes[first - 1].serial) == (own.time_ns, own.serial):
+            first -= 1
+        while last + 1 < len(changes) and (changes[last + 1].time_ns, changes[last + 1].serial) == (own.time_ns, own.serial):
+            last += 1
+        return first, last
 
     def key_of_row(self, row: int) -> int:
         """Give the number of a change's file; -1 for none."""

@@ -61,7 +61,7 @@ def test_two_writers_of_one_file_are_ambiguous_and_both_named() -> None:
     world.write(7, b"/w/a")
     world.write(8, b"/w/a")
     found = only(judge(world, before))
-    assert (found.attribution, pids(found)) == (Attribution.AMBIGUOUS, [7, 8])
+    assert (found.attribution, pids(found)) == (Attribution.AMBIGUOUS, [8, 7])
 
 
 def test_who_opened_after_the_last_change_time_wrote_nothing() -> None:

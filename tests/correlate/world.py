@@ -43,7 +43,7 @@ class Node:
     """One inode.
 
     ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth;
-    ``hidden`` counts writes out of sight.
+    ``hidden`` counts writes out of sight; ``opened`` tells that somebody opened it for writing and wrote nothing.
     """
 
     number: int
@@ -55,6 +55,7 @@ class Node:
     ctime_ns: int = 0
     writers: list[int] = field(default_factory=list)
     hidden: int = 0
+    opened: bool = False
     links: int = 1
     mode_setter: int | None = None
     killer: int | None = None
@@ -72,6 +73,7 @@ class World:
         self.removers: dict[bytes, int] = {}
         self.first: dict[bytes, Node] = {}
         self.stamp = 0
+        self.begun_ns = START_NS
         for folder in (ROOT, OUTSIDE):
             self.names[folder] = self._node(FileType.DIRECTORY, 0o755)
 
@@ -142,6 +144,7 @@ class World:
         self._event()
         self.wait(100_000)
         self._record(pid, Action.OPENED, path, self.names[path])
+        self.names[path].opened = True
 
     def mkdir(self, pid: int, path: bytes) -> None:
         self._event()
@@ -264,16 +267,19 @@ class World:
     def snapshot(self) -> dict[bytes, FileState]:
         return {state.path: state for state in self.states()}
 
-    def begin(self) -> dict[bytes, FileState]:
-        """Take the baseline: from here on, writers and removers count."""
+    def begin(self, *, keep_records: bool = False) -> dict[bytes, FileState]:
+        """Take the baseline: from here on, writers and removers count. The records may reach back before it, as a log does."""
         self.wait(50_000_000)
         for node in self.names.values():
             node.writers.clear()
             node.hidden = 0
+            node.opened = False
         self.removers.clear()
         self.first = dict(self.names)
-        self.changes.clear()
+        if not keep_records:
+            self.changes.clear()
         taken = self.snapshot()
+        self.begun_ns = self.now
         self.wait(50_000_000)
         return taken
 
