@@ -6,7 +6,7 @@ from fimkit.correlate.draft import Draft
 from fimkit.correlate.lives import Step
 from fimkit.model.changes import Note, NoteKind
 from fimkit.model.findings import Attribution
-from fimkit.model.states import TIMES_ONLY
+from fimkit.model.states import TIMES_ONLY, FileType
 from fimkit.model.time import render_time
 
 __all__ = ["RecordSpan", "explain_gaps"]
@@ -43,7 +43,8 @@ def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan, lost: Se
     if nameless:
         pids = sorted({actor.pid for step in nameless if (actor := step.change.actor) is not None and actor.pid is not None})
         reasons.append(f"calls of that time do not say which file they were for (pid {', '.join(map(str, pids))})")
-    if state is not None and (state.nlink or 0) > 1 and draft.after is not None and draft.after.target is None:
+    is_folder = state is not None and state.type is FileType.DIRECTORY  # its link count is that of its subfolders
+    if state is not None and not is_folder and (state.nlink or 0) > 1 and draft.after is not None and draft.after.target is None:
         reasons.append(f"it has {state.nlink} names (hard links): another one, outside the watched paths, may have been used")
     if draft.before is not None and draft.after is not None and draft.before.dev != draft.after.dev:
         reasons.append("another file system is mounted here now: what happens below a mount is not recorded")

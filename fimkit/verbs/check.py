@@ -17,6 +17,7 @@ from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
+from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.earlier import load_earlier
@@ -130,6 +131,11 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
     diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
     words += new_watch_words(config, before, after)
     words += _scan_words(scan, after)
+    if seen_ns < since_ns:
+        words.append(
+            f"the clock stands at {render_time(seen_ns)}, before the baseline of {render_time(since_ns)}: what is recorded now"
+            " counts as older than the baseline; set the clock, or take a new baseline"
+        )
     return _Look(
         was_open=was_open, before=before, after=after, diffs=diffs, sight=sight, since_ns=since_ns, seen_ns=seen_ns, words=words
     )

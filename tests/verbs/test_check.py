@@ -297,3 +297,11 @@ def test_file_seen_by_osquery_too_names_both_sources(host: CheckedHost) -> None:
     assert first.of("a")["sources"] == ["scan", "audit", "osquery"]
     assert first.words.count(f"{results}:2: ") == 1
     assert str(results) not in host.check().words
+
+
+def test_reasons_of_an_unrecorded_folder_speak_of_no_hard_links(host: CheckedHost) -> None:
+    host.log.write(host.tree / "a", "new\n")
+    (host.tree / "folder").mkdir()
+    found = host.check().of("folder")
+    assert found["attribution"] == "unattributed" and found["reasons"]
+    assert not any("hard link" in reason for reason in found["reasons"])

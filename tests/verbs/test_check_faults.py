@@ -402,6 +402,15 @@ def test_path_that_is_not_configured_any_more_closes_its_findings_in_words(host:
     assert "1 open findings were closed: the configuration does not name their paths any more" in found.words
 
 
+def test_clock_that_was_set_back_behind_the_baseline_is_said(host: CheckedHost) -> None:
+    with open_store(os.fsencode(host.state)) as store:
+        store._connection.execute("UPDATE acceptances SET time_ns = time_ns + ?", (3600 * 10**9,))
+    host.put("a", "new\n")
+    found = host.check()
+    assert found.kinds == {"a": "modified"}
+    assert "the clock stands at " in found.words
+
+
 def _on_a_terminal(command: list[str]) -> tuple[int, bytes]:
     pid, terminal = pty.fork()
     if pid == 0:
