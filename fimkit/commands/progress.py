@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -19,18 +20,21 @@ class Progress:
     ever written.
     """
 
-    def __init__(self, what: str, *, expected: int | None = None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, what: str, *, expected: int | None = None, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Take what is being done, and how many paths there will be, where an earlier scan lets one guess."""
+        self._clock = clock
         self._what = what
         self._expected = expected
         self._stream = sys.stderr if stream is None else stream
         self._is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._started = time.monotonic()
+        self._started = clock()
         self._next = self._started
 
     def __enter__(self) -> Self:
         """Start the clock."""
-        self._started = self._next = time.monotonic()
+        self._started = self._next = self._clock()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -41,7 +45,7 @@ class Progress:
 
     def show(self, paths: int, size_bytes: int) -> None:
         """Draw the line, if it is time to."""
-        now = time.monotonic()
+        now = self._clock()
         if not self._is_terminal or now < self._next:
             return
         self._next = now + _EVERY_S

@@ -151,7 +151,9 @@ def _who(finding: Finding) -> Iterator[str]:
 
 
 def _actor(actor: Actor) -> str:
-    login = "no login" if actor.auid is None else f"auid {actor.auid}" if actor.user is None else f"{actor.user} (auid {actor.auid})"
+    login = "no login" if actor.auid is None else f"auid {actor.auid}"
+    if actor.auid is not None and actor.user is not None:
+        login = f"{actor.user} ({login})"
     program = "?" if actor.exe is None else _path(actor.exe)
     return f"{login}, uid {actor.uid}, pid {actor.pid}, {program}"
 

@@ -19,12 +19,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch, term: str) -> bytes:
     reader, writer = pty.openpty()
     try:
         with os.fdopen(writer, "w", closefd=True) as stream:
-            with Progress("Scanning", expected=10, stream=stream) as progress:
+            with Progress("Scanning", expected=10, stream=stream, clock=lambda: 7.0) as progress:
                 progress.show(5, 0)
                 progress.show(6, 0)
             stream.write("end")
             stream.flush()
-            return os.read(reader, 4096)
+            text = b""
+            while not text.endswith(b"end"):
+                text += os.read(reader, 4096)
+            return text
     finally:
         os.close(reader)
 
