@@ -75,6 +75,8 @@ class AuditChanges:
         """Give the changes of one event; none where its call changes no file."""
         call = CALLS.get(event.syscall) if event.syscall is not None else None
         if call is None:
+            if event.syscall is None and event.items:
+                yield from self._callless(event)
             return
         if call.family is Family.EXEC:
             self._remember_command(event)
@@ -97,6 +99,8 @@ class AuditChanges:
                 NoteKind.INCOMPLETE,
                 f"event {_event_text(event)}{who} has {len(event.items)} of {event.items_expected} PATH records",
             )
+        if event.items and event.syscall is None:
+            yield note(NoteKind.INCOMPLETE, f"event {_event_text(event)} has no record of its system call")
         for kind, body in event.extra:
             if kind == "DAEMON_START":
                 yield note(NoteKind.LOG_STARTED, "auditd started")
@@ -205,6 +209,10 @@ class AuditChanges:
 
     def _renamed(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
         arrived = {(item.dev, item.inode) for item in own if item.nametype is NameType.CREATE}
+        gone = [item for item in own if item.nametype is NameType.DELETE]
+        if not arrived and gone:  # the new name's record was lost: the kernel lists the old name before what it replaced
+            first = min(gone, key=lambda item: item.item)
+            arrived = {(first.dev, first.inode)}
         for item in own:
             cookie = f"{_event_text(event)}/{item.inode}"
             if item.nametype is NameType.CREATE:
@@ -215,12 +223,20 @@ class AuditChanges:
                 yield self._change(event, call, item, Action.UNLINKED)
 
     def _lost(self, event: AuditEvent, call: Call, own: list[PathItem]) -> Iterator[Change]:
-        if own and call.family is not Family.RENAME:
+        if (own and call.family is not Family.RENAME) or (call.family is Family.OPEN and not _may_write(event, call, creates=True)):
             return
         parents = [item for item in event.items if item.nametype is NameType.PARENT]
         for item in parents or [PathItem(0, None, None, None, None, None, None, NameType.UNKNOWN)]:
             change = self._change(event, call, item, Action.LOST)
             yield replace(change, dev=None, inode=None, parent_dev=item.dev, parent_inode=item.inode)
+
+    def _callless(self, event: AuditEvent) -> Iterator[Change]:
+        """Tell of files that something was done to, where the record of what and by whom was lost."""
+        for item in event.items:
+            change = self._change(event, Call(Family.OPEN), item, Action.LOST)
+            if item.nametype is NameType.PARENT:
+                change = replace(change, dev=None, inode=None, parent_dev=item.dev, parent_inode=item.inode)
+            yield change
 
     def _change(
         self, event: AuditEvent, call: Call, item: PathItem, action: Action, *, cookie: str | None = None, error: str | None = None

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _WRITES = (Action.BORN, Action.OPENED)
+_MOST_PIDS = 20
 _SET_ID = 0o6000
 _ACCESS_LIST = "system.posix_acl_access"
 _TAKEN_BY_WRITES = frozenset({"security.capability"})
@@ -53,9 +54,14 @@ def same_process(one: Actor, other: Actor) -> bool:
 def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
     """Give one actor a process, in the order of the steps."""
     found: list[Actor] = []
+    by_pid: dict[int | None, list[Actor]] = {}
     for step in steps:
         actor = step.change.actor
-        if actor is not None and not any(same_process(actor, other) for other in found):
+        if actor is None:
+            continue
+        others = by_pid.setdefault(actor.pid, [])
+        if not any(same_process(actor, other) for other in others):
+            others.append(actor)
             found.append(actor)
     return found
 
@@ -78,7 +84,9 @@ def steps_cause(steps: Sequence[Step], what: str) -> Cause:
         )
     if len(processes) == 1:
         return Cause(attribution=Attribution.EXACT, steps=tuple(steps))
-    pids = ", ".join(str(actor.pid) for actor in processes)
+    pids = ", ".join(str(actor.pid) for actor in processes[:_MOST_PIDS])
+    if len(processes) > _MOST_PIDS:
+        pids += f" and {len(processes) - _MOST_PIDS} more"
     return Cause(
         attribution=Attribution.AMBIGUOUS,
         steps=tuple(steps),

@@ -6,7 +6,7 @@ the snapshots and move with the recorded renames; every name is then resolved by
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -40,22 +40,35 @@ def _known_folders(table: ChangeTable, states: Mapping[bytes, FileState]) -> Ite
             yield key, path
 
 
-def _place(change: Change, parent: int, current: Mapping[int, bytes]) -> bytes | None:
-    """Give the true path of a name now."""
+def _place(change: Change, folder: bytes | None, inodes: Mapping[bytes, Collection[int]]) -> bytes | None:
+    """Give the true path of a name in a folder that is known, or what its text says of it.
+
+    Args:
+        change: Whose name it is.
+        folder: Where its PARENT is then; ``None`` if that is not known.
+        inodes: Which inodes were seen at the path of a folder. Text that names such a folder, with another inode, is about another
+            root: a container's or a chroot's own.
+    """
     if change.path is None:
         return None
-    folder = current.get(parent)
-    if folder is None:
-        return change.path if change.path_sure else None
-    name = change.path.rpartition(b"/")[2]
-    return folder.rstrip(b"/") + b"/" + name
+    above, _, name = change.path.rpartition(b"/")
+    if folder is not None:
+        return folder.rstrip(b"/") + b"/" + name
+    if not change.path_sure:
+        return None
+    seen = inodes.get(above or b"/")
+    return change.path if seen is None or change.parent_inode is None or change.parent_inode in seen else None
 
 
 class _Tree:
     """The folders by number, with their paths now, and by the folder that they lie in."""
 
-    def __init__(self, places: Mapping[int, bytes]) -> None:
+    def __init__(self, places: Mapping[int, bytes], states: Iterable[FileState]) -> None:
         self.paths: dict[int, bytes] = {}
+        self.inodes: dict[bytes, set[int]] = defaultdict(set)
+        for state in states:
+            if state.type is FileType.DIRECTORY and state.inode is not None:
+                self.inodes[state.path].add(state.inode)
         self._inside: dict[bytes, set[int]] = defaultdict(set)
         for key, path in places.items():
             self.put(key, path)
@@ -93,15 +106,18 @@ def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: 
     for key, path in _known_folders(table, after):
         if key not in born:
             places.setdefault(key, path)
-    tree = _Tree(places)
+    tree = _Tree(places, itertools.chain(before.values(), after.values()))
     rows = [(key, -1, path) for key, path in places.items()]
     moves: list[FolderMove] = []
+    numbers = list(table.keys)
     told = zip(arrived["row"].tolist(), arrived["key"].tolist(), arrived["parent"].tolist(), strict=True)
     for _, group in itertools.groupby(told, key=lambda one: _event(table.changes[one[0]])):
         for key, row, path in _rename(list(group), tree, table, moves):
             tree.put(key, path)
+            if path in tree.inodes:
+                tree.inodes[path].add(numbers[key].inode)
             rows.append((key, row, path))
-    return Folders(_joined(table, rows), moves)
+    return Folders(_joined(table, rows, tree.inodes), moves)
 
 
 def _event(change: Change) -> tuple[int, int, str | None]:
@@ -115,7 +131,7 @@ def _rename(
     renamed = []
     for row, key, parent in group:
         change = table.changes[row]
-        old, new = tree.paths.get(key), _place(change, parent, tree.paths)
+        old, new = tree.paths.get(key), _place(change, tree.paths.get(parent), tree.inodes)
         moving = change.action is Action.MOVED_TO
         if moving:
             moves.append(FolderMove(row, key, old, new))
@@ -127,7 +143,9 @@ def _rename(
     return renamed
 
 
-def _joined(table: ChangeTable, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:
+def _joined(
+    table: ChangeTable, rows: Sequence[tuple[int, int, bytes]], inodes: Mapping[bytes, Collection[int]]
+) -> list[bytes | None]:
     """Join every change to its folder's path as of its order."""
     if not rows or table.frame.empty:
         places: list[bytes | None] = [None] * len(table.changes)
@@ -137,4 +155,4 @@ def _joined(table: ChangeTable, rows: Sequence[tuple[int, int, bytes]]) -> list[
         asked = table.frame[["order", "parent"]]
         joined = pd.merge_asof(asked, lives, on="order", by="parent", allow_exact_matches=False)
         places = [place if isinstance(place, bytes) else None for place in joined["place"]]
-    return [_place(change, 0, {} if place is None else {0: place}) for change, place in zip(table.changes, places, strict=True)]
+    return [_place(change, place, inodes) for change, place in zip(table.changes, places, strict=True)]

@@ -62,6 +62,7 @@ def draft_lasting(diffs: Sequence[StateDiff], timeline: Timeline, watched: Calla
         if diff.path in moves.carried or (diff.before is None and diff.path in moved_to):
             continue
         drafts.append(_draft(diff, moves, timeline, watched))
+        _doubt(drafts[-1], timeline)
     return _fold_links(drafts)
 
 
@@ -247,30 +248,26 @@ def _explain_content(draft: Draft, life: Life | None, step: Step | None, after: 
         return
     own = timeline.own_state(life)
     cause, words = _content_cause(life, step, own, after, timeline)
-    cause, doubts = _doubted(cause, life, own, after, timeline)
-    draft.say(words + doubts)
+    draft.say(words)
     draft.causes["sha256"] = cause
     draft.makers = likeliest_first(cause, after)
 
 
-def _doubted(cause: Cause, life: Life, own: FileState | None, after: FileState, timeline: Timeline) -> tuple[Cause, list[str]]:
-    """Lower an exact cause where a call in this very folder lost the record of which file it was for."""
-    if cause.attribution is not Attribution.EXACT or not timeline.lost:
-        return cause, []
-    parents = {(step.change.parent_dev, step.change.parent_inode) for step in life.steps if step.change.parent_inode is not None}
-    high = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
-    low = own.ctime_ns if own is not None else life.start_ns
-    hidden = [
-        step
-        for step in timeline.lost
-        if (step.change.parent_inode is None or (step.change.parent_dev, step.change.parent_inode) in parents)
-        and (high is None or step.change.time_ns <= high)
-        and (low is None or step.change.time_ns >= low - SLACK_NS)
-    ]
-    if len(distinct_processes([*cause.steps, *hidden])) < 2:
-        return cause, []
-    words = f"{len(hidden)} events of that time lost the record of which file they were for"
-    return Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons), [words]
+def _doubt(draft: Draft, timeline: Timeline) -> None:
+    """Lower what is exact where a call of that time lost the record of which file it was for, and another process made it."""
+    if not timeline.lost or draft.attribution is not Attribution.EXACT:
+        return
+    before, after = draft.before, draft.after
+    steps = draft.steps()
+    low = before.ctime_ns if before is not None and before.ctime_ns is not None else steps[0].change.time_ns
+    high = None if after is None or after.ctime_ns is None else after.ctime_ns + SLACK_NS
+    names = {draft.path, *([draft.moved_to] if draft.moved_to else []), *(step.path for step in steps if step.path is not None)}
+    hidden = timeline.lost_between(timeline.table.key_of(after or before), names, low - SLACK_NS, high)
+    nobody = any(step.change.actor is None for step in hidden)
+    for name, cause in draft.causes.items():
+        if hidden and len(distinct_processes([*cause.steps, *hidden])) + nobody > 1:
+            draft.causes[name] = Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
+            draft.say([f"{len(hidden)} events of that time lost the record of which file they were for, or whose they were"])
 
 
 def _later_steps(life: Life, after: FileState) -> list[Step]:

@@ -57,7 +57,9 @@ def _is_same_file(timeline: Timeline, gone: FileState, diff: StateDiff, expected
     if life is None and timeline.lives(timeline.table.key_of(gone)):
         return False
     arrived = life is not None and any(
-        step.path in (diff.path, None) and step.change.action in (Action.MOVED_TO, Action.LINKED) for step in life.steps
+        (step.path in (diff.path, None) and step.change.action in (Action.MOVED_TO, Action.LINKED))
+        or (step.path == gone.path and step.change.action is Action.MOVED_FROM)
+        for step in life.steps
     )
     if arrived or diff.before is not None:
         return arrived

@@ -153,7 +153,9 @@ def draft_attempted(
     groups: dict[bytes, list[Step]] = defaultdict(list)
     for step in timeline.denied:
         path = _denied_path(step, timeline)
-        if path is not None and step.change.time_ns >= since_of(path) and watched(path):
+        if path is None or step.change.time_ns < since_of(path) or not watched(path):
+            continue
+        if not _is_elsewhere(path, step, timeline, (before, after)):
             groups[path].append(step)
     drafts = []
     for path, steps in sorted(groups.items()):
@@ -165,6 +167,13 @@ def draft_attempted(
         draft.say([f"{len(steps)} denied {'try' if len(steps) == 1 else 'tries'}: {', '.join(errors)}"])
         drafts.append(draft)
     return drafts
+
+
+def _is_elsewhere(path: bytes, step: Step, timeline: Timeline, snapshots: Sequence[States]) -> bool:
+    """Tell whether a try was at another root's file of this name: the snapshots have another inode there, and no record has it."""
+    key = timeline.key_of_row(step.order)
+    states = [snapshot[path] for snapshot in snapshots if path in snapshot]
+    return key >= 0 and bool(states) and all(timeline.table.key_of(state) != key for state in states) and not timeline.lives(key)
 
 
 def _denied_path(step: Step, timeline: Timeline) -> bytes | None:

@@ -1,5 +1,6 @@
 """All changes of a host, looked up by inode, by path and by osquery's word. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -49,6 +50,7 @@ class Timeline:
         frame = self.table.frame
         self._rows_of_key = frame.loc[frame["audit"]].groupby("key")["row"].indices if not frame.empty else {}
         self._keys: list[int] = frame["key"].tolist()
+        self._parents: list[int] = frame["parent"].tolist()
         self._audit_rows = frame.index[frame["audit"]]
         self._known = self._index_known(before)
         self._lives: dict[int, list[Life]] = {}
@@ -56,6 +58,9 @@ class Timeline:
         self._by_path: dict[bytes, list[int]] = defaultdict(list)
         self.denied: list[Step] = []
         self.lost: list[Step] = []
+        self._lost_in: dict[int, list[int]] = defaultdict(list)
+        self._lost_of: dict[int, list[int]] = defaultdict(list)
+        self._snapshots = (before, after)
         self.osquery: dict[bytes, list[Change]] = defaultdict(list)
         self._cookies: dict[str, list[bytes]] = defaultdict(list)
         self._index_rows()
@@ -90,6 +95,8 @@ class Timeline:
                 self.denied.append(self.step(row))
             elif change.action is Action.LOST:
                 self.lost.append(self.step(row))
+                known = self._keys[row] >= 0
+                (self._lost_of[self._keys[row]] if known else self._lost_in[self._parents[row]]).append(row)
             elif path is not None:
                 self._by_path[path].append(row)
 
@@ -104,6 +111,27 @@ class Timeline:
     def audited_paths(self) -> Iterable[bytes]:
         """Give every path that a record names."""
         return self._by_path
+
+    def lost_between(self, key: int, names: Iterable[bytes], low_ns: int | None, high_ns: int | None) -> list[Step]:
+        """Give the calls of that time that may have been for a file, for all that is left of their records.
+
+        Args:
+            key: The file's number.
+            names: Its paths: what is left may name the folder alone, or nothing.
+            low_ns: From when on.
+            high_ns: Until when.
+        """
+        folders = {name.rpartition(b"/")[0] or b"/" for name in names}
+        parents = {self.table.key_of(states.get(folder)) for folder in folders for states in self._snapshots} - {-1}
+        found = []
+        for rows in (self._lost_of.get(key, ()), *(self._lost_in.get(one, ()) for one in (-1, *parents))):
+            first = 0 if low_ns is None else bisect_left(rows, low_ns, key=self._time_of)
+            last = len(rows) if high_ns is None else bisect_right(rows, high_ns, key=self._time_of)
+            found += [self.step(row) for row in rows[first:last]]
+        return found
+
+    def _time_of(self, row: int) -> int:
+        return self.table.changes[row].time_ns
 
     def lives(self, key: int) -> list[Life]:
         """Give the lives of a number that stands for (dev, inode)."""

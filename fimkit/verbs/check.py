@@ -153,10 +153,12 @@ def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(WatchSet(scanned_watches(config)), look.before, look.after)
+    stored = list(store.changes(look.since_ns - _SLACK_NS))
+    scope.learn(stored)
     known = {finding.id for finding in look.was_open}
     for attempt in range(_SETTLE_TRIES):
         _read_logs(config, options, store, look, scope)
-        findings = _correlate(config, store, look)
+        findings = _correlate(config, store, look, stored)
         waits = look.audit.cursor is not None and any(_is_young(finding, look) and finding.id not in known for finding in findings)
         if attempt == _SETTLE_TRIES - 1 or not waits:
             break
@@ -181,6 +183,7 @@ def _read_logs(config: Config, options: CheckOptions, store: Store, look: _Look,
     look.audit = gather_audit(
         find_rotations(config.sources.audit_log) if own_audit else options.audit_logs,
         wanted=wanted,
+        host=config.host.name,
         live=own_audit,
         user_of=name_user,
         cursor=_load_cursor(store, "audit", config.sources.audit_log) if own_audit else None,
@@ -199,8 +202,8 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
     return None if saved is None else LogCursor(**saved)
 
 
-def _correlate(config: Config, store: Store, look: _Look) -> list[Finding]:
-    changes = [*store.changes(look.since_ns - _SLACK_NS), *look.audit.changes, *look.osquery.changes]
+def _correlate(config: Config, store: Store, look: _Look, stored: Sequence[Change]) -> list[Finding]:
+    changes = [*stored, *look.audit.changes, *look.osquery.changes]
     if not look.diffs and _PASSED.isdisjoint(change.action for change in changes):
         return []
     from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none

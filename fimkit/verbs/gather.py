@@ -10,6 +10,7 @@ from pathlib import Path
 from fimkit.audit.changes import AuditChanges
 from fimkit.audit.logfile import LogCursor, load_events, load_lines
 from fimkit.model.changes import Change, Note
+from fimkit.model.paths import render_path
 from fimkit.model.records import BadLine
 from fimkit.osquery.results import OsqueryResults
 
@@ -44,15 +45,17 @@ def gather_audit(
     *,
     wanted: Callable[[Change], bool],
     cursor: LogCursor | None = None,
+    host: str,
     live: bool = False,
     user_of: Callable[[int], str | None] | None = None,
 ) -> Gathered:
-    """Read audit logs.
+    """Read audit logs; of a log of many hosts (``node=``) only the records of ``host``.
 
     Args:
         paths: The files, the oldest first; for a log that is still written, with its rotations.
         wanted: Tells which changes matter; the others are not kept.
         cursor: Where an earlier reading stopped.
+        host: The host's name.
         live: The log is still written: an event without its end is left for the next time.
         user_of: Names a user id where the log does not.
     """
@@ -62,14 +65,34 @@ def gather_audit(
     events = load_events(
         paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,))
     )
+    by_node: dict[bytes | None, Gathered] = {}
     for event in events:
-        gathered.changes += filter(wanted, reader.changes_of(event))
-        gathered.notes += reader.notes_of(event)
+        of_node = by_node.get(event.node) or by_node.setdefault(event.node, Gathered())
+        of_node.changes += filter(wanted, reader.changes_of(event))
+        of_node.notes += reader.notes_of(event)
+    own, words = _own_nodes(set(by_node), host)
+    for node in own:
+        gathered.changes += by_node[node].changes
+        gathered.notes += by_node[node].notes
+    gathered.problems += words
     gathered.bad_lines += events.bad
     gathered.uncounted = met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
     gathered.cursor = events.cursor
     return gathered
+
+
+def _own_nodes(nodes: set[bytes | None], host: str) -> tuple[list[bytes | None], list[str]]:
+    """Choose the nodes that are the host: by name, by the name's first part, or the only one that there is."""
+    named = sorted(node for node in nodes if node is not None)
+    short = host.partition(".")[0].encode()
+    same = [node for node in named if node == host.encode()] or [node for node in named if node.partition(b".")[0] == short]
+    own = named if len(named) == 1 else same if len(same) == 1 else []
+    words = []
+    if len(named) > len(own):
+        others = ", ".join(render_path(node) for node in named if node not in own)
+        words.append(f"records of other hosts than {host!r} were left out: node {others}")
+    return [*own, *(node for node in nodes if node is None)], words
 
 
 def gather_osquery(

@@ -52,7 +52,7 @@ def investigate(
     before, later = dict(before_rows.states), dict(after_rows.states)
     watches = WatchSet(config.paths)
     scope = Scope(watches, before, later)
-    audit = gather_audit(audit_logs, wanted=scope.concerns)
+    audit = gather_audit(audit_logs, wanted=scope.concerns, host=config.host.name)
     osquery = gather_osquery(osquery_logs, wanted=scope.concerns, host=config.host.name)
     bad = [f"{line.file}:{line.line}: {line.error}" for line in (*audit.bad_lines, *osquery.bad_lines)]
     findings = correlate(

@@ -1,20 +1,24 @@
 """Tells which changes can concern the watched paths, so that the others need not be kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from fimkit.model.changes import Change
+from fimkit.model.changes import Action, Change, Source
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 from fimkit.model.watches import WatchSet
 
 __all__ = ["Scope"]
 
+_ARRIVALS = (Action.BORN, Action.LINKED, Action.MOVED_TO)
+
 
 class Scope:
     """The watched paths and the inodes that were or are on them.
 
     A change counts by its name, or, where the name may be wrong or is missing, by its inode or its folder's. Devices that records
-    call otherwise than ``stat`` does (btrfs) are found by inode alone: too much is kept then, and never too little.
+    call otherwise than ``stat`` does (btrfs) are found by inode alone: too much is kept then, and never too little. What comes into
+    the watched paths is known from then on: a folder that is made and removed again is in no snapshot, and its files' names behind
+    a real dirfd are wrong.
     """
 
     def __init__(self, watches: WatchSet, *snapshots: Mapping[bytes, FileState]) -> None:
@@ -24,6 +28,7 @@ class Scope:
         self._keys: frozenset[FileKey] | None = None
         self._inodes: frozenset[int] = frozenset()
         self._devices: frozenset[int] = frozenset()
+        self._learned: set[tuple[int | None, int | None]] = set()
 
     def _load(self) -> frozenset[FileKey]:
         keys = frozenset(key for states in self._snapshots for state in states.values() if (key := state.key) is not None)
@@ -42,9 +47,27 @@ class Scope:
 
     def concerns(self, change: Change) -> bool:
         """Tell whether a change may be about a watched path."""
+        named = self._is_named(change)
+        if named and change.action in _ARRIVALS and change.source is Source.AUDIT:
+            self._learned.add((change.dev, change.inode))
+        return named or self._is_known(change)
+
+    def learn(self, changes: Iterable[Change]) -> None:
+        """Take what was recorded earlier of inodes that came into the watched paths, and may be gone again."""
+        for change in changes:
+            self.concerns(change)
+
+    def _is_named(self, change: Change) -> bool:
         path = change.path
-        if path is not None and any(is_below(path, root) for root in self._roots):
-            return True
+        if change.action is Action.LOST and path is None and change.dev is None and change.parent_dev is None:
+            return True  # it may have been for any file
+        return path is not None and any(is_below(path, root) for root in self._roots)
+
+    def _is_known(self, change: Change) -> bool:
         if change.dev is None and change.parent_dev is None:
             return False
+        if (change.dev, change.inode) in self._learned or (change.parent_dev, change.parent_inode) in self._learned:
+            if change.action in _ARRIVALS:
+                self._learned.add((change.dev, change.inode))
+            return True
         return self._known(change.dev, change.inode) or self._known(change.parent_dev, change.parent_inode)

@@ -320,3 +320,128 @@ def test_identity_stays_while_the_difference_stays_and_moves_with_it() -> None:
 def test_an_empty_look_is_empty() -> None:
     world, before = begun()
     assert judge(world, before) == []
+
+
+def test_a_chroots_own_file_of_the_same_name_explains_nothing() -> None:
+    world, before = begun(b"/w/x/a", folders=(b"/w/x",))
+    world.names[b"/out/y"] = world.names.pop(b"/w/x/a")
+    foreign = Change(
+        source=Source.AUDIT,
+        action=Action.UNLINKED,
+        time_ns=world.now,
+        serial=900,
+        path=b"/w/x/a",
+        dev=77,
+        inode=4242,
+        parent_dev=77,
+        parent_inode=4243,
+        actor=actor(7, time_ns=world.now, serial=900),
+    )
+    found = only(judge(world, before, extra=(foreign,)))
+    assert (found.kind, found.attribution, pids(found)) == (Kind.DELETED, Attribution.UNATTRIBUTED, [])
+
+
+def test_a_denied_try_on_another_roots_file_is_none_here() -> None:
+    world, before = begun(b"/w/a")
+    foreign = Change(
+        source=Source.AUDIT,
+        action=Action.DENIED,
+        time_ns=world.now,
+        serial=900,
+        path=b"/w/a",
+        dev=77,
+        inode=4242,
+        error="EACCES",
+        actor=actor(7, time_ns=world.now, serial=900),
+    )
+    assert judge(world, before, extra=(foreign,)) == []
+
+
+def test_a_file_removed_under_its_folders_new_name_is_the_removers() -> None:
+    world, before = begun(b"/w/d/x", folders=(b"/w/d",))
+    world.link(1, b"/w/d/x", b"/w/keep")
+    before = world.begin()
+    world.rename(7, b"/w/d", b"/w/e")
+    world.unlink(8, b"/w/e/x")
+    found = {one.path: one for one in judge(world, before)}
+    assert (found[b"/w/d"].kind, pids(found[b"/w/d"])) == (Kind.MOVED, [7])
+    assert (found[b"/w/d/x"].kind, found[b"/w/d/x"].attribution, pids(found[b"/w/d/x"])[0]) == (
+        Kind.DELETED,
+        Attribution.EXACT,
+        8,
+    )
+
+
+def test_what_vanishes_out_of_sight_from_a_renamed_folder_is_nobodys() -> None:
+    world, before = begun(b"/w/d/x", folders=(b"/w/d",))
+    world.rename(7, b"/w/d", b"/w/e")
+    del world.names[b"/w/e/x"]
+    found = {one.path: one for one in judge(world, before)}
+    assert (found[b"/w/d/x"].kind, found[b"/w/d/x"].attribution) == (Kind.DELETED, Attribution.UNATTRIBUTED)
+
+
+def test_bytes_changed_out_of_sight_are_not_the_movers() -> None:
+    world, before = begun(b"/w/a")
+    world.write(7, b"/w/a", recorded=False)
+    world.rename(8, b"/w/a", b"/w/b")
+    found = only(judge(world, before))
+    assert (found.kind, found.attribution) == (Kind.MOVED, Attribution.UNATTRIBUTED)
+
+
+def test_who_brought_a_file_is_named_for_its_bytes_and_who_renamed_it_then_for_its_name() -> None:
+    world, before = begun(b"/out/a")
+    world.rename(7, b"/out/a", b"/w/a")
+    world.rename(8, b"/w/a", b"/w/b")
+    found = only([one for one in judge(world, before) if one.kind is Kind.CREATED])
+    assert (found.attribution, pids(found)) == (Attribution.EXACT, [7, 8])
+
+
+def test_a_file_written_after_it_came_by_one_who_held_it_open_is_not_exact() -> None:
+    world, before = begun(b"/out/a")
+    world.rename(7, b"/out/a", b"/w/a")
+    world.wait(50_000_000)
+    world.write(9, b"/w/a", recorded=False)
+    found = only(judge(world, before))
+    assert (found.kind, found.attribution, pids(found)) == (Kind.CREATED, Attribution.AMBIGUOUS, [7])
+
+
+def test_folders_that_change_places_take_their_files_along() -> None:
+    world, before = begun(b"/w/x/s/a", b"/w/y/t/b", folders=(b"/w/x", b"/w/x/s", b"/w/y", b"/w/y/t"))
+    one, other = world.names[b"/w/x"], world.names[b"/w/y"]
+    world._event()
+    for item, (action, path, node, cookie) in enumerate(
+        [
+            (Action.MOVED_FROM, b"/w/x", one, "1"),
+            (Action.MOVED_FROM, b"/w/y", other, "2"),
+            (Action.MOVED_TO, b"/w/y", one, "1"),
+            (Action.MOVED_TO, b"/w/x", other, "2"),
+        ]
+    ):
+        world._record(7, action, path, node, item, cookie=cookie)
+    flipped = {b"/w/x": b"/w/y", b"/w/y": b"/w/x"}
+    world.names = {flipped.get(path[:4], path[:4]) + path[4:]: node for path, node in world.names.items()}
+    world.wait(30_000_000)
+    world.write(8, b"/w/y/s/a")
+    found = {one.path: one for one in judge(world, before)}
+    assert (found[b"/w/x/s/a"].moved_to, pids(found[b"/w/x/s/a"])[0]) == (b"/w/y/s/a", 8)
+    assert (found[b"/w/y/t"].moved_to, pids(found[b"/w/y/t"])) == (b"/w/x/t", [7])
+    assert b"/w/y/t/b" not in found
+
+
+def test_a_mode_that_no_recorded_call_asked_for_is_not_exact() -> None:
+    world, before = begun(b"/w/a")
+    world.chmod(7, b"/w/a", 0o600)
+    world.names[b"/w/a"].mode = 0o4755
+    found = only(judge(world, before))
+    assert (found.kind, found.attribution) == (Kind.ATTRIBUTES, Attribution.AMBIGUOUS)
+    assert found.reasons
+
+
+def test_many_processes_on_one_file_are_told_in_a_short_sentence() -> None:
+    world, before = begun(b"/w/a")
+    for pid in range(100, 600):
+        world.write(pid, b"/w/a")
+    found = only(judge(world, before))
+    assert (found.attribution, len(found.actors)) == (Attribution.AMBIGUOUS, 500)
+    assert "500 processes could have made the bytes" in found.reasons[0]
+    assert len(found.reasons[0]) < 200
