@@ -50,7 +50,7 @@ def draft_transient(
             for step in timeline.at_path(path)
             if step.change.time_ns >= since_of(path) and step.change.action in (*_ARRIVALS, *_DEPARTURES)
         ]
-        draft = _transient(path, steps, timeline, alive) if steps else None
+        draft = _transient(path, steps, timeline, alive, watched) if steps else None
         if draft is not None:
             drafts.append(draft)
     return drafts + _osquery_transients(timeline, before, after, since_of, watched)
@@ -61,7 +61,22 @@ def _lives_at(steps: Sequence[Step], timeline: Timeline) -> list[tuple[Step, Lif
     return [(step, life) for step, life in pairs if life is not None]
 
 
-def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: set[int]) -> Draft | None:
+def _went_on(path: bytes, life: Life, watched: Callable[[bytes], bool]) -> bool:
+    """Tell whether a passing file left this name for another watched one: what became of it is told there.
+
+    So a name that temporary files are saved under again and again, each renamed over the last, is none of its own.
+    """
+    here = [step for step in life.steps if step.path == path and step.change.action in _DEPARTURES]
+    if not here or here[-1].change.action is not Action.MOVED_FROM:
+        return False
+    cookie = here[-1].change.cookie
+    targets = [step.path for step in life.steps if step.change.cookie == cookie and step.change.action is Action.MOVED_TO]
+    return any(target is not None and target != path and watched(target) for target in targets)
+
+
+def _transient(
+    path: bytes, steps: Sequence[Step], timeline: Timeline, alive: set[int], watched: Callable[[bytes], bool]
+) -> Draft | None:
     passing = [
         (step, life)
         for step, life in _lives_at(steps, timeline)
@@ -70,6 +85,7 @@ def _transient(path: bytes, steps: Sequence[Step], timeline: Timeline, alive: se
     passing += [
         (step, life) for step, life in _lives_at(steps, timeline) if id(life) in alive and step.change.action is Action.LINKED
     ]
+    passing = [(step, life) for step, life in passing if not _went_on(path, life, watched)]
     if not passing or not any(step.change.action in _DEPARTURES for step in steps):
         return None
     draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.AUDIT})

@@ -257,6 +257,24 @@ def test_a_temporary_file_that_lives_on_is_no_transient() -> None:
     assert [(one.path, one.kind) for one in judge(world, before)] == [(b"/w/kept", Kind.CREATED)]
 
 
+def test_a_name_that_is_saved_under_again_and_again_is_no_transient() -> None:
+    world, before = begun(b"/w/a")
+    for pid in (7, 8):
+        world.write(pid, b"/w/a.tmp")
+        world.rename(pid, b"/w/a.tmp", b"/w/a")
+    found = only(judge(world, before))
+    assert (found.path, found.kind, found.attribution, pids(found)[0]) == (b"/w/a", Kind.MODIFIED, Attribution.EXACT, 8)
+
+
+def test_a_passing_file_that_was_renamed_is_told_under_its_last_name() -> None:
+    world, before = begun()
+    world.write(7, b"/w/t")
+    world.rename(8, b"/w/t", b"/w/u")
+    world.unlink(9, b"/w/u")
+    found = only(judge(world, before))
+    assert (found.path, found.kind, pids(found)) == (b"/w/u", Kind.TRANSIENT, [7, 8, 9])
+
+
 def test_a_passing_file_names_its_maker_first() -> None:
     world, before = begun()
     world.write(7, b"/w/t")
