@@ -42,8 +42,9 @@ def actor(pid: int, *, auid: int | None = None, exe: bytes | None = None, time_n
 class Node:
     """One inode.
 
-    ``killer`` took its last name that went away. ``writers`` are the pids that wrote to it since the baseline or its birth;
-    ``hidden`` counts writes out of sight; ``opened`` tells that somebody opened it for writing and wrote nothing.
+    ``killer`` took its last name that went away, or took it out of the tree. ``writers`` are the pids that wrote to it since the
+    baseline or its birth; ``hidden`` counts writes out of sight; ``opened`` tells that somebody opened it for writing and wrote
+    nothing.
     """
 
     number: int
@@ -208,6 +209,8 @@ class World:
         for name in [old, *below]:
             self.names[new + name[len(old) :]] = self.names.pop(name)
             self.removers[name] = pid
+            if not new.startswith(ROOT):
+                self.names[new + name[len(old) :]].killer = pid
         node.ctime_ns = self.now
         self._touch_parent(old)
         self._touch_parent(new)

@@ -72,6 +72,15 @@ def test_a_log_given_twice_or_in_pieces_says_the_same(config: Config, tmp_path: 
     assert plain(judge(config, *pieces)) == expected
 
 
+def test_a_raw_log_says_the_same_but_for_the_names_of_users(config: Config, tmp_path: Path) -> None:
+    raw = judge_lines(config, tmp_path, [line.partition(b"\x1d")[0].rstrip(b"\n") + b"\n" for line in LINES])
+    facts = [(one.path, one.kind, one.attribution, [actor.pid for actor in one.actors]) for one in raw.findings]
+    rich = judge(config, INCIDENT / "audit.log").findings
+    assert facts == [(one.path, one.kind, one.attribution, [actor.pid for actor in one.actors]) for one in rich]
+    assert any(actor.user for one in rich for actor in one.actors)
+    assert not any(actor.user for one in raw.findings for actor in one.actors)
+
+
 def with_node(name: bytes) -> list[bytes]:
     return [b"node=" + name + b" " + line for line in LINES]
 
