@@ -81,12 +81,24 @@ def schema_version(connection: sqlite3.Connection) -> int:
     Raises:
         StoreError: If the file is some other program's database.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    version, application, tables = _identity(connection)
     if application != APPLICATION_ID and (version or tables or application):
         raise StoreError(f"it is another program's database (application id {application:#x}, expected {APPLICATION_ID:#x})")
     return version
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Read version, application id and number of tables as of one moment: another process may just be making the store."""
+    alone = not connection.in_transaction
+    if alone:
+        connection.execute("BEGIN")
+    try:
+        queries = ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+        version, application, tables = (int(connection.execute(query).fetchone()[0]) for query in queries)
+    finally:
+        if alone and connection.in_transaction:
+            connection.execute("COMMIT")
+    return version, application, tables
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
