@@ -292,6 +292,10 @@ def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Ca
     draft.makers = [] if step is None else [step]
     if life is not None:
         _explain_attributes(draft, life, step, after, timeline)
+    elif unexplained := [name for name in changed if name not in TIMES_ONLY]:
+        # its folder took it along, and nothing at all was recorded of the file itself
+        draft.causes.update(dict.fromkeys(unexplained, _NO_CAUSE))
+        draft.say([f"no record explains the change of its {', '.join(unexplained)}"])
     return draft
 
 

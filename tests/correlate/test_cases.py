@@ -133,6 +133,15 @@ def test_what_changed_otherwise_in_a_renamed_folder_has_its_own_finding() -> Non
     assert (findings[b"/w/x/a"].moved_to, findings[b"/w/x/a"].changed[0], pids(findings[b"/w/x/a"])[0]) == (b"/w/y/a", "sha256", 8)
 
 
+def test_bytes_changed_out_of_sight_in_a_renamed_folder_are_not_the_movers() -> None:
+    world, before = begun(b"/w/x/a", b"/w/x/b", folders=(b"/w/x",))
+    world.write(7, b"/w/x/a", recorded=False)
+    world.rename(8, b"/w/x", b"/w/y")
+    findings = {one.path: one for one in judge(world, before)}
+    assert findings[b"/w/x"].attribution is Attribution.EXACT
+    assert (findings[b"/w/x/a"].kind, findings[b"/w/x/a"].attribution) == (Kind.MOVED, Attribution.UNATTRIBUTED)
+
+
 def test_files_of_a_folder_that_was_moved_away_name_who_moved_it() -> None:
     world, before = begun(b"/w/x/a", folders=(b"/w/x",))
     world.rename(7, b"/w/x", b"/out/x")
