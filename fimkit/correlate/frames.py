@@ -33,7 +33,6 @@ class ChangeTable:
     changes: Sequence[Change]
     frame: pd.DataFrame
     keys: Mapping[FileKey, int]
-    devices: Mapping[int, int]
 
     def key_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no change concerns it."""
@@ -111,4 +110,4 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
             "action": [change.action.value for change in kept],
         }
     ).astype(COLUMNS)
-    return ChangeTable(changes=kept, frame=frame, keys=keys, devices=devices)
+    return ChangeTable(changes=kept, frame=frame, keys=keys)

@@ -21,7 +21,7 @@ from fimkit.correlate.timeline import Timeline
 from fimkit.model.changes import Action, Source, StateDiff
 from fimkit.model.findings import Attribution, Kind
 from fimkit.model.paths import render_path
-from fimkit.model.states import TIMES_ONLY, FileState, FileType, compare_states
+from fimkit.model.states import TIMES_ONLY, FileState, FileType, compare_states, content_differs
 
 __all__ = ["draft_lasting"]
 
@@ -300,7 +300,7 @@ def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Ca
 
 
 def _differing(diff: StateDiff, before: FileState, after: FileState, timeline: Timeline) -> Draft:
-    kind = Kind.MODIFIED if _content_differs(before, after, diff.changed) else Kind.ATTRIBUTES
+    kind = Kind.MODIFIED if content_differs(before, after, diff.changed) else Kind.ATTRIBUTES
     draft = Draft(path=diff.path, kind=kind, before=before, after=after, changed=diff.changed, sources={Source.SCAN})
     life = timeline.life_of(after)
     replaced = before.key != after.key or (life is not None and life.origin is not Origin.BASELINE)
@@ -314,13 +314,6 @@ def _differing(diff: StateDiff, before: FileState, after: FileState, timeline: T
         return draft
     _explain_attributes(draft, life, step, after, timeline)
     return draft
-
-
-def _content_differs(before: FileState, after: FileState, changed: tuple[str, ...]) -> bool:
-    if {"type", "sha256", "target"} & set(changed):
-        return True
-    # where a hash is missing, the size is what is known of the bytes
-    return "size" in changed and before.type is FileType.FILE and (before.sha256 is None or after.sha256 is None)
 
 
 def _explain_attributes(draft: Draft, life: Life | None, step: Step | None, after: FileState, timeline: Timeline) -> None:

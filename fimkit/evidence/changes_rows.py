@@ -9,7 +9,7 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
-__all__ = ["add_changes", "count_changes", "load_changes"]
+__all__ = ["add_changes", "load_changes"]
 
 _CHUNK = 2000
 _COLUMNS = (
@@ -148,8 +148,3 @@ def load_changes(connection: sqlite3.Connection, since_ns: int | None) -> Iterat
     where, values = ("", ()) if since_ns is None else (" WHERE c.time_ns >= ?", (int_in(since_ns),))
     rows = connection.execute(f"{_SELECT}{where} ORDER BY c.time_ns, c.serial, c.item, c.identity", values)
     return map(_decode, rows)
-
-
-def count_changes(connection: sqlite3.Connection) -> int:
-    """Count the stored changes."""
-    return int(connection.execute("SELECT count(*) FROM changes").fetchone()[0])

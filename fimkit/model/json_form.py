@@ -1,4 +1,4 @@
-"""The JSON form of states, actors, changes and findings, as the contract has it, both ways. Pure.
+"""The JSON form of states, actors and findings, as the contract has it, both ways. Pure.
 
 Every name that came from the host (paths, commands, link targets) is text of :func:`fimkit.model.paths.render_path`.
 """
@@ -6,7 +6,7 @@ Every name that came from the host (paths, commands, link targets) is text of :f
 from collections.abc import Mapping
 from typing import Any
 
-from fimkit.model.changes import Action, Actor, Change, Note, NoteKind, Source
+from fimkit.model.changes import Actor, Source
 from fimkit.model.errors import SnapshotError, clip
 from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
 from fimkit.model.paths import parse_path, render_path
@@ -15,14 +15,10 @@ from fimkit.model.time import parse_time, render_time
 
 __all__ = [
     "parse_actor",
-    "parse_change",
     "parse_finding",
-    "parse_note",
     "parse_state",
     "render_actor",
-    "render_change",
     "render_finding",
-    "render_note",
     "render_state",
 ]
 
@@ -130,62 +126,6 @@ def parse_actor(row: Mapping[str, Any]) -> Actor:
     values["exe"] = _bytes(values["exe"])
     values["comm"] = _bytes(values["comm"])
     return Actor(**values)
-
-
-def render_change(change: Change) -> dict[str, Any]:
-    """Give a change as an object that leaves out what is not known."""
-    row: dict[str, Any] = {"source": change.source.value, "action": change.action.value, "time": render_time(change.time_ns)}
-    for name in (
-        "serial",
-        "item",
-        "dev",
-        "inode",
-        "parent_dev",
-        "parent_inode",
-        "mode",
-        "new_mode",
-        "cookie",
-        "error",
-        "sha256",
-        "uid",
-        "gid",
-        "size",
-        "mtime_ns",
-        "node",
-    ):
-        value = getattr(change, name)
-        if value is not None:
-            row[name] = value
-    if change.path is not None:
-        row["path"] = render_path(change.path)
-    if not change.path_sure:
-        row["path_sure"] = False
-    if change.actor is not None:
-        row["actor"] = render_actor(change.actor)
-    return row
-
-
-def parse_change(row: Mapping[str, Any]) -> Change:
-    """Read what :func:`render_change` gave."""
-    values = dict(row)
-    values["source"] = Source(values["source"])
-    values["action"] = Action(values["action"])
-    values["time_ns"] = parse_time(values.pop("time"))
-    if "path" in values:
-        values["path"] = parse_path(values["path"])
-    if "actor" in values:
-        values["actor"] = parse_actor(values["actor"])
-    return Change(**values)
-
-
-def render_note(note: Note) -> dict[str, Any]:
-    """Give a note as an object."""
-    return {"source": note.source.value, "kind": note.kind.value, "time": render_time(note.time_ns), "text": note.text}
-
-
-def parse_note(row: Mapping[str, Any]) -> Note:
-    """Read what :func:`render_note` gave."""
-    return Note(source=Source(row["source"]), kind=NoteKind(row["kind"]), time_ns=parse_time(row["time"]), text=row["text"])
 
 
 def render_finding(finding: Finding) -> dict[str, Any]:

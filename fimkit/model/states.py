@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["COMPARED", "TIMES_ONLY", "FileKey", "FileState", "FileType", "compare_states"]
+__all__ = ["COMPARED", "TIMES_ONLY", "FileKey", "FileState", "FileType", "compare_states", "content_differs"]
 
 
 class FileType(StrEnum):
@@ -82,3 +82,18 @@ def compare_states(before: FileState, after: FileState) -> tuple[str, ...]:
     if before.type is after.type is FileType.DIRECTORY and _FOLDER_NOISE.issuperset(changed):
         return ()
     return changed
+
+
+def content_differs(before: FileState, after: FileState, changed: tuple[str, ...]) -> bool:
+    """Tell whether the bytes differ, and not only attributes; ``changed`` is what :func:`compare_states` gave.
+
+    Where a hash is missing, the size is what is known of a file's bytes. A folder has none.
+
+    >>> old = FileState(b"/a", FileType.DIRECTORY, mode=0o755, size=1)
+    >>> new = FileState(b"/a", FileType.DIRECTORY, mode=0o700, size=2)
+    >>> content_differs(old, new, compare_states(old, new))
+    False
+    """
+    if {"type", "sha256", "target"} & set(changed):
+        return True
+    return "size" in changed and before.type is FileType.FILE and (before.sha256 is None or after.sha256 is None)

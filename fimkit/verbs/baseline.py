@@ -18,7 +18,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import HostError, UsageError
 from fimkit.model.findings import Kind
 from fimkit.model.paths import is_below, render_path
-from fimkit.model.states import FileState, FileType
+from fimkit.model.states import FileState, FileType, content_differs
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.own_files import scanned_watches
@@ -43,7 +43,6 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 _MOUNTED = "a file system is mounted here, and was not looked at"
-_CONTENT = frozenset({"type", "sha256", "target", "size"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ def kind_of(diff: StateDiff) -> Kind:
         return Kind.CREATED
     if diff.after is None:
         return Kind.DELETED
-    return Kind.ATTRIBUTES if _CONTENT.isdisjoint(diff.changed) else Kind.MODIFIED
+    return Kind.MODIFIED if content_differs(diff.before, diff.after, diff.changed) else Kind.ATTRIBUTES
 
 
 class _Told:

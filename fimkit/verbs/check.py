@@ -72,8 +72,9 @@ class Checked:
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """One look at the host: the two states, what was open when it began, and what the logs said."""
+    """One look at the host: the watches, the two states, what was open when it began, and what the logs said."""
 
+    watches: WatchSet
     was_open: Sequence[Finding]
     before: dict[bytes, FileState]
     after: dict[bytes, FileState]
@@ -137,7 +138,15 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
             " counts as older than the baseline; set the clock, or take a new baseline"
         )
     return _Look(
-        was_open=was_open, before=before, after=after, diffs=diffs, sight=sight, since_ns=since_ns, seen_ns=seen_ns, words=words
+        watches=WatchSet(watches),
+        was_open=was_open,
+        before=before,
+        after=after,
+        diffs=diffs,
+        sight=sight,
+        since_ns=since_ns,
+        seen_ns=seen_ns,
+        words=words,
     )
 
 
@@ -152,7 +161,7 @@ def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
 
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
-    scope = Scope(WatchSet(scanned_watches(config)), look.before, look.after)
+    scope = Scope(look.watches, look.before, look.after)
     stored = list(store.changes(look.since_ns - _SLACK_NS))
     scope.learn(stored)
     known = {finding.id for finding in look.was_open}
@@ -211,7 +220,7 @@ def _correlate(config: Config, store: Store, look: _Look, stored: Sequence[Chang
     earlier = load_earlier(store)
     findings = correlate(
         host=config.host.name,
-        watches=WatchSet(scanned_watches(config)),
+        watches=look.watches,
         before=look.before,
         after=look.after,
         diffs=look.diffs,
@@ -244,11 +253,12 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, find
         untold = store.untold()
     dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)
     every = sorted((*stored.new, *stored.still_open), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
+    words = [*look.words, *_log_words(config, options, look), *_gone_words(look.watches, stored.gone), *dropped]
     return Checked(
         new=tuple(finding for finding in every if finding.id in untold),
         known=tuple(finding for finding in every if finding.id not in untold),
         gone=stored.gone,
-        words=tuple(dict.fromkeys([*look.words, *_log_words(config, options, look), *_gone_words(config, stored.gone), *dropped])),
+        words=tuple(dict.fromkeys(words)),
     )
 
 
@@ -258,8 +268,7 @@ def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:
     store.add_bad_lines([line for line in gathered.bad_lines if line not in kept], time_ns=now_ns)
 
 
-def _gone_words(config: Config, gone: Sequence[Finding]) -> Iterator[str]:
-    watches = WatchSet(scanned_watches(config))
+def _gone_words(watches: WatchSet, gone: Sequence[Finding]) -> Iterator[str]:
     left = sum(watches.watch_of(finding.path) is None for finding in gone)
     if left:
         yield f"{left} open findings were closed: the configuration does not name their paths any more"
