@@ -71,7 +71,16 @@ _SECOND = (
     "UPDATE findings SET told_ns = last_seen_ns",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    # Whether the hash was taken later than osquery looked, by fimkit itself.
+    "ALTER TABLE changes ADD COLUMN hash_late INTEGER NOT NULL DEFAULT 0",
+    # The files that `selftest` plants: written down before they are made, so that none of them is ever taken for a change.
+    """CREATE TABLE canaries (
+        path BLOB NOT NULL, token TEXT NOT NULL, planted_ns INTEGER NOT NULL, gone_ns INTEGER,
+        PRIMARY KEY (path, token)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

@@ -37,11 +37,17 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """``[sources]``: where this host's own records are."""
+    """``[sources]``: where this host's own records are.
+
+    ``osquery_config`` is osqueryd's ``--config_path``: the pack is put beside it; empty is a host without osquery.
+    ``osquery_interval_s`` is how often the pack's queries run.
+    """
 
     audit_log: bytes = b"/var/log/audit/audit.log"
     osquery_log: bytes = b"/var/log/osquery/osqueryd.results.log"
     osquery_socket: bytes = b"/var/osquery/osquery.em"
+    osquery_config: bytes = b"/etc/osquery/osquery.conf"
+    osquery_interval_s: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

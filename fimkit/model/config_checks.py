@@ -161,6 +161,8 @@ CHECKS: dict[str, Check] = {
     "sources.audit_log": _check_path,
     "sources.osquery_log": _check_path,
     "sources.osquery_socket": _check_path,
+    "sources.osquery_config": _check_optional_path,
+    "sources.osquery_interval_s": _between(1, 604_800),
     "mail.smtp_server": check_server,
     "mail.password_file": _check_optional_path,
     "mail.ca_file": _check_optional_path,

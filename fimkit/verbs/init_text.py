@@ -29,6 +29,8 @@ KEY_WORDS = {
     "sources.audit_log": "auditd's log; its rotations are found beside it",
     "sources.osquery_log": "osqueryd's results",
     "sources.osquery_socket": "osqueryd's extensions socket",
+    "sources.osquery_config": "osqueryd's --config_path: install puts the pack beside it; empty: no osquery here",
+    "sources.osquery_interval_s": "how often osqueryd runs the pack's queries",
     "mail.smtp_server": "host:port, as mail.example.org:587; never this host; empty: no mail",
     "mail.starttls": "send nothing before the connection is encrypted",
     "mail.username": "empty: no login",
