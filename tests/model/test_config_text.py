@@ -38,6 +38,8 @@ handler = ["/usr/bin/look", "%%"]
 audit_log = "/a"
 osquery_log = "/b"
 osquery_socket = "/c"
+osquery_config = "/d"
+osquery_interval_s = 5
 [mail]
 smtp_server = "mail.example.org:587"
 starttls = false
@@ -85,7 +87,9 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
             cross_mounts=True, scan_content=True, notify=("ops@example.org",), handler=("/usr/bin/look", "%%"),
         ),
     )
-    assert config.sources == Sources(audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c")
+    assert config.sources == Sources(
+        audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5
+    )
     assert config.mail == Mail(
         smtp_server="mail.example.org:587", starttls=False, username="u", password_file=b"/p", ca_file=b"/ca",
         sender="fim@example.org", panic_recipients=("a@example.org",), general_recipients=("b@example.org",),
