@@ -39,19 +39,20 @@ def _holder(descriptor: int) -> str:
 
 
 @contextmanager
-def lock_state(state_dir: bytes, wait_s: float = 0.0, *, verb: str = "fimkit") -> Iterator[None]:
+def lock_state(state_dir: bytes, wait_s: float = 0.0, *, verb: str = "fimkit", name: bytes = b"lock") -> Iterator[None]:
     """Hold the one writer's lock of a state folder, which is made if it is missing. Readers need none.
 
     Args:
-        state_dir: The folder; the lock is its file ``lock``, which stays there, empty, afterwards.
+        state_dir: The folder; the lock is its file ``name``, which stays there, empty, afterwards.
         wait_s: How long to wait for another holder.
         verb: What holds it, for the words that another one gets to see.
+        name: The file; another one than ``lock`` is a lock of its own, which keeps no writer away.
 
     Raises:
         HostError: If another process still holds it (named with pid and verb), or the folder is refused.
     """
     make_state_dir(state_dir)
-    descriptor = _open(os.path.join(state_dir, b"lock"))
+    descriptor = _open(os.path.join(state_dir, name))
     try:
         until = time.monotonic() + wait_s
         while not _taken(descriptor):

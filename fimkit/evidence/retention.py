@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fimkit.evidence.canary_rows import drop_canaries
 from fimkit.model.time import render_time
 
 __all__ = ["drop_old", "drop_surplus", "shrink_file", "used_bytes"]
@@ -103,6 +104,7 @@ def drop_old(connection: sqlite3.Connection, *, keep_days: int, now_ns: int) -> 
         if dropped:
             yield f"dropped {dropped} {kind.words}, older than {keep_days} days (before {render_time(before_ns)})"
     _drop_orphans(connection)
+    drop_canaries(connection, before_ns=before_ns)  # after the changes that they explain; no evidence, so not told
 
 
 def _drop_some(connection: sqlite3.Connection, kind: _Kind, limit_bytes: int) -> int:

@@ -74,10 +74,11 @@ _SECOND = (
 _THIRD = (
     # Whether the hash was taken later than osquery looked, by fimkit itself.
     "ALTER TABLE changes ADD COLUMN hash_late INTEGER NOT NULL DEFAULT 0",
-    # The files that `selftest` plants: written down before they are made, so that none of them is ever taken for a change.
+    # The files that `selftest` plants: written down before they are made, so that none of them is ever taken for a change. A
+    # second process at a path is the next selftest, which cleans up after one that was killed.
     """CREATE TABLE canaries (
-        path BLOB NOT NULL, token TEXT NOT NULL, planted_ns INTEGER NOT NULL, gone_ns INTEGER,
-        PRIMARY KEY (path, token)) WITHOUT ROWID""",
+        path BLOB NOT NULL, token TEXT NOT NULL, pid INTEGER NOT NULL, planted_ns INTEGER NOT NULL, gone_ns INTEGER,
+        PRIMARY KEY (path, token, pid)) WITHOUT ROWID""",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)

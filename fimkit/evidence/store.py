@@ -11,8 +11,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from fimkit.evidence import baseline_rows, changes_rows, findings_rows, history_rows, log_rows, retention
+from fimkit.evidence import baseline_rows, canary_rows, changes_rows, findings_rows, history_rows, log_rows, retention
 from fimkit.evidence.baseline_rows import BaselineMeta
+from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.connection import connect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
@@ -213,6 +214,23 @@ class Store:
         """Load the bad lines that are kept with their text."""
         with translated_errors(self.path):
             yield from log_rows.load_bad_lines(self._connection)
+
+    # What fimkit itself plants.
+
+    def add_canaries(self, canaries: Iterable[Canary]) -> None:
+        """Store the names of canaries, before there is a file of them."""
+        with self.transaction():
+            canary_rows.add_canaries(self._connection, canaries)
+
+    def close_canaries(self, gone: Iterable[tuple[bytes, str, int]]) -> None:
+        """Note that names are gone: path, token and time. What is found there later is not the canary."""
+        with self.transaction():
+            canary_rows.close_canaries(self._connection, gone)
+
+    def canaries(self) -> list[Canary]:
+        """Load every canary that is remembered, by path, token and time."""
+        with translated_errors(self.path):
+            return canary_rows.load_canaries(self._connection)
 
     # The findings.
 

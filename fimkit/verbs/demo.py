@@ -3,14 +3,12 @@
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from types import FrameType
 
 from fimkit.audit.kernel import AuditKernel
 from fimkit.audit.multicast import MulticastReader
@@ -25,12 +23,12 @@ from fimkit.verbs.demo_steps import STEPS, Step, make_tree, render_demo_config, 
 from fimkit.verbs.investigate import Investigation, investigate
 from fimkit.verbs.kernel_rules import apply_kernel_plan, list_rules, plan_kernel, undo_kernel_plan
 from fimkit.verbs.place import list_mounts, look_at
+from fimkit.verbs.stopping import stopped_cleanly
 
 __all__ = ["Demonstration", "demonstrate", "missing_steps"]
 
 _IMMUTABLE = 2
 _QUIET_S = 0.3
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +50,7 @@ def demonstrate(*, keep: Path | None = None, tell: Callable[[str], None] = lambd
     Raises:
         HostError: If ``keep`` cannot be written.
     """
-    with _stopped_cleanly(), tempfile.TemporaryDirectory(prefix="fimkit-demo-") as folder:
+    with stopped_cleanly(), tempfile.TemporaryDirectory(prefix="fimkit-demo-") as folder:
         place = Path(os.path.realpath(folder))
         place.chmod(0o711)  # the children of other users pass through
         refused = None
@@ -120,23 +118,6 @@ def _recording(config: Config, log: Path) -> Iterator[Callable[[], None]]:
             finally:
                 if not status.enabled:
                     kernel.disable()
-
-
-@contextlib.contextmanager
-def _stopped_cleanly() -> Iterator[None]:
-    """Let a stop from outside end the work as Ctrl-C does; a second one does not disturb the putting back."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for one in _STOPS:
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in _STOPS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _judge(place: Path) -> Investigation:

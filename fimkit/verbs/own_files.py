@@ -11,7 +11,7 @@ from fimkit.verbs.effective import effective_watches
 
 __all__ = ["scanned_watches"]
 
-_OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock")
+_OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock", b"selftest.lock")
 
 
 def scanned_watches(config: Config) -> Sequence[Watch]:
@@ -23,7 +23,7 @@ def scanned_watches(config: Config) -> Sequence[Watch]:
     >>> from fimkit.model.config import Host
     >>> config = Config(host=Host(name="x", state_dir=b"/var/lib/fimkit"), paths=(Watch(path=b"/etc"), Watch(path=b"/var")))
     >>> [len(watch.exclude) for watch in scanned_watches(config)]
-    [0, 4]
+    [0, 5]
     """
     state_dir = config.host.state_dir.rstrip(b"/")
     written = [state_dir + b"/" + name for name in _OWN]
