@@ -15,7 +15,7 @@ _CHUNK = 2000
 _COLUMNS = (
     "time_ns", "identity", "source", "action", "serial", "item", "path", "path_sure", "dev", "inode", "parent_dev", "parent_inode",
     "mode", "new_mode", "cookie", "error", "sha256", "uid", "gid", "size", "mtime_ns", "node", "process", "syscall",
-    "actor_time_ns", "event",
+    "actor_time_ns", "event", "hash_late", "last_ns",
 )  # fmt: skip
 _PROCESS_COLUMNS = (
     "auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses",
@@ -38,11 +38,16 @@ def _digest(*parts: object) -> bytes:
 
 
 def _identity(change: Change) -> bytes:
-    """Name a claim: an audit event's item is one for ever; osquery's rows have no number of their own, so all they say counts."""
+    """Name a claim: an audit event's item is one for ever; osquery's rows have no number of their own, so all they say counts.
+
+    What fimkit added later (a hash) is none of the claim, and who did it is a part of it.
+    """
     if change.source is Source.OSQUERY:
+        sha256 = None if change.hash_late else change.sha256
+        who = () if change.actor is None else (change.actor.event, change.actor.pid)
         return _digest(
-            "osquery", change.node, _word(change.action), change.path, change.cookie, change.inode, change.sha256, change.size,
-            change.new_mode, change.uid, change.gid, change.mtime_ns,
+            "osquery", change.node, _word(change.action), change.path, change.cookie, change.inode, sha256, change.size,
+            change.new_mode, change.uid, change.gid, change.mtime_ns, *who,
         )  # fmt: skip
     return _digest(
         _word(change.source), change.node, change.serial, change.item, _word(change.action), change.path, change.inode,
@@ -97,7 +102,7 @@ def _encode(change: Change, process: int | None) -> tuple[Any, ...]:
         change.path_sure, change.dev, change.inode, change.parent_dev, change.parent_inode, change.mode, change.new_mode,
         change.cookie, change.error, change.sha256, change.uid, change.gid, change.size, change.mtime_ns, change.node, process,
         None if actor is None else actor.syscall, None if actor is None or actor.time_ns == change.time_ns else actor.time_ns,
-        _event(change),
+        _event(change), change.hash_late, change.last_ns,
     )  # fmt: skip
 
 
@@ -124,7 +129,7 @@ def add_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> in
 
 def _decode(row: tuple[Any, ...]) -> Change:
     (time_ns, _, source, action, serial, item, path, path_sure, dev, inode, parent_dev, parent_inode, mode, new_mode, cookie, error,
-     sha256, uid, gid, size, mtime_ns, node, process, syscall, actor_time_ns, event, *who) = row  # fmt: skip
+     sha256, uid, gid, size, mtime_ns, node, process, syscall, actor_time_ns, event, hash_late, last_ns, *who) = row  # fmt: skip
     when = int(time_ns)
     actor = None
     if process is not None:
@@ -139,7 +144,7 @@ def _decode(row: tuple[Any, ...]) -> Change:
         path_sure=bool(path_sure), dev=int_out(dev), inode=int_out(inode), parent_dev=int_out(parent_dev),
         parent_inode=int_out(parent_inode), mode=int_out(mode), new_mode=int_out(new_mode), actor=actor, cookie=text_out(cookie),
         error=text_out(error), sha256=text_out(sha256), uid=int_out(uid), gid=int_out(gid), size=int_out(size),
-        mtime_ns=int_out(mtime_ns), node=text_out(node),
+        mtime_ns=int_out(mtime_ns), node=text_out(node), hash_late=bool(hash_late), last_ns=int_out(last_ns),
     )  # fmt: skip
 
 

@@ -74,6 +74,8 @@ _SECOND = (
 _THIRD = (
     # Whether the hash was taken later than osquery looked, by fimkit itself.
     "ALTER TABLE changes ADD COLUMN hash_late INTEGER NOT NULL DEFAULT 0",
+    # When the last of several rows of osquery that say the same was stamped: they are stored as one, with the first one's time.
+    "ALTER TABLE changes ADD COLUMN last_ns",
     # The files that `selftest` plants: written down before they are made, so that none of them is ever taken for a change. A
     # second process at a path is the next selftest, which cleans up after one that was killed.
     """CREATE TABLE canaries (

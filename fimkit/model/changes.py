@@ -64,7 +64,9 @@ class Change:
     name with a real dirfd): the parent's key and the last component decide then. ``serial`` and ``item`` order what shares a time.
     ``mode`` has the type bits and is the one at the call; ``new_mode`` (12 bits), ``uid`` and ``gid`` are what the call asked for
     (for BORN: what the file got). ``cookie`` joins the two halves of a rename (audit: event and inode; osquery: transaction_id).
-    ``error`` is the name of a denied try's errno. ``node`` is the host in the source's words, where it says one.
+    ``error`` is the name of a denied try's errno. ``node`` is the host in the source's words, where it says one. ``hash_late``:
+    the hash was taken by fimkit later than the source looked, and need not be what was there then. ``last_ns`` is the time of the
+    last of several claims that say the same and were made one.
     """
 
     source: Source
@@ -89,6 +91,8 @@ class Change:
     size: int | None = None
     mtime_ns: int | None = None
     node: str | None = None
+    hash_late: bool = False
+    last_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,5 +84,5 @@ changes = st.builds(
     time_ns=st.integers(-(2**70), 2**70), serial=st.integers(0, 2**70), item=st.integers(0, 2**70), path=_name,
     path_sure=st.booleans(), dev=_number, inode=_number, parent_dev=_number, parent_inode=_number, mode=_number, new_mode=_number,
     actor=st.none() | _actors, cookie=_text, error=_text, sha256=_text, uid=_number, gid=_number, size=_number, mtime_ns=_number,
-    node=_text,
+    node=_text, hash_late=st.booleans(), last_ns=_number,
 )
