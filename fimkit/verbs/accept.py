@@ -18,6 +18,7 @@ from fimkit.model.paths import is_below, render_path
 from fimkit.model.states import TIMES_ONLY, FileKey, FileState, FileType, compare_states
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.baseline import Progress, kind_of, open_baseline
+from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 
@@ -228,7 +229,9 @@ def _differences(store: Store, config: Config, folder: bytes, on_progress: Progr
     before = store.baseline_below(folder)
     # What the shortcut by times does not see is not accepted, and stays to be found.
     scan = scan_watches(_watches_at(config, folder), known=before, on_progress=on_progress)
+    began_ns = time.time_ns()
     after = {state.path: state for state in scan if is_below(state.path, folder)}
+    Canaries(store.canaries()).take_out(after, began_ns=began_ns, now_ns=time.time_ns(), look=Looker().look)
     items: list[Item] = []
     refused = [f"{render_path(path)}: a file system is mounted here, and was not looked at" for path in scan.mounts]
     for diff in diff_states(before, after):

@@ -20,8 +20,10 @@ from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
+from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, name_user
+from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
@@ -123,15 +125,17 @@ def mark_told(config: Config, findings: Sequence[Finding]) -> None:
 def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) -> _Look:
     before = store.baseline()
     watches = scanned_watches(config)
+    began_ns = time.time_ns()
     scan = scan_watches(watches, known=before if options.quick else None, on_progress=options.on_progress)
     after = {state.path: state for state in scan}
     seen_ns = time.time_ns()
+    canary_words = _canaries(store).take_out(after, began_ns=began_ns, now_ns=seen_ns, look=Looker().look)
     was_open = store.findings()
     recall_states(after, was_open)
     sight = Sight(watches, scan, after)
     diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
     words += new_watch_words(config, before, after)
-    words += _scan_words(scan, after)
+    words += [*_scan_words(scan, after), *canary_words]
     if seen_ns < since_ns:
         words.append(
             f"the clock stands at {render_time(seen_ns)}, before the baseline of {render_time(since_ns)}: what is recorded now"
@@ -148,6 +152,11 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
         seen_ns=seen_ns,
         words=words,
     )
+
+
+def _canaries(store: Store) -> Canaries:
+    """Load them after the look that they are held against: the store has each before the disk and the logs do."""
+    return Canaries(store.canaries())
 
 
 def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
@@ -212,7 +221,7 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
 
 
 def _correlate(config: Config, store: Store, look: _Look, stored: Sequence[Change]) -> list[Finding]:
-    changes = [*stored, *look.audit.changes, *look.osquery.changes]
+    changes = _canaries(store).strip([*stored, *look.audit.changes, *look.osquery.changes])
     if not look.diffs and _PASSED.isdisjoint(change.action for change in changes):
         return []
     from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none
