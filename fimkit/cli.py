@@ -22,6 +22,7 @@ VERBS = {
     "baseline": "create, show, compare or accept the known good state",
     "check": "rescan, correlate with the records, and print what is new",
     "investigate": "the same on files collected elsewhere",
+    "query": "ask this host's osqueryd, one query or all of the recon",
     "demo": "a tampering on a throw-away tree under real audit, found and attributed",
 }
 
