@@ -20,6 +20,7 @@ state_dir = "{state}"
 [sources]
 audit_log = "{log}"
 osquery_log = "{state}/none.log"
+osquery_config = ""
 
 [[paths]]
 path = "{tree}/sbin"

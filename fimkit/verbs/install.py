@@ -1,8 +1,7 @@
-"""Put the audit rules of a configuration into `/etc/audit/rules.d` and the kernel, and take exactly those away again."""
+"""Put a configuration into place: audit rules in a file and the kernel, the pack for osquery; and take exactly that away again."""
 
-import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,18 +12,7 @@ from fimkit.audit.rules import HEAD, Plan, find_obstacles, plan_rules, render_ru
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
-from fimkit.verbs.installed import (
-    Memory,
-    below_root,
-    forget,
-    load_memory,
-    make_folders,
-    read_file,
-    remove_folders,
-    save_memory,
-    sync_folder,
-    write_whole,
-)
+from fimkit.verbs.installed import Installed, Memory, Part, forget, load_memory, save_memory
 from fimkit.verbs.kernel_rules import (
     KernelPlan,
     apply_kernel_plan,
@@ -33,7 +21,10 @@ from fimkit.verbs.kernel_rules import (
     plan_kernel,
     render_kernel_plan,
 )
+from fimkit.verbs.osquery_files import OsqueryFiles, known_osquery_files, plan_osquery_files
 from fimkit.verbs.place import list_mounts, look_at, process_name
+from fimkit.verbs.planned import FileChange, Known, PlannedFile, plan_removals, plan_writes, render_changes
+from fimkit.verbs.whole_files import below_root, make_folders, read_file, remove_folders
 
 __all__ = ["RULES_FILE", "InstallReport", "install", "uninstall"]
 
@@ -44,7 +35,7 @@ RULES_FILE = "/etc/audit/rules.d/40-fimkit.rules"
 class InstallReport:
     """What was, or with a dry run would be, done.
 
-    ``diff`` is the unified diff of the file and of the kernel's rules, empty if nothing changes; ``words`` are for people;
+    ``diff`` is the unified diff of the files and of the kernel's rules, empty if nothing changes; ``words`` are for people;
     ``refused`` says what the host refused, though the rest is done.
     """
 
@@ -57,15 +48,16 @@ class _Site:
     """One host's files: this one's, or those below ``--root``."""
 
     def __init__(self, config: Config, root: str | None, rules_file: str) -> None:
+        self.root, self.rules_path = root, rules_file
         self.rules_file = below_root(root, rules_file)
         self.state_dir = below_root(root, config.host.state_dir)
-        self.memory = load_memory(self.state_dir)
-        self.text = read_file(self.rules_file)
+        self.memory = load_memory(self.state_dir, rules_file=rules_file)
 
     @property
     def text_is_ours(self) -> bool:
         """Whether the rule file was written by an install, by its memory or its first line."""
-        return self.text is not None and (self.memory is not None or self.text.startswith(HEAD.encode()))
+        text = read_file(self.rules_file)
+        return text is not None and (self.memory is not None or text.startswith(HEAD.encode()))
 
     def owned(self, listed: Sequence[tuple[Rule, bytes]], *, by_key: bool) -> list[Rule]:
         """Which of the kernel's rules are ours: those remembered; without a memory those with the key, if ``by_key``."""
@@ -73,6 +65,33 @@ class _Site:
             remembered = set(self.memory.rules)
             return [rule for rule, _ in listed if rule in remembered]
         return [rule for rule, _ in listed if by_key and has_our_key(rule)]
+
+
+class _Todo:
+    """What is to be done to a host, the kernel's part aside."""
+
+    def __init__(self, site: _Site, plan: Plan, osquery: OsqueryFiles, *, keep: Iterable[Part]) -> None:
+        rules = PlannedFile(
+            path=site.rules_path, part=Part.AUDIT, content=render_rule_file(plan), mode=0o640, folder_mode=0o750
+        )
+        planned = (rules, *osquery.files)
+        self.plan, self.osquery = plan, osquery
+        changes, rows = plan_writes(planned, site.memory, site.root)
+        there = {one.path for one in planned}
+        rest = [one for one in (site.memory.files if site.memory else ()) if one.path not in there]
+        self.kept = [one for one in rest if one.part in keep]
+        self.removals = plan_removals([one for one in rest if one not in self.kept], (), site.root)
+        self.changes: list[FileChange] = [*changes, *self.removals]
+        self.rows: tuple[Installed, ...] = (*rows, *self.kept)
+
+    def words(self) -> list[str]:
+        """What is to be said of osquery's part."""
+        words = list(self.osquery.words)
+        if any(not change.is_none for change in self.changes[1:]) and self.osquery.reread:
+            words.insert(0, self.osquery.reread)
+        if self.kept:
+            words.append("the extension stays as it is: install --extension renews it, uninstall removes it")
+        return words
 
 
 def _plan(config: Config, root: str | None) -> Plan:
@@ -86,70 +105,77 @@ def install(
     *,
     dry_run: bool = False,
     root: str | None = None,
+    extension: bool = False,
     rules_file: str = RULES_FILE,
     open_kernel: Callable[[], AuditKernel] = AuditKernel,
 ) -> InstallReport:
-    """Write the rule file, load the rules, read them back. A second time, nothing changes.
+    """Write the rule file and the pack, load the rules, read them back. A second time, nothing changes.
 
     Args:
         config: What to watch, and where the memory for ``uninstall`` is kept (``state_dir``).
         dry_run: Change nothing; give the diff. Needs no right: without it, the kernel's part is said to be unknown.
         root: Write the files of the host below this folder, and leave this kernel alone.
+        extension: Have osqueryd start fimkit's extension too.
         rules_file: Where the host's rule file is.
         open_kernel: What gives the kernel's audit.
 
     Raises:
         HostError: If the kernel or the file system refuses; then all is as before. Rules locked by ``-e 2`` do not raise: the
-            file is written, and ``refused`` says that it needs a reboot.
+            files are written, and ``refused`` says that it needs a reboot.
         UsageError: If ``root`` is no folder.
+        ConfigError: If fimkit's own queries are missing or damaged.
     """
     site = _Site(config, root, rules_file)
     plan = _plan(config, root)
-    words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped] + list(plan.notes)
+    osquery = plan_osquery_files(config, site.memory, root, extension=extension)
+    todo = _Todo(site, plan, osquery, keep=() if extension or not config.sources.osquery_config else (Part.EXTENSION,))
+    words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped] + list(plan.notes) + todo.words()
     if root is not None:
-        return _finish(site, plan, None, KernelPlan(), words, dry_run=dry_run)
+        return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
     try:
         with open_kernel() as kernel:
             status = kernel.status()
             listed = list_rules(kernel)
-            todo = plan_kernel(plan.rules, listed, site.owned(listed, by_key=site.text_is_ours))
+            rules = plan_kernel(plan.rules, listed, site.owned(listed, by_key=site.text_is_ours))
             words += find_obstacles([rule for rule, _ in listed], plan.rules, machine=plan.machine)
             words += advise(status, process_name(status.pid))
-            if status.enabled == IMMUTABLE and (todo.add or todo.delete):
-                report = _finish(site, plan, None, todo, words, dry_run=dry_run)
+            if status.enabled == IMMUTABLE and (rules.add or rules.delete):
+                report = _finish(site, todo, None, rules, words, dry_run=dry_run)
                 return replace(report, refused=f"{LOCKED}: they come with the next boot, from {site.rules_file}")
             able = None if status.enabled == IMMUTABLE else kernel
-            return _finish(site, plan, able, todo, words, dry_run=dry_run)
+            return _finish(site, todo, able, rules, words, dry_run=dry_run)
     except HostError as error:
         if not dry_run:
             raise
-        return _finish(site, plan, None, KernelPlan(), [*words, f"the kernel's rules are not known: {error}"], dry_run=True)
+        return _finish(site, todo, None, KernelPlan(), [*words, f"the kernel's rules are not known: {error}"], dry_run=True)
 
 
 def _finish(
-    site: _Site, plan: Plan, kernel: AuditKernel | None, todo: KernelPlan, words: list[str], *, dry_run: bool
+    site: _Site, todo: _Todo, kernel: AuditKernel | None, rules: KernelPlan, words: list[str], *, dry_run: bool
 ) -> InstallReport:
-    text = render_rule_file(plan)
-    diff = _diff(site, text) + _kernel_diff(todo, plan.machine)
+    plan = todo.plan
+    diff = render_changes(todo.changes) + _kernel_diff(rules, plan.machine)
     if dry_run:
         return InstallReport(diff=diff, words=tuple(words))
-    foreign = set(todo.foreign)
-    rules = tuple(rule for rule in plan.rules if rule not in foreign)
-    before = site.memory.before if site.memory else None if site.text_is_ours else site.text
-    memory = Memory(before=before, written=text, folders=site.memory.folders if site.memory else (), rules=rules)
+    foreign = set(rules.foreign)
+    ours = tuple(rule for rule in plan.rules if rule not in foreign)
+    memory = Memory(files=todo.rows, folders=site.memory.folders if site.memory else (), rules=ours)
     if not diff and memory == site.memory:
         words = _join(kernel, plan) + words
         return InstallReport(diff="", words=(f"nothing to change: {len(plan.rules)} rules are in place", *words))
     with _Undo(site) as undo:
-        made = (*make_folders(site.state_dir, 0o700), *make_folders(site.rules_file.parent, 0o750))
-        undo.folders = made
-        save_memory(site.state_dir, replace(memory, folders=(*memory.folders, *made)))
-        if site.text != text:
-            write_whole(site.rules_file, text, 0o640)
+        undo.folders += make_folders(site.state_dir, 0o700)
+        for change in todo.changes:
+            if change.now is None and change.after is not None:
+                undo.folders += make_folders(change.path.parent, change.folder_mode)
+        save_memory(site.state_dir, replace(memory, folders=(*memory.folders, *undo.folders)))
+        for change in todo.changes:
+            undo.changes.append(change)
+            change.make()
         if kernel is not None:
-            words = apply_kernel_plan(kernel, todo) + _join(kernel, plan) + words
+            words = apply_kernel_plan(kernel, rules) + _join(kernel, plan) + words
         undo.done = True
-    return InstallReport(diff=diff, words=(*_summary(site, text, kernel is not None, todo), *words))
+    return InstallReport(diff=diff, words=(*_summary(todo.changes, kernel is not None, rules), *words))
 
 
 def _join(kernel: AuditKernel | None, plan: Plan) -> list[str]:
@@ -164,12 +190,23 @@ def _join(kernel: AuditKernel | None, plan: Plan) -> list[str]:
     return words
 
 
-def _summary(site: _Site, text: bytes, in_kernel: bool, todo: KernelPlan) -> list[str]:
-    words = [f"{'wrote' if site.text != text else 'as it was:'} {site.rules_file}"]
+def _summary(changes: Iterable[FileChange], in_kernel: bool, rules: KernelPlan) -> list[str]:
+    words = [_told(change) for change in changes] + _asides(changes)
     if in_kernel:
-        stay = len(todo.kept) + len(todo.foreign)
-        words.append(f"in the kernel: {len(todo.add)} rules added, {len(todo.delete)} removed, {stay} as they were")
+        stay = len(rules.kept) + len(rules.foreign)
+        words.append(f"in the kernel: {len(rules.add)} rules added, {len(rules.delete)} removed, {stay} as they were")
     return words
+
+
+def _told(change: FileChange) -> str:
+    if change.is_none:
+        return f"as it was: {change.path}"
+    return f"{'removed' if change.after is None else 'wrote'} {change.path}"
+
+
+def _asides(changes: Iterable[FileChange]) -> list[str]:
+    words = "was changed by hand since: that text is kept as"
+    return [f"{one.path} {words} {one.aside_path}, which augenrules and osqueryd do not read" for one in changes if one.aside]
 
 
 class _Undo:
@@ -177,7 +214,8 @@ class _Undo:
 
     def __init__(self, site: _Site) -> None:
         self.site = site
-        self.folders: tuple[str, ...] = ()
+        self.changes: list[FileChange] = []
+        self.folders: list[str] = []
         self.done = False
 
     def __enter__(self) -> "_Undo":
@@ -186,28 +224,13 @@ class _Undo:
     def __exit__(self, *_: object) -> None:
         if self.done:
             return
-        _restore_text(self.site.rules_file, self.site.text)
+        for change in reversed(self.changes):
+            change.undo()
         if self.site.memory is not None:
             save_memory(self.site.state_dir, self.site.memory)
         else:
             forget(self.site.state_dir)
         remove_folders(self.folders)
-
-
-def _restore_text(path: Path, text: bytes | None) -> None:
-    if text is not None:
-        write_whole(path, text, 0o640)
-    elif path.exists():
-        path.unlink()
-        sync_folder(path.parent)
-
-
-def _diff(site: _Site, after: bytes | None) -> str:
-    texts = (site.text, after)
-    # Not splitlines(), which breaks lines where auditctl does not.
-    old, new = ([f"{line}\n" for line in os.fsdecode(text or b"").split("\n")[:-1]] for text in texts)
-    from_file, to_file = ("/dev/null" if text is None else str(site.rules_file) for text in texts)
-    return "".join(difflib.unified_diff(old, new, from_file, to_file))
 
 
 def _kernel_diff(todo: KernelPlan, machine: str) -> str:
@@ -239,26 +262,30 @@ def uninstall(
         UsageError: If ``root`` is no folder.
     """
     site = _Site(config, root, rules_file)
+    known = () if site.memory else (Known(rules_file), *known_osquery_files(config))
+    changes = plan_removals(site.memory.files if site.memory else (), known, root)
     if root is not None:
-        return _remove(site, None, KernelPlan(), [], dry_run=dry_run)
+        return _remove(site, changes, None, KernelPlan(), [], dry_run=dry_run)
     try:
         with open_kernel() as kernel:
             status = kernel.status()
             listed = list_rules(kernel)
             todo = plan_kernel((), listed, site.owned(listed, by_key=True))
             if status.enabled == IMMUTABLE and todo.delete:
-                report = _remove(site, None, todo, [], dry_run=dry_run)
+                report = _remove(site, changes, None, todo, [], dry_run=dry_run)
                 return replace(report, refused=f"{LOCKED}: {len(todo.delete)} of fimkit's go with the next boot")
-            return _remove(site, kernel, todo, [], dry_run=dry_run)
+            return _remove(site, changes, kernel, todo, [], dry_run=dry_run)
     except HostError as error:
         if not dry_run:
             raise
-        return _remove(site, None, KernelPlan(), [f"the kernel's rules are not known: {error}"], dry_run=True)
+        words = [f"the kernel's rules are not known: {error}"]
+        return _remove(site, changes, None, KernelPlan(), words, dry_run=True)
 
 
-def _remove(site: _Site, kernel: AuditKernel | None, todo: KernelPlan, words: list[str], *, dry_run: bool) -> InstallReport:
-    after = site.memory.before if site.memory else None if site.text_is_ours else site.text
-    diff = _diff(site, after) + _kernel_diff(todo, os.uname().machine)
+def _remove(
+    site: _Site, changes: list[FileChange], kernel: AuditKernel | None, todo: KernelPlan, words: list[str], *, dry_run: bool
+) -> InstallReport:
+    diff = render_changes(changes) + _kernel_diff(todo, os.uname().machine)
     if dry_run:
         return InstallReport(diff=diff, words=tuple(words))
     if not diff and site.memory is None:
@@ -266,14 +293,19 @@ def _remove(site: _Site, kernel: AuditKernel | None, todo: KernelPlan, words: li
     if kernel is not None:
         words = apply_kernel_plan(kernel, todo) + words
         words.insert(0, f"in the kernel: {len(todo.delete)} rules removed")
-    if site.memory and site.text is not None and site.text != site.memory.written:
-        aside = site.rules_file.with_name(site.rules_file.name + ".changed")
-        write_whole(aside, site.text, 0o640)
-        words.append(f"{site.rules_file} was changed by hand since: that text is kept as {aside}, which augenrules does not read")
-    if site.text != after:
-        _restore_text(site.rules_file, after)
-        words.insert(0, f"{'removed' if after is None else 'put back'} {site.rules_file}")
+    for change in changes:
+        change.make()
+    done = [f"{'removed' if one.after is None else 'put back'} {one.path}" for one in changes if one.now != one.after]
+    theirs = [one for one in (site.memory.files if site.memory else ()) if one.stays]
+    words = done + words + _asides(changes) + _stayed(site, theirs)
+    if any(one.now != one.after and one.path != site.rules_file for one in changes):
+        words.append("osqueryd keeps what it has read until it starts again: systemctl restart osqueryd")
     forget(site.state_dir)
     if site.memory and (kept := remove_folders(site.memory.folders)):
         words.append(f"not empty, so they stay: {', '.join(kept)}")
     return InstallReport(diff=diff, words=tuple(words))
+
+
+def _stayed(site: _Site, theirs: Iterable[Installed]) -> list[str]:
+    paths = [below_root(site.root, one.path) for one in theirs]
+    return [f"{path} was changed since install made it, so it stays" for path in paths if path.exists()]

@@ -2,19 +2,21 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from fimkit.audit.rules import PathFacts
 from fimkit.model.config import Config, Watch
 from fimkit.model.paths import is_below
 from fimkit.verbs.effective import effective_watches
+from fimkit.verbs.place import look_at
 
 __all__ = ["scanned_watches"]
 
 _OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock", b"selftest.lock")
 
 
-def scanned_watches(config: Config) -> Sequence[Watch]:
+def scanned_watches(config: Config, look: Callable[[bytes], PathFacts] = look_at) -> Sequence[Watch]:
     """Give the configured watches, and the real places behind those that are links.
 
     Those around the state folder do not take the store's files, which would differ at every look, by the look itself; nor the
@@ -29,7 +31,7 @@ def scanned_watches(config: Config) -> Sequence[Watch]:
     written = [state_dir + b"/" + name for name in _OWN]
     if config.host.report_file:
         written.append(config.host.report_file)
-    watches = effective_watches(config.paths)
+    watches = effective_watches(config.paths, look)
     return [replace(watch, exclude=(*watch.exclude, *_below(written, watch))) for watch in watches]
 
 

@@ -16,7 +16,7 @@ from fimkit.audit.kernel import AuditKernel, AuditStatus
 from fimkit.audit.rule_codec import FilterList, Rule, decode_rule, encode_rule
 from fimkit.audit.rule_text import parse_rule, parse_rules
 from fimkit.cli import main
-from fimkit.model.config import Config, Host, Watch
+from fimkit.model.config import Config, Host, Sources, Watch
 from fimkit.model.errors import HostError, UsageError
 from fimkit.testing.kernel import FakeKernel
 from fimkit.verbs.install import RULES_FILE, InstallReport, install, uninstall
@@ -24,6 +24,7 @@ from fimkit.verbs.kernel_rules import apply_kernel_plan, plan_kernel
 from tests.live import kept_kernel, live_audit
 
 MACHINE = os.uname().machine
+NO_OSQUERY = Sources(osquery_config=b"")  # its part has tests of its own, in test_install_osquery
 
 
 def tree_of(folder: Path) -> dict[str, bytes | None]:
@@ -32,7 +33,7 @@ def tree_of(folder: Path) -> dict[str, bytes | None]:
 
 def config_of(state_dir: str | Path, *paths: Path | str) -> Config:
     watches = tuple(Watch(path=os.fsencode(path)) for path in paths)
-    return Config(host=Host(name="test", state_dir=os.fsencode(state_dir)), paths=watches)
+    return Config(host=Host(name="test", state_dir=os.fsencode(state_dir)), paths=watches, sources=NO_OSQUERY)
 
 
 # On a folder: no right is needed, and this kernel is left alone.
@@ -318,6 +319,7 @@ def test_file_system_mounted_after_the_rules_is_recorded_after_the_next_install(
     config = Config(
         host=Host(name="test", state_dir=os.fsencode(tmp_path / "state")),
         paths=(Watch(path=os.fsencode(tree), cross_mounts=True),),
+        sources=NO_OSQUERY,
     )
     rules_file = str(tmp_path / "40-fimkit.rules")
     with live_audit(tmp_path / "log") as live:

@@ -24,6 +24,7 @@ state_dir = "{place}/state"
 [sources]
 audit_log = "{place}/audit/audit.log"
 osquery_log = "{place}/none.log"
+osquery_config = ""
 
 [[paths]]
 path = "{place}/tree"

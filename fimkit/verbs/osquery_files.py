@@ -1,0 +1,164 @@
+"""The osquery side of `install`: the pack for a configuration, and the files that bring it to osqueryd."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fimkit.model.config import Config
+from fimkit.model.paths import join_path, render_path
+from fimkit.osquery.config_file import load_osquery_config
+from fimkit.osquery.osquery_config import OsqueryConfig
+from fimkit.osquery.pack import MARK, PackPlan, plan_pack, render_pack
+from fimkit.osquery.places import Place
+from fimkit.osquery.queries import load_queries
+from fimkit.verbs.installed import Memory, Part
+from fimkit.verbs.own_files import scanned_watches
+from fimkit.verbs.place import look_at
+from fimkit.verbs.planned import Known, PlannedFile
+from fimkit.verbs.whole_files import below_root, read_file
+
+__all__ = ["EMPTY_CONFIG", "OsqueryFiles", "known_osquery_files", "plan_osquery_files", "print_pack"]
+
+EMPTY_CONFIG = b"{}\n"
+"""Without the file of ``--config_path``, even an empty one, osqueryd's filesystem plugin reads nothing of ``osquery.conf.d``."""
+
+_PACK = "fimkit"
+_FINDINGS = "fimkit_findings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsqueryFiles:
+    """What is to be written; ``words`` are for people, ``reread`` says when osqueryd takes a change up."""
+
+    files: tuple[PlannedFile, ...] = ()
+    words: tuple[str, ...] = ()
+    reread: str = ""
+
+
+def _base(root: str | None) -> bytes:
+    return b"" if root is None else os.path.abspath(os.fsencode(root)).rstrip(b"/")
+
+
+def _placer(base: bytes) -> Callable[[bytes], Place]:
+    def place(path: bytes) -> Place:
+        facts = look_at(path, base)
+        nearest = os.path.dirname(facts.real)
+        while nearest != b"/" and not os.path.isdir(base + nearest):
+            nearest = os.path.dirname(nearest)
+        name_at = join_path(look_at(os.path.dirname(path), base).real, os.path.basename(path))
+        return Place(facts.real, name_at, nearest, facts.is_folder, facts.exists, facts.is_link)
+
+    return place
+
+
+class _Paths:
+    """Where the files are, as the host itself has them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = os.fsdecode(config.sources.osquery_config)
+        folder = os.path.dirname(self.config)
+        self.pack = os.path.join(folder, "packs", "fimkit.conf")
+        self.findings_pack = os.path.join(folder, "packs", "fimkit-findings.conf")
+        self.config_part = os.path.join(f"{self.config}.d", "fimkit.conf")
+
+    @property
+    def own(self) -> frozenset[bytes]:
+        return frozenset(map(os.fsencode, (self.pack, self.findings_pack, self.config_part)))
+
+
+def _pack(config: Config, installation: OsqueryConfig, root: str | None) -> tuple[PackPlan, bytes]:
+    base, own = _base(root), _Paths(config).own
+    others = tuple(one.pattern for one in installation.file_paths if one.file not in own)
+    watches = scanned_watches(config, lambda path: look_at(path, base))
+    plan = plan_pack(watches, _placer(base), others=others)
+    return plan, render_pack(plan, load_queries("pack"), interval_s=config.sources.osquery_interval_s)
+
+
+def print_pack(config: Config, *, root: str | None = None) -> tuple[bytes, tuple[str, ...]]:
+    """Render the pack for a fleet manager, which hands it to osqueryd itself; nothing is changed.
+
+    Returns:
+        The pack's JSON, and words for people.
+    """
+    if root is not None:
+        below_root(root, "/")
+    installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
+    plan, pack = _pack(config, installation, root)
+    words = (
+        'put it into the configuration that your fleet manager gives out, as "packs": {"fimkit": …}; print it again when '
+        "fimkit's configuration or the watched folders change",
+    )
+    return pack, (*words, *plan.notes)
+
+
+def _config_part(packs: dict[str, tuple[str, bytes]]) -> bytes:
+    """Name the packs. osqueryd reads a pack's file again only if the text that names it differs: so it holds the packs' hash."""
+    digest = hashlib.sha256(b"".join(content for _, content in packs.values())).hexdigest()
+    document = {"packs": {name: path for name, (path, _) in packs.items()}, "fimkit": {"note": MARK, "packs_sha256": digest}}
+    return json.dumps(document, indent=2).encode("ascii") + b"\n"
+
+
+def _empty_config(paths: _Paths, memory: Memory | None, root: str | None) -> list[PlannedFile]:
+    """The minimal configuration, where there is none, or ours is there as we left it."""
+    now = read_file(below_root(root, paths.config))
+    known = memory.file_at(paths.config) if memory else None
+    if now is not None and (known is None or now != known.written):
+        return []
+    return [PlannedFile(path=paths.config, content=EMPTY_CONFIG, part=Part.OSQUERY, stays=True)]
+
+
+def _reread(installation: OsqueryConfig) -> str:
+    refresh = installation.value("config_refresh", installation.value("config_refresh_s", "0"))
+    if refresh.strip("0") and refresh.isdecimal():
+        return f"osqueryd takes the pack up within {int(refresh)} s (config_refresh)"
+    return "osqueryd takes the pack up when it starts again: systemctl restart osqueryd"
+
+
+def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, *, extension: bool) -> OsqueryFiles:
+    """Plan the files of osquery's part; none where the configuration names no osquery, or osqueryd would not read them.
+
+    Args:
+        config: What to watch, and where osqueryd's configuration is.
+        memory: What an earlier install left.
+        root: The folder below which the host's files are.
+        extension: Whether the extension's files are asked for.
+    """
+    if not config.sources.osquery_config:
+        none = "sources.osquery_config is empty: nothing of osquery is installed, and no extension"
+        return OsqueryFiles(words=(none,) if extension else ())
+    paths = _Paths(config)
+    installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
+    if installation.config_plugin != "filesystem":
+        return OsqueryFiles(words=(_managed(installation),))
+    plan, pack = _pack(config, installation, root)
+    packs = {_PACK: (paths.pack, pack)}
+    files = [PlannedFile(path=paths.pack, content=pack, part=Part.OSQUERY)]
+    files.append(PlannedFile(path=paths.config_part, content=_config_part(packs), part=Part.OSQUERY))
+    files += _empty_config(paths, memory, root)
+    return OsqueryFiles(files=tuple(files), words=(*_elsewhere(installation, paths), *plan.notes), reread=_reread(installation))
+
+
+def _managed(installation: OsqueryConfig) -> str:
+    setting = installation.setting("config_plugin")
+    where = f" ({setting.where})" if setting is not None else ""
+    words = f"osqueryd takes its configuration from {installation.config_plugin}{where} and reads no files"
+    return f"{words}: no pack is installed; `fimkit install --print-pack` prints it for your fleet manager"
+
+
+def _elsewhere(installation: OsqueryConfig, paths: _Paths) -> list[str]:
+    named = installation.setting("config_path")
+    if named is None or named.value == paths.config:
+        return []
+    here = render_path(os.fsencode(paths.config))
+    words = f"osqueryd's --config_path is {named.value} ({named.where}), and sources.osquery_config is {here}"
+    return [f"{words}: the pack is put where it is not read"]
+
+
+def known_osquery_files(config: Config) -> tuple[Known, ...]:
+    """Where the files of osquery's part are, for an uninstall without a memory."""
+    if not config.sources.osquery_config:
+        return ()
+    paths = _Paths(config)
+    return tuple(map(Known, (paths.pack, paths.findings_pack, paths.config_part)))
