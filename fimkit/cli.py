@@ -23,6 +23,7 @@ VERBS = {
     "check": "rescan, correlate with the records, and print what is new",
     "investigate": "the same on files collected elsewhere",
     "query": "ask this host's osqueryd, one query or all of the recon",
+    "selftest": "a canary in each watched root: which source sees it, and after how long",
     "demo": "a tampering on a throw-away tree under real audit, found and attributed",
 }
 
