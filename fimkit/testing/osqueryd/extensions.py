@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fimkit.testing.osqueryd.sql import Asked, Column, SqlError, Table
+from fimkit.testing.osqueryd.sql import Asked, Column, SqlError
 from fimkit.testing.osqueryd.status_log import StatusLog
 from fimkit.testing.osqueryd.thrift_io import extension_client
 
@@ -53,42 +53,34 @@ def context_of(columns: Sequence[Column], asked: Asked) -> str:
     return json.dumps(context, separators=(",", ":"), ensure_ascii=False)
 
 
-class ExtensionTable(Table):
+class ExtensionTable:
     """A table of an extension. When the extension is gone, so is the table, and a query on it says so."""
+
+    evented = False
 
     def __init__(self, name: str, extension: Extension, owner: "Extensions") -> None:
         """Read the columns off the routes that the extension registered."""
-        self._name, self._extension, self._owner = name, extension, owner
-        self._columns = tuple(
+        self.name, self._extension, self._owner = name, extension, owner
+        self.columns: Sequence[Column] = tuple(
             Column(route["name"], route.get("type", "TEXT"), bool(int(route.get("op", "0") or 0) & _HIDDEN))
             for route in extension.registry["table"][name]
             if route.get("id") == "column"
         )
 
-    @property
-    def name(self) -> str:
-        """Its name in SQL."""
-        return self._name
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """As registered."""
-        return self._columns
-
     def connect(self) -> None:
         """Raise SqlError when the extension is gone."""
         if not self._owner.is_here(self._extension):
-            raise SqlError(f"vtable constructor failed: {self._name}")
+            raise SqlError(f"vtable constructor failed: {self.name}")
 
     def generate(self, asked: Asked) -> Iterable[Mapping[str, Any]]:
         """Call the extension."""
-        request = {"action": "generate", "context": context_of(self._columns, asked)}
+        request = {"action": "generate", "context": context_of(self.columns, asked)}
         try:
-            answer = self._owner.call(self._extension, "table", self._name, request)
+            answer = self._owner.call(self._extension, "table", self.name, request)
         except Exception as error:
             # Dead, or speaking no Thrift: osquery sees an empty or broken table, and drops it at the next ping.
             self._owner.check(self._extension)
-            raise SqlError(f"vtable constructor failed: {self._name}") from error
+            raise SqlError(f"vtable constructor failed: {self.name}") from error
         if answer.status.code != 0:
             raise SqlError(answer.status.message)
         rows: Iterable[Mapping[str, Any]] = answer.response

@@ -17,7 +17,7 @@ class FlagError(ValueError):
 
 
 class Flag(NamedTuple):
-    """A flag: its type (bool, string, uint64, int32), its default as text, and whether the configuration's options may not set it."""
+    """A flag: its type (bool, string, uint64), its default as text, and whether the configuration's options may not set it."""
 
     type: str
     default: str
@@ -99,7 +99,7 @@ logger_path|/var/log/osquery/|Directory path for ERROR/WARN/INFO and results log
 logger_plugin|filesystem|Logger plugin name
 logger_stderr|true|Write status logs to stderr
 pidfile|/var/osquery/osqueryd.pidfile|Path to the daemon pidfile mutex
-standin_max_watches|0|Stand-in only: refuse to add more inotify watches than this, as the kernel does at its limit; 0 is the kernel's own
+standin_max_watches|0|Stand-in only: refuse more inotify watches than this, as the kernel at its limit; 0 is its own
 standin_no_inotify|false|Stand-in only: behave as without an inotify instance
 stderrthreshold|2|Stderr log level threshold
 watchdog_delay|60|Initial delay in seconds before watchdog starts

@@ -7,10 +7,9 @@ from fimkit.testing.osqueryd.extensions import Extensions, Refused
 from fimkit.testing.osqueryd.flags import FLAGS, Flags
 from fimkit.testing.osqueryd.sql import SqlError, Table, as_text, query_columns, run_query
 from fimkit.testing.osqueryd.thrift_io import ExtensionResponse, ExtensionStatus, InternalExtensionInfo, InternalOptionInfo
+from fimkit.testing.osqueryd.version import VERSION
 
-__all__ = ["VERSION", "Manager"]
-
-VERSION = "5.23.1"
+__all__ = ["Manager"]
 
 
 def _ok() -> Any:
@@ -24,7 +23,9 @@ def _failed(message: str) -> Any:
 class Manager:
     """The handler behind the Thrift server."""
 
-    def __init__(self, tables: Callable[[], Mapping[str, Table]], extensions: Extensions, flags: Flags, end: Callable[[int], None]) -> None:
+    def __init__(
+        self, tables: Callable[[], Mapping[str, Table]], extensions: Extensions, flags: Flags, end: Callable[[int], None]
+    ) -> None:
         """Answer from these; ``end`` ends the daemon with a status."""
         self._tables, self._extensions, self._flags, self._end = tables, extensions, flags, end
 
@@ -95,6 +96,8 @@ class Manager:
         if table is None:
             return ExtensionResponse(status=_failed(f"Unknown registry name: {item}"), response=[])
         if request.get("action") == "columns":
-            columns = [{"id": "column", "name": each.name, "type": each.type, "op": "16" if each.hidden else "0"} for each in table.columns]
+            columns = [
+                {"id": "column", "name": each.name, "type": each.type, "op": "16" if each.hidden else "0"} for each in table.columns
+            ]
             return ExtensionResponse(status=_ok(), response=columns)
         return self.query(f'SELECT * FROM "{item}"')

@@ -5,6 +5,7 @@ numbers, which are osquery's own: 2 is =, 4 >, 8 <=, 16 <, 32 >=, 65 LIKE, 66 GL
 """
 
 import base64
+import contextlib
 import functools
 import hashlib
 import re
@@ -67,6 +68,10 @@ class Table(Protocol):
     def columns(self) -> Sequence[Column]:
         """Its columns, in the order of ``SELECT *``."""
 
+    @property
+    def evented(self) -> bool:
+        """Whether its rows are events, which come once."""
+
     def connect(self) -> None:
         """Raise SqlError if it cannot be used now."""
 
@@ -79,6 +84,7 @@ class Answer(NamedTuple):
 
     columns: tuple[tuple[str, str], ...]
     rows: list[dict[str, Value]]
+    evented: bool  # it reads a table of events, whose rows come once
 
 
 def _to_sql(value: Any, column: Column) -> str | int | float | bytes | None:
@@ -191,12 +197,13 @@ _OPERATORS = {2, 4, 8, 16, 32, 64, 65, 66, 67}
 
 
 class _Module:
-    def __init__(self, table: Table, scheduled_as: str | None) -> None:
-        self._table, self._scheduled_as = table, scheduled_as
+    def __init__(self, table: Table, scheduled_as: str | None, used: list[Table]) -> None:
+        self._table, self._scheduled_as, self._used = table, scheduled_as, used
 
     def Connect(self, *_: Any) -> tuple[str, Any]:
         """Declare the table."""
         self._table.connect()
+        self._used.append(self._table)
         columns = ", ".join(
             f'"{column.name}" {column.type}{" HIDDEN" if column.hidden else ""}' for column in self._table.columns
         )
@@ -256,12 +263,12 @@ _ALLOWED = {
 }  # fmt: skip
 
 
-def _connect(tables: Mapping[str, Table], scheduled_as: str | None) -> apsw.Connection:
+def _connect(tables: Mapping[str, Table], scheduled_as: str | None, used: list[Table]) -> apsw.Connection:
     """Make a connection of its own for one query: threads share nothing but the tables."""
     connection = apsw.Connection(":memory:")
     for name, table in tables.items():
         connection.create_module(
-            name, _Module(table, scheduled_as), use_bestindex_object=True, eponymous=True, read_only=True  # type: ignore[arg-type]
+            name, _Module(table, scheduled_as, used), use_bestindex_object=True, eponymous=True, read_only=True  # type: ignore[arg-type]
         )
     for name, (function, arity) in _FUNCTIONS.items():
         connection.create_scalar_function(name, function, arity)
@@ -283,7 +290,8 @@ def run_query(tables: Mapping[str, Table], sql: str, *, scheduled_as: str | None
     Raises:
         SqlError: In SQLite's words, or the table's.
     """
-    connection = _connect(tables, scheduled_as)
+    used: list[Table] = []
+    connection = _connect(tables, scheduled_as, used)
     try:
         cursor = connection.cursor()
         columns: tuple[tuple[str, str], ...] = ()
@@ -291,7 +299,7 @@ def run_query(tables: Mapping[str, Table], sql: str, *, scheduled_as: str | None
         for values in cursor.execute(sql):
             columns = columns or _described(cursor)
             rows.append({name: _from_sql(value) for (name, _), value in zip(columns, values, strict=False)})
-        return Answer(columns, rows)
+        return Answer(columns, rows, any(table.evented for table in used))
     except apsw.Error as error:
         raise SqlError(str(error)) from error
     except UnicodeError as error:
@@ -310,7 +318,7 @@ def query_columns(tables: Mapping[str, Table], sql: str) -> list[tuple[str, str]
     Raises:
         SqlError: As :func:`run_query`.
     """
-    connection = _connect(tables, None)
+    connection = _connect(tables, None, [])
     try:
         described: list[tuple[str, str]] = []
 
@@ -320,10 +328,8 @@ def query_columns(tables: Mapping[str, Table], sql: str) -> list[tuple[str, str]
 
         cursor = connection.cursor()
         cursor.exec_trace = look
-        try:
+        with contextlib.suppress(apsw.ExecTraceAbort):
             list(cursor.execute(sql))
-        except apsw.ExecTraceAbort:
-            pass
     except apsw.Error as error:
         raise SqlError(str(error)) from error
     finally:
