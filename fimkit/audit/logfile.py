@@ -184,23 +184,30 @@ class LogReader:
 
     def _read_part(self, part: LogPart, offset: int, line: int, *, leave_rest: bool) -> Iterator[Piece | BadLine]:
         rest, too_long = b"", False
+        waiting: list[bytes] = []  # the middle of a long line: joined once, when its end is there
+        held = 0
         self._move(part, offset, line)
         while chunk := part.read(CHUNK_BYTES):
             if too_long:  # the rest of a line that was given up
                 end = chunk.find(b"\n") + 1
                 offset, line, too_long = offset + (end or len(chunk)), line + (end > 0), not end
                 chunk = chunk[end:] if end else b""
-            data = rest + chunk if rest else chunk
+            if rest and b"\n" not in chunk and held <= self._max_line_bytes:
+                waiting.append(chunk)
+                held += len(chunk)
+                continue
+            data = b"".join((rest, *waiting, chunk))
+            waiting, held = [], 0
             end = data.rfind(self._cut_before) + 1 or (data.rfind(b"\n") + 1 if len(data) > 4 * CHUNK_BYTES else 0)
+            piece, rest, data = data[:end], data[end:], b""
             if end:
-                piece = data[:end]
                 yield Piece(part.label, line, piece)
                 offset, line = offset + end, line + self._count(piece)
                 self._move(part, offset, line)
-            rest = data[end:]
             if len(rest) > self._max_line_bytes:
                 yield BadLine(part.label, line, rest[:4096], f"no end of line in {self._max_line_bytes} bytes")
                 offset, rest, too_long = offset + len(rest), b"", True
+        rest = b"".join((rest, *waiting))
         end = rest.rfind(b"\n") + 1
         if end:
             piece = rest[:end]
@@ -357,12 +364,15 @@ class LineLoad:
                     yield line, piece.file, number
 
 
-def load_lines(paths: Iterable[bytes | Path], *, cursor: LogCursor | None = None, live: bool = False) -> LineLoad:
+def load_lines(
+    paths: Iterable[bytes | Path], *, cursor: LogCursor | None = None, live: bool = False, max_line_bytes: int = MAX_LINE_BYTES
+) -> LineLoad:
     """Read logs that have a whole something on every line, as osquery's.
 
     Args:
         paths: The files, the oldest first.
         cursor: Where an earlier reading stopped.
         live: The log is still written: a last line without its end is left for the next time.
+        max_line_bytes: A longer line is given up, and said to be bad.
     """
-    return LineLoad(read_log(paths, cursor=cursor, live=live))
+    return LineLoad(read_log(paths, cursor=cursor, live=live, max_line_bytes=max_line_bytes))

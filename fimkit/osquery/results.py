@@ -1,172 +1,179 @@
-r"""Reads osquery's result log, in its three formats, and turns ``file_events`` rows into changes. Pure.
+"""Reads osquery's result log into changes: finds the rows of the two tables of file changes, whatever the query is called. Pure.
 
-Formats, as osquery 5.23 writes them: an event a line (``columns``, ``action``), a batch a line (``diffResults``), a snapshot a line
-(``snapshot``). Values are texts, or numbers with ``--logger_numerics``. In names, control bytes and bytes that are no UTF-8 are
-the literal text ``\xNN``. ``time`` is whole seconds, stamped when osquery processed the event, so it may be late and never early.
+A row is known by its columns, not by its query's name, which every site chooses itself. Rows of other tables are counted and passed
+over; a query that looks like one of the two and lacks what a change needs is told once, by name, and its rows are kept as bad.
 """
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Change
 from fimkit.model.errors import RecordError, clip
-from fimkit.model.paths import join_path
 from fimkit.model.records import BadLine
+from fimkit.osquery.lines import ResultLine, parse_line
+from fimkit.osquery.names import unescape_name
+from fimkit.osquery.rows import parse_file_event, parse_process_event
 
-__all__ = ["OsqueryResults", "parse_line", "parse_row", "unescape_name"]
+__all__ = ["MAX_BAD_KEPT", "OsqueryResults"]
 
-_ESCAPE = re.compile(rb"\\x([0-9A-F]{2})")
-_MUST_ESCAPE = frozenset([*range(0x20), 0x7F, *range(0x80, 0x100)])
-_ACTIONS = {
-    "CREATED": Action.BORN,
-    "UPDATED": Action.UPDATED,
-    "DELETED": Action.UNLINKED,
-    "ATTRIBUTES_MODIFIED": Action.ATTRIBUTES,
-    "MOVED_FROM": Action.MOVED_FROM,
-    "MOVED_TO": Action.MOVED_TO,
-}
-_READS = {"OPENED", "ACCESSED"}
+MAX_BAD_KEPT = 1000
+"""How many bad lines are kept with their text; all are counted, by file."""
+
+_MOST_TOLD = 100
 
 
-def unescape_name(text: str) -> bytes:
-    r"""Read a name as osquery's log writes it: ``\xNN`` is a byte only where osquery had to escape it.
+class _Table(NamedTuple):
+    """One of osquery's tables: what a row must have, and what it should have."""
 
-    >>> unescape_name(r"/etc/new\x0Aline"), unescape_name(r"/etc/bad\xFFname"), unescape_name(r"/etc/\x41")
-    (b'/etc/new\nline', b'/etc/bad\xffname', b'/etc/\\x41')
-    """
-    return _ESCAPE.sub(
-        lambda match: bytes([byte]) if (byte := int(match[1], 16)) in _MUST_ESCAPE else match[0],
-        text.encode("utf-8", "surrogatepass"),
-    )
+    name: str
+    needed: tuple[str, ...]
+    wished: tuple[str, ...]
 
 
-def _number(columns: Mapping[str, Any], name: str, base: int = 10) -> int | None:
-    value = columns.get(name)
-    if value is None or value == "" or isinstance(value, bool):
-        return None
-    try:
-        return int(value, base) if isinstance(value, str) else int(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise RecordError(f"{name} is {clip(value)}, expected a number") from error
+_FILES = _Table(
+    "file_events",
+    ("target_path", "action", "time"),
+    ("inode", "size", "mode", "uid", "gid", "mtime", "sha256", "transaction_id"),
+)
+_PROCESSES = _Table(
+    "process_file_events",
+    ("operation", "path", "pid", "time"),
+    ("dest_path", "partial", "executable", "ppid", "auid", "uid", "euid"),
+)
 
 
-def parse_row(columns: Mapping[str, Any], *, node: str | None, serial: int = 0, item: int = 0) -> Change | None:
-    """Turn the columns of one ``file_events`` row into a change.
+@dataclass(slots=True)
+class _Query:
+    """How the rows of one query were, under one name and with one set of columns."""
 
-    Args:
-        columns: As logged; texts or numbers.
-        node: The line's ``hostIdentifier``.
-        serial: The line's place in its log: osquery's seconds do not order rows.
-        item: The row's place in its line.
-
-    Returns:
-        The change, or ``None`` for a row that only tells of reading (OPENED, ACCESSED).
-
-    Raises:
-        RecordError: If it is no ``file_events`` row, or a number is none.
-    """
-    path, action = columns.get("target_path"), columns.get("action")
-    if not isinstance(path, str) or not isinstance(action, str) or not path.startswith("/"):
-        raise RecordError(f"no file_events row: action {clip(action)}, target_path {clip(path)}")
-    if action in _READS:
-        return None
-    if action not in _ACTIONS:
-        raise RecordError(f"an unknown action {clip(action)}")
-    seconds = _number(columns, "time")
-    if seconds is None:
-        raise RecordError("a file_events row without a time")
-    cookie = _number(columns, "transaction_id")
-    seen = _number(columns, "mtime") is not None  # a file already gone leaves the stat columns empty
-    sha256 = columns.get("sha256")
-    mode = _number(columns, "mode", 8) if isinstance(columns.get("mode"), str) else _octal_digits(columns)
-    return Change(
-        source=Source.OSQUERY,
-        action=_ACTIONS[action],
-        time_ns=seconds * 1_000_000_000,
-        serial=serial,
-        item=item,
-        path=join_path(b"/", unescape_name(path)),
-        inode=(_number(columns, "inode") or None) if seen else None,
-        new_mode=mode,
-        uid=_number(columns, "uid"),
-        gid=_number(columns, "gid"),
-        size=_number(columns, "size"),
-        cookie=str(cookie) if cookie else None,
-        sha256=sha256 if isinstance(sha256, str) and _number(columns, "hashed") == 1 and len(sha256) == 64 else None,
-        node=node,
-    )
+    table: _Table
+    missing: tuple[str, ...]
+    absent: tuple[str, ...]
+    rows: int = 0
 
 
-def _octal_digits(columns: Mapping[str, Any]) -> int | None:
-    """Read a mode that ``--logger_numerics`` made a number: 644 still means 0644."""
-    value = _number(columns, "mode")
-    try:
-        return None if value is None else int(str(value), 8)
-    except ValueError as error:
-        raise RecordError(f"mode is {clip(value)}, expected octal digits") from error
-
-
-def parse_line(line: bytes) -> tuple[str | None, str | None, list[Mapping[str, Any]]]:
-    """Read one line of a results or snapshots log.
-
-    Returns:
-        The query's name, the host's identifier, and the rows that were added or are in the snapshot.
-
-    Raises:
-        RecordError: If the line is no osquery result.
-    """
-    try:
-        result = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"no JSON: {error} in {clip(line)}") from error
-    if not isinstance(result, dict):
-        raise RecordError(f"a result is a JSON object; seen: {clip(result)}")
-    if isinstance(result.get("columns"), dict):
-        rows = [result["columns"]] if result.get("action") == "added" else []
-    elif isinstance(result.get("diffResults"), dict):
-        rows = result["diffResults"].get("added") or []
-    elif isinstance(result.get("snapshot"), list):
-        rows = result["snapshot"]
-    else:
-        raise RecordError(f"neither columns, diffResults nor snapshot in {clip(line)}")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise RecordError(f"rows are JSON objects; seen: {clip(rows)}")
-    name, host = result.get("name"), result.get("hostIdentifier", result.get("hostname"))
-    return name if isinstance(name, str) else None, host if isinstance(host, str) else None, rows
+def _table_of(name: str | None, columns: Iterable[str]) -> _Table | None:
+    """Tell what a row is of: by columns that only this table has, or by the query's name and some of its columns."""
+    seen = set(columns)
+    if {"matches", "strings"} <= seen:
+        return None  # yara_events has file_events' columns, and tells of the same events
+    if "operation" in seen and seen & {"executable", "dest_path", "partial"}:
+        return _PROCESSES
+    if seen & {"target_path", "transaction_id", "hashed"}:
+        return _FILES
+    called = name or ""
+    for table in (_PROCESSES, _FILES):
+        if table.name in called and seen & {*table.needed, *table.wished}:
+            return table
+    return None
 
 
 @dataclass(slots=True)
 class OsqueryResults:
-    """Reads lines into changes, counting what is not ``file_events`` and keeping what cannot be read."""
+    """Reads lines into changes, and says of the reading what is not in them.
 
+    ``is_known`` tells whether there is, or was, a file of a name that can be read in two ways; ``user_of`` names user ids of this
+    host. ``other_rows`` are of other tables, ``removed_rows`` those that a query does not give any more, ``read_rows`` tell of
+    reading only. ``names`` are all names of each host, by the first.
+    """
+
+    is_known: Callable[[bytes], bool] | None = None
+    user_of: Callable[[int], str | None] | None = None
     lines: int = 0
     rows: int = 0
     other_rows: int = 0
+    removed_rows: int = 0
+    read_rows: int = 0
     bad: list[BadLine] = field(default_factory=list)
+    bad_rows: Counter[str] = field(default_factory=Counter)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    _queries: dict[tuple[str | None, tuple[str, ...]], _Query | None] = field(default_factory=dict)
 
     def changes_of(self, lines: Iterable[bytes], *, file: str, first_line: int = 1) -> Iterator[Change]:
-        """Give the changes of ``lines``; rows of other queries (no action and target_path) are counted and passed over."""
+        """Give the changes of ``lines``, the first of which has the number ``first_line`` in ``file``."""
         for number, line in enumerate(lines, first_line):
             if not line.strip():
                 continue
             self.lines += 1
             try:
-                _, node, rows = parse_line(line)
+                result = parse_line(line)
+                if result.node is not None:
+                    self.names.setdefault(result.node, set()).update(result.names)
+                self.removed_rows += result.removed
+                yield from self._changes_of_line(result, line, file, number)
             except RecordError as error:
-                self.bad.append(BadLine(file, number, line[:4096], str(error)))
+                self._refuse(file, number, line, str(error))
+
+    def _changes_of_line(self, result: ResultLine, line: bytes, file: str, number: int) -> Iterator[Change]:
+        for place, row in enumerate(result.rows()):
+            query = self._query_of(result.name, row)
+            if query is None:
+                self.other_rows += 1
                 continue
-            for place, row in enumerate(rows):
-                if "target_path" not in row or "action" not in row:
-                    self.other_rows += 1
-                    continue
-                try:
-                    change = parse_row(row, node=node, serial=number, item=place)
-                except RecordError as error:
-                    self.bad.append(BadLine(file, number, line[:4096], str(error)))
-                    continue
-                self.rows += 1
-                if change is not None:
-                    yield change
+            query.rows += 1
+            if query.missing:
+                words = f"a row of {query.table.name} without {', '.join(query.missing)}"
+                self._refuse(file, number, line, words)
+                continue
+            try:
+                changes = self._parse(query.table, row, result.node, number, place)
+            except RecordError as error:
+                self._refuse(file, number, line, f"row {place + 1}: {error}")
+                continue
+            self.rows += 1
+            self.read_rows += not changes
+            yield from changes
+
+    def _parse(self, table: _Table, row: Mapping[str, Any], node: str | None, serial: int, item: int) -> list[Change]:
+        read_name = unescape_name if self.is_known is None else partial(unescape_name, is_known=self.is_known)
+        if table is _PROCESSES:
+            return parse_process_event(row, node=node, serial=serial, item=item, read_name=read_name, user_of=self.user_of)
+        change = parse_file_event(row, node=node, serial=serial, item=item, read_name=read_name)
+        return [] if change is None else [change]
+
+    def _query_of(self, name: str | None, row: Mapping[str, Any]) -> _Query | None:
+        shape = (name, tuple(row))
+        if shape not in self._queries:
+            if len(self._queries) >= 100 * _MOST_TOLD:
+                self._queries.clear()  # no osquery has so many queries: this is noise, and must not fill the memory
+            table = _table_of(*shape)
+            self._queries[shape] = table and _Query(
+                table, tuple(one for one in table.needed if one not in row), tuple(one for one in table.wished if one not in row)
+            )
+        return self._queries[shape]
+
+    def _refuse(self, file: str, number: int, line: bytes, words: str) -> None:
+        self.bad_rows[file] += 1
+        if len(self.bad) < MAX_BAD_KEPT:
+            self.bad.append(BadLine(file, number, line[:4096], words))
+
+    @property
+    def uncounted(self) -> Counter[str]:
+        """How many bad lines and rows of each file there were more than are kept."""
+        return self.bad_rows - Counter(line.file for line in self.bad)
+
+    @property
+    def problems(self) -> list[str]:
+        """Say once for each query what its rows lack, and how many bad lines are not kept."""
+        told = [
+            self._words(name, query)
+            for (name, _), query in self._queries.items()
+            if query is not None and (query.missing or query.absent)
+        ]
+        left = sum(self.uncounted.values())
+        words = list(dict.fromkeys(told))
+        more = [f"{len(words) - _MOST_TOLD} more queries lack columns"] if len(words) > _MOST_TOLD else []
+        return [*words[:_MOST_TOLD], *more, *([f"{left} more bad lines were counted, and not kept"] if left else [])]
+
+    @staticmethod
+    def _words(name: str | None, query: _Query) -> str:
+        who, table = clip(name), query.table.name
+        if query.missing:
+            return (
+                f"query {who} of osquery looks like one of {table} without {', '.join(query.missing)} (renamed, or left out): its"
+                f" {query.rows} rows cannot be read; select the columns under their own names"
+            )
+        return f"query {who} of osquery selects {table} without {', '.join(query.absent)}: its rows are read, and say less"

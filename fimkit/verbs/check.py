@@ -22,7 +22,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import load_earlier
-from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, name_user
+from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.report_file import append_report
@@ -176,6 +176,7 @@ def _settled_findings(config: Config, options: CheckOptions, store: Store, look:
     known = {finding.id for finding in look.was_open}
     for attempt in range(_SETTLE_TRIES):
         _read_logs(config, options, store, look, scope)
+        mend_osquery(look.osquery, before=look.before, after=look.after, earlier=stored, own=not options.osquery_logs)
         findings = _correlate(config, store, look, stored)
         waits = look.audit.cursor is not None and any(_is_young(finding, look) and finding.id not in known for finding in findings)
         if attempt == _SETTLE_TRIES - 1 or not waits:
@@ -211,6 +212,8 @@ def _read_logs(config: Config, options: CheckOptions, store: Store, look: _Look,
         wanted=wanted,
         live=own_osquery,
         host=config.host.name,
+        user_of=name_user if own_osquery else None,
+        is_known=lambda path: path in look.before or path in look.after,
         cursor=_load_cursor(store, "osquery", config.sources.osquery_log) if own_osquery else None,
     )
 

@@ -3,25 +3,36 @@
 import pwd
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
 from fimkit.audit.logfile import LogCursor, load_events, load_lines
 from fimkit.model.changes import Change, Note
+from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
 from fimkit.model.records import BadLine
+from fimkit.model.states import FileState
+from fimkit.osquery.collapse import collapse_rows
+from fimkit.osquery.relocate import relocate_rows
 from fimkit.osquery.results import OsqueryResults
+from fimkit.verbs.late_hash import add_late_hashes
 
-__all__ = ["Gathered", "gather_audit", "gather_osquery", "name_user"]
+__all__ = ["Gathered", "gather_audit", "gather_osquery", "mend_osquery", "name_user"]
+
+_OSQUERY_LINE_BYTES = 1 << 28
+"""A batch is one line, however many rows: osquery keeps 50,000 by default, and 100,000 are 50 MB."""
+
+_MOST_HOSTS = 10
 
 
 @dataclass(slots=True)
 class Gathered:
     """What a source's logs said: changes and notes in the order read, bad lines, words on the reading, where it stopped.
 
-    ``uncounted`` says by file how many bad lines there were more than are kept.
+    ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what an osquery log had, by what
+    became of it.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -30,6 +41,7 @@ class Gathered:
     uncounted: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     cursor: LogCursor | None = None
+    rows: Counter[str] = field(default_factory=Counter)
 
 
 def name_user(number: int) -> str | None:
@@ -96,32 +108,92 @@ def _own_nodes(nodes: set[bytes | None], host: str) -> tuple[list[bytes | None],
 
 
 def gather_osquery(
-    paths: Sequence[Path], *, wanted: Callable[[Change], bool], host: str, cursor: LogCursor | None = None, live: bool = False
+    paths: Sequence[Path],
+    *,
+    wanted: Callable[[Change], bool],
+    host: str,
+    cursor: LogCursor | None = None,
+    live: bool = False,
+    user_of: Callable[[int], str | None] | None = None,
+    is_known: Callable[[bytes], bool] | None = None,
 ) -> Gathered:
-    """Read osquery result logs; of a log of many hosts only the rows of ``host``, where it names it.
+    """Read osquery result logs, and make one change of the rows that say the same; of many hosts only the rows of ``host``.
 
     Args:
-        paths: The files, the oldest first.
+        paths: The files, the oldest first: results logs, their rotations, snapshots logs.
         wanted: Tells which changes matter; the others are not kept.
         host: The host's name.
         cursor: Where an earlier reading stopped.
         live: The log is still written: a line without its end is left for the next time.
+        user_of: Names a user id; for this host's own log.
+        is_known: Tells whether there is, or was, a file of a name that the log may mean.
     """
     gathered = Gathered()
-    results = OsqueryResults()
-    lines = load_lines(paths, cursor=cursor, live=live)
-    changes = [
-        change
-        for line, file, number in lines
-        for change in results.changes_of([line], file=file, first_line=number)
-        if wanted(change)
-    ]
-    named = {change.node for change in changes if change.node is not None}
-    if host in named and len(named) > 1:
-        changes = [change for change in changes if change.node in (host, None)]
-        gathered.problems.append(f"rows of {len(named) - 1} other hosts were left out; this host is {host!r}")
-    gathered.changes = changes
+    results = OsqueryResults(is_known=is_known, user_of=user_of)
+    lines = load_lines(paths, cursor=cursor, live=live, max_line_bytes=_OSQUERY_LINE_BYTES)
+    by_node: dict[str | None, list[Change]] = {}
+    for line, file, number in lines:
+        for change in results.changes_of([line], file=file, first_line=number):
+            if wanted(change):
+                by_node.setdefault(change.node, []).append(change)
+    own, words = _own_osquery_nodes(results.names, host)
+    rows = [change for node, changes in by_node.items() if node is None or node in own for change in changes]
+    gathered.changes = collapse_rows(rows)
     gathered.bad_lines += [*lines.bad, *results.bad]
-    gathered.problems += lines.problems
+    gathered.uncounted = results.uncounted
+    gathered.problems += [*lines.problems, *words, *results.problems]
+    gathered.rows = Counter(
+        {"read": results.rows, "of other tables": results.other_rows, "removed": results.removed_rows, "accesses":
+        results.read_rows}
+    )
     gathered.cursor = lines.cursor
     return gathered
+
+
+def mend_osquery(
+    gathered: Gathered,
+    *,
+    before: Mapping[bytes, FileState],
+    after: Mapping[bytes, FileState],
+    earlier: Iterable[Change] = (),
+    own: bool = False,
+) -> None:
+    """Correct what osquery could not see: the paths of files in renamed folders, and, on its own host, hashes that it did not take.
+
+    Args:
+        gathered: What its log said; changed in place.
+        before: The earlier snapshot by path.
+        after: The later one.
+        earlier: Changes of earlier readings, whose renames still count.
+        own: The log is this host's, and ``after`` is as it is now: what has no hash is hashed, and marked late.
+    """
+    relocated = relocate_rows(gathered.changes, before=before, after=after, earlier=earlier)
+    gathered.changes = relocated.changes
+    gathered.problems += relocated.words
+    if own:
+        late = add_late_hashes(gathered.changes, after)
+        gathered.changes = late.changes
+        gathered.problems += late.words
+
+
+def _own_osquery_nodes(nodes: Mapping[str, set[str]], host: str) -> tuple[set[str], list[str]]:
+    """Choose the nodes that are the host: by any name that their lines have for it, by its first part, or the only one there is.
+
+    One host can be two nodes: its identifier may have been its name first, and its UUID later.
+    """
+
+    def called(wanted: str, shorten: Callable[[str], str]) -> set[str]:
+        return {node for node, names in nodes.items() if any(shorten(name.lower()) == wanted for name in names)}
+
+    def first_part(name: str) -> str:
+        return name.partition(".")[0]
+
+    own = called(host.lower(), str)
+    if not own:
+        short = called(first_part(host.lower()), first_part)
+        own = set(nodes) if len(nodes) == 1 else short if len(short) == 1 else set()
+    others = sorted(set(nodes) - own)
+    if not others:
+        return own, []
+    shown = ", ".join(clip(node) for node in others[:_MOST_HOSTS]) + (", …" if len(others) > _MOST_HOSTS else "")
+    return own, [f"rows of {len(others)} other hosts than {host!r} were left out: {shown}"]

@@ -11,7 +11,7 @@ from fimkit.correlate.correlate import correlate
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.model.watches import WatchSet
-from fimkit.verbs.gather import gather_audit, gather_osquery
+from fimkit.verbs.gather import gather_audit, gather_osquery, mend_osquery
 from fimkit.verbs.scope import Scope
 
 __all__ = ["Investigation", "investigate"]
@@ -53,7 +53,10 @@ def investigate(
     watches = WatchSet(config.paths)
     scope = Scope(watches, before, later)
     audit = gather_audit(audit_logs, wanted=scope.concerns, host=config.host.name)
-    osquery = gather_osquery(osquery_logs, wanted=scope.concerns, host=config.host.name)
+    osquery = gather_osquery(
+        osquery_logs, wanted=scope.concerns, host=config.host.name, is_known=lambda path: path in before or path in later
+    )
+    mend_osquery(osquery, before=before, after=later)
     bad = [f"{line.file}:{line.line}: {line.error}" for line in (*audit.bad_lines, *osquery.bad_lines)]
     findings = correlate(
         host=config.host.name,

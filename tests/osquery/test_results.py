@@ -1,145 +1,144 @@
-"""osquery's result log: its three formats, its traps, and bad lines."""
+"""osquery's result log: rows are known by their columns, and what cannot be read is told by query, file and line."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.model.changes import Action
-from fimkit.model.errors import RecordError
-from fimkit.osquery.results import OsqueryResults, parse_line, parse_row, unescape_name
+from fimkit.model.changes import Action, Change
+from fimkit.osquery.results import MAX_BAD_KEPT, OsqueryResults
+from tests.osquery.result_rows import FILE_ROW, PROCESS_ROW, batch, event, snapshot
 
 DATA = Path(__file__).parent.parent / "data"
-ROW = {
-    "action": "CREATED",
-    "target_path": "/etc/a",
-    "time": "100",
-    "mode": "0644",
-    "inode": "7",
-    "mtime": "99",
-    "hashed": "1",
-    "sha256": "ab" * 32,
-    "transaction_id": "0",
-    "uid": "0",
-    "gid": "0",
-    "size": "3",
-}
 
 
-def changes(*lines: bytes) -> tuple[list, OsqueryResults]:  # type: ignore[type-arg]
-    results = OsqueryResults()
+def read(*lines: bytes, **options: Any) -> tuple[list[Change], OsqueryResults]:
+    results = OsqueryResults(**options)
     return list(results.changes_of(lines, file="r.log")), results
 
 
 def test_the_three_formats_give_the_same_change() -> None:
-    event = json.dumps({"name": "q", "hostIdentifier": "h", "columns": ROW, "action": "added"}).encode()
-    batch = json.dumps({"name": "q", "hostIdentifier": "h", "diffResults": {"removed": [ROW], "added": [ROW]}}).encode()
-    snapshot = json.dumps({"name": "q", "hostname": "h", "action": "snapshot", "snapshot": [ROW]}).encode()
-    found = [changes(line)[0] for line in (event, batch, snapshot)]
+    found = [read(line)[0] for line in (event(FILE_ROW), batch([FILE_ROW]), snapshot([FILE_ROW]))]
     assert found[0] == found[1] == found[2]
-    assert (found[0][0].action, found[0][0].path, found[0][0].sha256, found[0][0].node) == (Action.BORN, b"/etc/a", "ab" * 32, "h")
+    (change,) = found[0]
+    assert (change.action, change.path, change.sha256, change.node) == (Action.BORN, b"/etc/a", "ab" * 32, "web01")
 
 
-def test_numbers_in_place_of_texts_mean_the_same() -> None:
-    numbers = {
-        **ROW,
-        "time": 100,
-        "mode": 644,
-        "inode": 7,
-        "mtime": 99,
-        "hashed": 1,
-        "transaction_id": 0,
-        "uid": 0,
-        "gid": 0,
-        "size": 3,
-    }
-    assert parse_row(numbers, node=None) == parse_row(ROW, node=None)
+@pytest.mark.parametrize("name", ["pack_fimkit_file_events", "pack/other/x", "fe", None, 7])
+def test_a_row_is_known_by_its_columns_whatever_the_query_is_called(name: object) -> None:
+    found, results = read(event(FILE_ROW, name=name), event(PROCESS_ROW, name=name))
+    assert [change.actor is not None for change in found] == [False, True]
+    assert results.problems == []
 
 
-def test_a_removed_row_is_no_change() -> None:
-    line = json.dumps({"name": "q", "columns": ROW, "action": "removed"}).encode()
-    assert changes(line)[0] == []
+def test_a_removed_row_is_no_change_and_is_counted() -> None:
+    found, results = read(event(FILE_ROW, action="removed"), batch([], removed=[FILE_ROW, FILE_ROW]))
+    assert (found, results.removed_rows, results.bad) == ([], 3, [])
 
 
-def test_rows_of_other_queries_are_counted_and_passed_over() -> None:
-    found, results = changes(json.dumps({"name": "users", "snapshot": [{"uid": "0"}, {"uid": "1"}]}).encode())
-    assert (found, results.other_rows, results.bad) == ([], 2, [])
+def test_rows_of_other_tables_are_counted_and_passed_over() -> None:
+    rows: list[dict[str, Any]] = [{"uid": "0"}, {"path": "/x", "action": "y", "time": "1"}]
+    found, results = read(snapshot(rows, name="users"))
+    assert (found, results.other_rows, results.bad, results.problems) == ([], 2, [], [])
+
+
+def test_yara_events_tell_of_the_same_events_and_are_no_rows_of_ours() -> None:
+    row = {"target_path": "/a", "action": "CREATED", "transaction_id": "0", "time": "1", "matches": "", "strings": ""}
+    assert read(event(row))[1].other_rows == 1
+
+
+def test_a_query_with_renamed_columns_is_told_once_and_its_rows_are_bad() -> None:
+    renamed = {("file" if name == "target_path" else name): value for name, value in FILE_ROW.items()}
+    found, results = read(*[event(renamed, name="mine")] * 3)
+    assert found == []
+    (words,) = results.problems
+    assert "'mine'" in words and "without target_path" in words and "3 rows" in words
+    assert [line.line for line in results.bad] == [1, 2, 3]
+
+
+def test_a_query_by_the_tables_name_with_all_its_columns_renamed_is_told() -> None:
+    _, results = read(event({"path": "/a", "what": "CREATED", "time": "1"}, name="pack_x_file_events"))
+    assert "target_path, action" in results.problems[0]
+
+
+def test_a_query_without_hashes_and_inodes_is_read_and_told_once() -> None:
+    few = {"action": "UPDATED", "target_path": "/etc/a", "time": "5"}
+    found, results = read(event(few, name="few"), event(few, name="few"))
+    assert len(found) == 2
+    assert len(results.problems) == 1 and "sha256" in results.problems[0] and "'few'" in results.problems[0]
 
 
 def test_one_bad_row_leaves_the_others_of_its_line() -> None:
-    line = json.dumps({"diffResults": {"added": [ROW, {**ROW, "time": "soon"}, {**ROW, "target_path": "/etc/b"}]}}).encode()
-    found, results = changes(line)
+    found, results = read(batch([FILE_ROW, {**FILE_ROW, "time": "soon"}, {**FILE_ROW, "target_path": "/etc/b"}]))
     assert [change.path for change in found] == [b"/etc/a", b"/etc/b"]
-    assert [(bad.file, bad.line) for bad in results.bad] == [("r.log", 1)]
+    assert [(bad.file, bad.line, bad.error) for bad in results.bad] == [
+        ("r.log", 1, "row 2: time is 'soon', expected a number")
+    ]
 
 
-def test_a_half_line_is_kept_as_bad_with_its_place() -> None:
-    _, results = changes(b'{"name":"q","columns":{"action":"CREATED"', b"\xff\xfe")
-    assert [(bad.line, bad.text) for bad in results.bad] == [(1, b'{"name":"q","columns":{"action":"CREATED"'), (2, b"\xff\xfe")]
+def test_half_lines_and_garbage_are_kept_as_bad_with_their_place() -> None:
+    found, results = read(b'{"name":"q","columns":{"action":"CREATED"', event(FILE_ROW), b"\xff\xfe", b"[]", b"")
+    assert len(found) == 1
+    assert [(bad.line, bad.text) for bad in results.bad][:2] == [(1, b'{"name":"q","columns":{"action":"CREATED"'), (3, b"\xff\xfe")]
+    assert len(results.bad) == 3
 
 
-def test_a_gone_file_has_no_inode_and_no_hash() -> None:
-    row = parse_row(
-        {**ROW, "action": "MOVED_FROM", "inode": "", "mtime": "", "hashed": "0", "sha256": "", "transaction_id": "103200"},
-        node=None,
-    )
-    assert row is not None
-    assert (row.inode, row.sha256, row.cookie) == (None, None, "103200")
+def test_bad_lines_are_kept_up_to_a_bound_and_all_counted() -> None:
+    _, results = read(*[b"noise"] * (MAX_BAD_KEPT + 50))
+    assert len(results.bad) == MAX_BAD_KEPT
+    assert results.uncounted == {"r.log": 50}
+    assert results.problems == ["50 more bad lines were counted, and not kept"]
 
 
-def test_a_hash_that_was_not_taken_is_not_believed() -> None:
-    row = parse_row({**ROW, "hashed": "-1"}, node=None)
-    assert row is not None
-    assert row.sha256 is None
+def test_reading_a_file_is_no_change_and_is_counted() -> None:
+    found, results = read(event({**FILE_ROW, "action": "OPENED"}), event({**PROCESS_ROW, "operation": "open"}))
+    assert (found, results.read_rows) == ([], 2)
 
 
-def test_reading_a_file_is_no_change() -> None:
-    assert parse_row({**ROW, "action": "OPENED"}, node=None) is None
+def test_a_host_has_all_the_names_that_its_lines_give() -> None:
+    uuid = {"hostIdentifier": "4615da65", "decorations": {"hostname": "web01", "host_uuid": "4615da65"}}
+    _, results = read(event(FILE_ROW, **uuid), event(FILE_ROW, hostIdentifier=None, hostname="old"))
+    assert results.names == {"4615da65": {"4615da65", "web01"}, "old": {"old"}}
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"action": "EXPLODED"}, {"target_path": 3}, {"target_path": "rel"}, {"time": ""}, {"mode": "rw"}]
-)
-def test_a_wrong_row_says_what_was_seen(wrong: dict[str, object]) -> None:
-    with pytest.raises(RecordError):
-        parse_row({**ROW, **wrong}, node=None)
+def test_a_name_that_can_be_read_in_two_ways_is_the_one_that_is_known() -> None:
+    row = {**FILE_ROW, "target_path": "/etc/a\\x0Ab"}
+    assert read(event(row))[0][0].path == b"/etc/a\nb"
+    assert read(event(row), is_known=lambda path: path == b"/etc/a\\x0Ab")[0][0].path == b"/etc/a\\x0Ab"
 
 
 def test_every_row_of_the_incident_is_read() -> None:
-    lines = (DATA / "incident-01/osqueryd.results.log").read_bytes().split(b"\n")
-    found, results = changes(*lines)
-    assert (len(found), results.rows, results.bad) == (71, 71, [])
+    found, results = read(*(DATA / "incident-01/osqueryd.results.log").read_bytes().split(b"\n"))
+    assert (len(found), results.rows, results.bad, results.problems) == (71, 71, [], [])
     assert {b"/srv/fim/tree/etc/new\nline", b"/srv/fim/tree/etc/bad\xffname"} <= {change.path for change in found}
 
 
-@given(st.binary())
-def test_any_line_is_read_or_refused_with_our_own_error(line: bytes) -> None:
-    try:
-        parse_line(line)
-    except RecordError:
-        return
+def test_recorded_logs_with_other_queries_are_read_as_far_as_they_tell_of_files() -> None:
+    found, results = read(*(DATA / "osquery/results-fileops.log").read_bytes().split(b"\n"))
+    assert len(found) == results.rows > 20
+    assert results.other_rows > 0
+    assert all("selects file_events without" in words for words in results.problems)
+    _, batches = read(*(DATA / "osquery/batch.txt").read_bytes().split(b"\n"))
+    assert any("without time" in words for words in batches.problems)
+    _, snapshots = read(*(DATA / "osquery/snapshots.log").read_bytes().split(b"\n"))
+    assert snapshots.other_rows > 0 and snapshots.bad == []
 
 
-@given(st.dictionaries(st.sampled_from(sorted(ROW)), st.none() | st.integers() | st.text(max_size=9) | st.floats() | st.booleans()))
-def test_any_row_is_read_or_refused_with_our_own_error(wrong: dict[str, object]) -> None:
-    try:
-        parse_row({**ROW, **wrong}, node=None)
-    except RecordError:
-        return
+@given(st.lists(st.binary() | st.sampled_from([event(FILE_ROW), b"{}", b'{"snapshot":[1]}', b'{"diffResults":{"added":3}}'])))
+def test_no_line_ends_the_reading(lines: list[bytes]) -> None:
+    found, results = read(*lines)
+    assert len(found) == lines.count(event(FILE_ROW))
+    assert results.lines == sum(bool(line.strip()) for line in lines)
 
 
-@given(st.binary(max_size=30))
-def test_a_name_as_osquery_writes_it_is_read_back(name: bytes) -> None:
-    if b"\\x" in name:  # a real backslash in a name cannot be told from an escape
-        return
-    written = "".join(
-        char
-        if char.isprintable() or char > "\x9f"
-        else "".join(f"\\x{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
-        for char in name.decode("utf-8", "surrogateescape").translate(
-            {code: f"\\x{code - 0xDC00:02X}" for code in range(0xDC80, 0xDD00)}
-        )
-    )
-    assert unescape_name(written) == name
+VALUES = st.none() | st.integers() | st.text(max_size=9) | st.floats() | st.booleans() | st.lists(st.text(max_size=2), max_size=2)
+
+
+@given(st.sampled_from([FILE_ROW, PROCESS_ROW]).flatmap(lambda row: st.dictionaries(st.sampled_from(sorted(row)), VALUES)))
+def test_no_row_ends_the_reading(wrong: dict[str, object]) -> None:
+    for row in (FILE_ROW, PROCESS_ROW):
+        _, results = read(event({**row, **wrong}), event({name: row[name] for name in row if name not in wrong}))
+        assert results.lines == 2
