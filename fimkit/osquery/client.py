@@ -107,11 +107,11 @@ class OsqueryClient:
         deadline = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
         if self._connection is not None and not self._connection.socket.isOpen():
             self.close()
-        kept = self._connection is not None
+        kept = self._connection
         try:
             return self._ask_once(method, arguments, reply(), deadline)
         except OsqueryLostError:
-            if not kept:
+            if kept is None or kept.socket.received:
                 raise
         return self._ask_once(method, arguments, reply(), deadline)
 

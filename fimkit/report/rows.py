@@ -21,14 +21,14 @@ def render_cell(value: str) -> str:
     return render_terminal(render_path(value.encode("utf-8", "surrogateescape")))
 
 
-def _widths(natural: Sequence[int], room: int) -> list[int] | None:
-    """Share the room: narrow columns get what they need, wide ones the same; ``None`` where that is too little to be read."""
+def _widths(natural: Sequence[int], least: int, room: int) -> list[int] | None:
+    """Share the room: narrow columns get what they need, wide ones the same; ``None`` where that is less than ``least``."""
     room -= _GAP * (len(natural) - 1)
     most, narrow = max(natural, default=0), sorted(natural)
     for place, width in enumerate(narrow):
         share = (room - sum(narrow[:place])) // (len(narrow) - place)
         if share < width:
-            if share < _NARROWEST:
+            if share < least:
                 return None
             most = share
             break
@@ -63,7 +63,8 @@ def render_rows(
     """
     names = [render_cell(name) for name, _ in columns]
     cells = [[render_cell(row.get(name, "")) for name, _ in columns] for row in rows]
-    widths = _widths([max(map(display_width, column)) for column in zip(names, *cells, strict=True)], width)
+    natural = [max(map(display_width, column)) for column in zip(names, *cells, strict=True)]
+    widths = _widths(natural, max([_NARROWEST, *map(display_width, names)]), width)  # a name that is cut names nothing
     if widths is None:
         yield from _render_records(names, cells, width)
         return

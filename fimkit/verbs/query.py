@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["frame_of", "query", "query_frame", "recon"]
 
-_INTEGERS = {"INTEGER": "Int64", "BIGINT": "Int64", "UNSIGNED BIGINT": "UInt64"}
+_INTEGERS = {"INTEGER": "int64", "BIGINT": "int64", "UNSIGNED BIGINT": "uint64"}
 
 
 def query(sql: str, *, socket: bytes | str = DEFAULT_SOCKET, deadline_s: float = 10.0) -> Answer:
@@ -70,11 +70,13 @@ def _text(value: str) -> str:
 
 
 def _column(texts: Sequence[str], kind: str) -> "pd.Series[Any]":
+    import numpy as np
     import pandas as pd
 
     if kind in _INTEGERS:
-        # Not to_numeric, which goes by way of floats where a value is missing: these have 53 bits.
-        return pd.Series([int(text) if text else None for text in texts], dtype=_INTEGERS[kind])
+        # By way of numpy's own type: pandas may go by way of floats, which have 53 bits, and does not say where that is too few.
+        whole = np.array([int(text) if text else 0 for text in texts], dtype=_INTEGERS[kind])
+        return pd.Series(pd.arrays.IntegerArray(whole, np.array([not text for text in texts], dtype=bool)))
     if kind == "DOUBLE":
         return pd.Series([float(text) if text else None for text in texts], dtype="float64")
     return pd.Series([_text(text) for text in texts], dtype="str")
