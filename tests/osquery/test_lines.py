@@ -72,9 +72,10 @@ def test_the_host_is_what_stamps_the_line_else_what_decorates_it(names: dict[str
     assert ("web01" in line.names) == ("web01" in json.dumps(names))
 
 
+KEYS = st.sampled_from(["a", "added", "snapshot", "name"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "added", "snapshot", "name"]), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=10,
 )
 

@@ -1,6 +1,5 @@
 """osquery's result log: rows are known by their columns, and what cannot be read is told by query, file and line."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +79,10 @@ def test_one_bad_row_leaves_the_others_of_its_line() -> None:
 
 
 def test_half_lines_and_garbage_are_kept_as_bad_with_their_place() -> None:
-    found, results = read(b'{"name":"q","columns":{"action":"CREATED"', event(FILE_ROW), b"\xff\xfe", b"[]", b"")
+    half = b'{"name":"q","columns":{"action":"CREATED"'
+    found, results = read(half, event(FILE_ROW), b"\xff\xfe", b"[]", b"")
     assert len(found) == 1
-    assert [(bad.line, bad.text) for bad in results.bad][:2] == [(1, b'{"name":"q","columns":{"action":"CREATED"'), (3, b"\xff\xfe")]
+    assert [(bad.line, bad.text) for bad in results.bad][:2] == [(1, half), (3, b"\xff\xfe")]
     assert len(results.bad) == 3
 
 

@@ -13,7 +13,7 @@ def process_changes(**columns: object) -> list[Change]:
 
 
 def test_numbers_in_place_of_texts_mean_the_same() -> None:
-    numeric = {name: int(value) if value.isdigit() and name not in ("sha256", "mode") else value for name, value in FILE_ROW.items()}
+    numeric = {name: int(value) if value.isdigit() else value for name, value in FILE_ROW.items()}
     assert parse_file_event({**numeric, "mode": 644}, node=None) == parse_file_event(FILE_ROW, node=None)
     numbers = {name: int(value) if value.isdigit() else value for name, value in PROCESS_ROW.items()}
     assert parse_process_event(numbers, node=None) == parse_process_event(PROCESS_ROW, node=None)
@@ -100,7 +100,9 @@ def test_a_partial_row_is_not_sure(partial: object, sure: bool) -> None:
     assert [change.path_sure for change in process_changes(partial=partial)] == [sure]
 
 
-@pytest.mark.parametrize("wrong", [{"operation": "chmod"}, {"operation": {}}, {"path": ""}, {"pid": ""}, {"pid": "-3"}, {"time": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"operation": "chmod"}, {"operation": {}}, {"path": ""}, {"pid": ""}, {"pid": "-3"}, {"time": None}]
+)
 def test_a_wrong_process_row_says_what_was_seen(wrong: dict[str, object]) -> None:
     with pytest.raises(RecordError, match=str(next(iter(wrong)))):
         process_changes(**wrong)
