@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from fimkit.model.errors import (
     OsqueryTimeoutError,
 )
 from fimkit.osquery.client import OsqueryClient
+from fimkit.osquery.queries import load_query
 from fimkit.osquery.recon import plan_recon, run_recon
 from tests.osqueryd import OSQUERYDS, Running, start_osqueryd, wait_for
 
@@ -121,7 +123,9 @@ def test_a_stopped_process_is_a_timeout_and_a_killed_one_is_lost(binary: Sequenc
     with start_osqueryd(tmp_path, binary=binary) as one, OsqueryClient(os.fsencode(one.socket), deadline_s=20) as client:
         assert client.query("SELECT 1 AS one") == [{"one": "1"}]
         os.kill(one.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{one.pid}/stat")
         try:
+            assert wait_for(lambda: stat.read_text().rpartition(") ")[2].startswith("T"))
             started = time.monotonic()
             with pytest.raises(OsqueryTimeoutError):
                 client.query("SELECT 1 AS one", deadline_s=0.5)
@@ -137,3 +141,19 @@ def test_a_stopped_process_is_a_timeout_and_a_killed_one_is_lost(binary: Sequenc
         timer.join()
         with pytest.raises(OsqueryAbsentError, match=r"nobody listens|no socket"):
             client.query("SELECT 1 AS one")
+
+
+def test_recon_finds_what_runs_without_a_file(client: OsqueryClient, tmp_path: Path) -> None:
+    program = tmp_path / "gone"
+    program.write_bytes(Path("/bin/sleep").read_bytes())
+    program.chmod(0o755)
+    with (tmp_path / "loot").open("w") as loot, subprocess.Popen([program, "60"], stdout=loot) as process:
+        try:
+            program.unlink()
+            (tmp_path / "loot").unlink()
+            running = client.query(load_query("recon/deleted_executables").sql)
+            held = client.query(load_query("recon/deleted_open_files").sql)
+        finally:
+            process.kill()
+    assert [row["cmdline"] for row in running if row["pid"] == str(process.pid)] == [f"{program} 60"]
+    assert (str(process.pid), "1", f"{tmp_path}/loot (deleted)") in {(row["pid"], row["fd"], row["path"]) for row in held}

@@ -35,7 +35,10 @@ def test_no_rows_still_have_typed_columns() -> None:
     assert frame.dtypes.astype(str).to_dict() == {"pid": "Int64", "name": "str", "load": "float64"}
 
 
-@pytest.mark.parametrize(("kind", "value"), [("BIGINT", "9223372036854775808"), ("UNSIGNED BIGINT", "-1"), ("INTEGER", "many"), ("DOUBLE", "1,5")])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("BIGINT", "9223372036854775808"), ("UNSIGNED BIGINT", "-1"), ("INTEGER", "many"), ("DOUBLE", "1,5")],
+)
 def test_a_value_that_is_no_number_of_its_type_is_kept_and_noted(kind: str, value: str) -> None:
     frame = frame_of(Answer((("n", kind),), [{"n": "1"}, {"n": value}]))
     assert frame["n"].tolist() == ["1", value]
