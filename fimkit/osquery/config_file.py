@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fimkit.model.errors import clip
@@ -21,7 +22,7 @@ from fimkit.osquery.config_json import parse_config_json
 from fimkit.osquery.flag_file import load_flags
 from fimkit.osquery.osquery_config import FilePattern, OsqueryConfig, PathQuery, Problem, ScheduledQuery, Setting
 
-__all__ = ["load_osquery_config", "read_host_text"]
+__all__ = ["load_osquery_config", "read_host_text", "with_pack"]
 
 _MOST_BYTES = 16 << 20
 _DEFAULT_INTERVAL_S = 3600
@@ -233,6 +234,38 @@ def load_osquery_config(config_path: bytes, *, root: bytes = b"", flagfile: byte
         options=reader.options,
         flags=flags,
         problems=(*reader.problems, *problems),
+    )
+
+
+def with_pack(config: OsqueryConfig, name: str, text: str, *, file: bytes) -> OsqueryConfig:
+    """Give a configuration as it is with a pack in ``file``, in place of what that file holds now.
+
+    Args:
+        config: As the files have it.
+        name: The pack's name.
+        text: The pack's.
+        file: Where it is, or is to be.
+    """
+    reader = _Reader(config.config_path, b"")
+    pack, problems = parse_config_json(text)
+    if pack is not None:
+        reader.read_pack_text(file, name, pack)
+    new = reader.exclude_paths
+    return replace(
+        config,
+        file_paths=(*(one for one in config.file_paths if one.file != file), *reader.file_paths),
+        path_queries=(*(one for one in config.path_queries if one.file != file), *reader.path_queries),
+        exclude_paths=(
+            *(one for one in config.exclude_paths if one.file != file and one.category not in new),
+            *(pattern for patterns in new.values() for pattern in patterns),
+        ),
+        accesses=(*(one for one in config.accesses if one[1] != file), *reader.accesses),
+        queries=(*(one for one in config.queries if one.file != file), *reader.queries),
+        problems=(
+            *(one for one in config.problems if one.file != file),
+            *(Problem(file, one.words, one.line, one.column, one.refused) for one in problems),
+            *reader.problems,
+        ),
     )
 
 

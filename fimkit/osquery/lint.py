@@ -6,7 +6,7 @@ from dataclasses import replace
 from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import render_path
 from fimkit.osquery.lint_excludes import lint_excludes
-from fimkit.osquery.lint_facts import HostFacts
+from fimkit.osquery.lint_facts import LintFacts
 from fimkit.osquery.lint_flags import lint_flags
 from fimkit.osquery.lint_inotify import lint_inotify
 from fimkit.osquery.lint_live import LiveFacts, lint_live, lint_status_log, rows_per_second, with_live_flags
@@ -18,7 +18,7 @@ __all__ = ["lint_osquery"]
 
 
 def lint_osquery(
-    config: OsqueryConfig, facts: HostFacts, *, live: LiveFacts | None = None, status_log: Iterable[bytes] = ()
+    config: OsqueryConfig, facts: LintFacts, *, live: LiveFacts | None = None, status_log: Iterable[bytes] = ()
 ) -> list[Advice]:
     """Look at one installation.
 

@@ -6,7 +6,7 @@ from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import is_below, join_path, render_path
 from fimkit.model.watches import WatchSet
 from fimkit.osquery.coverage import Exclude, Reach, parse_exclude
-from fimkit.osquery.lint_facts import HostFacts
+from fimkit.osquery.lint_facts import LintFacts
 from fimkit.osquery.lint_words import plain_part, quote
 from fimkit.osquery.osquery_config import FilePattern, OsqueryConfig
 
@@ -15,7 +15,7 @@ __all__ = ["lint_excludes"]
 _ANY_NAME = b"any"
 
 
-def lint_excludes(config: OsqueryConfig, facts: HostFacts) -> list[Advice]:
+def lint_excludes(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
     """Say what is wrong with ``exclude_paths``."""
     known = {one.category for one in config.file_paths} | {one.category for one in config.path_queries}
     advice: list[Advice] = []
@@ -60,7 +60,7 @@ def _problem(found: FilePattern, exclude: Exclude) -> Advice:
     )
 
 
-def _hidden(found: FilePattern, exclude: Exclude, facts: HostFacts) -> Iterator[Advice]:
+def _hidden(found: FilePattern, exclude: Exclude, facts: LintFacts) -> Iterator[Advice]:
     if exclude.reach is Reach.NONE or b"%" in exclude.base:
         return
     place = facts.look(exclude.base)

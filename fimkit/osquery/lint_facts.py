@@ -8,7 +8,7 @@ from fimkit.model.config import Watch
 from fimkit.osquery.coverage import Base
 from fimkit.osquery.places import Place
 
-__all__ = ["ASSUMED_ROWS_PER_S", "HostFacts", "InotifyLimits", "TreeCount"]
+__all__ = ["ASSUMED_ROWS_PER_S", "InotifyLimits", "LintFacts", "TreeCount"]
 
 ASSUMED_ROWS_PER_S = 100.0
 """A package manager at work, three rows a file; a host that was measured has its own."""
@@ -39,7 +39,7 @@ class InotifyLimits(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostFacts:
+class LintFacts:
     """One host. ``watches`` are what fimkit is to observe, links followed; ``bases`` are by pattern, as written.
 
     ``osquery_log`` is where fimkit reads results; ``rows_per_s`` was measured, or is ``None``.

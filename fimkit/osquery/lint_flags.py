@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import join_path, render_path
-from fimkit.osquery.lint_facts import HostFacts
+from fimkit.osquery.lint_facts import LintFacts
 from fimkit.osquery.lint_words import flag_remedy, flag_where
 from fimkit.osquery.osquery_config import OsqueryConfig, is_true
 
@@ -15,7 +15,7 @@ _EVENTS_TABLE = "file_events"
 _MANY_FOLDERS = 50_000
 
 
-def lint_flags(config: OsqueryConfig, facts: HostFacts) -> list[Advice]:
+def lint_flags(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
     """Say what is wrong with the flags and options in force."""
     return [
         *_events(config),
@@ -72,7 +72,7 @@ def _audit(config: OsqueryConfig) -> Iterator[Advice]:
     yield _flag(config, "osquery-audit-socket", "disable_audit", "true", problem + "is named for a change.")
 
 
-def _logger(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _logger(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     log = render_path(facts.osquery_log)
     if "filesystem" not in config.logger_plugins:
         plugins = ",".join(["filesystem", *config.logger_plugins])
@@ -127,7 +127,7 @@ def _hashes(config: OsqueryConfig) -> Iterator[Advice]:
         yield _flag(config, "osquery-hash-cache", "disable_hash_cache", "true", problem, level=Level.NOTE)
 
 
-def _watchdog(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _watchdog(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     off = _is_on(config, "disable_watchdog", default=False) or config.value("watchdog_level", "0") == "-1"
     if not off and facts.count.folders > _MANY_FOLDERS:
         problem = (

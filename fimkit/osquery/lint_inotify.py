@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import render_path
-from fimkit.osquery.lint_facts import HostFacts
+from fimkit.osquery.lint_facts import LintFacts
 from fimkit.osquery.lint_words import RESTART, flag_remedy, flag_where
 from fimkit.osquery.osquery_config import OsqueryConfig
 
@@ -21,7 +21,7 @@ def read_max_of(config: OsqueryConfig) -> int:
     return int(value) if value.isdecimal() else DEFAULT_READ_MAX
 
 
-def lint_inotify(config: OsqueryConfig, facts: HostFacts) -> list[Advice]:
+def lint_inotify(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
     """Compare what the watched trees need with what the kernel gives."""
     return [*_watches(facts), *_instances(facts), *_queue(facts), *_big(config, facts)]
 
@@ -35,7 +35,7 @@ def _room(needed: int) -> int:
     return max(65_536, 1 << (2 * needed - 1).bit_length())
 
 
-def _watches(facts: HostFacts) -> Iterator[Advice]:
+def _watches(facts: LintFacts) -> Iterator[Advice]:
     limit, folders = facts.limits.max_user_watches, facts.count.folders
     if limit is None or not folders:
         return
@@ -62,7 +62,7 @@ def _watches(facts: HostFacts) -> Iterator[Advice]:
         yield Advice(code="osquery-inotify-watches", level=Level.NOTE, where=where, problem=problem, remedy=remedy)
 
 
-def _instances(facts: HostFacts) -> Iterator[Advice]:
+def _instances(facts: LintFacts) -> Iterator[Advice]:
     limit, held = facts.limits.max_user_instances, facts.limits.other_instances
     if limit is not None and (limit < 1 or (held is not None and held >= limit)):
         yield Advice(
@@ -75,7 +75,7 @@ def _instances(facts: HostFacts) -> Iterator[Advice]:
         )
 
 
-def _queue(facts: HostFacts) -> Iterator[Advice]:
+def _queue(facts: LintFacts) -> Iterator[Advice]:
     limit = facts.limits.max_queued_events
     if limit is not None and limit < _USUAL_QUEUE:
         yield Advice(
@@ -87,7 +87,7 @@ def _queue(facts: HostFacts) -> Iterator[Advice]:
         )
 
 
-def _big(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _big(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     count = facts.count
     if count.big and count.biggest is not None:
         yield Advice(

@@ -49,7 +49,8 @@ def with_live_flags(config: OsqueryConfig, live: LiveFacts) -> OsqueryConfig:
     for row in live.flags:
         name, value = row.get("name", ""), row.get("value", "")
         known = config.setting(name)
-        if (known is None and value == row.get("default_value", "")) or (known is not None and _same(known.value, value)):
+        unset = known is None and value == row.get("default_value", "") and name != "config_path"
+        if unset or (known is not None and _same(known.value, value)):
             continue
         options.pop(name, None)
         flags[name] = Setting(value, RUNNING)

@@ -9,14 +9,14 @@ from fimkit.model.config import Watch
 from fimkit.model.paths import render_path
 from fimkit.model.watches import WatchSet
 from fimkit.osquery.coverage import Coverage, Reach, WatchPattern, parse_watch_pattern
-from fimkit.osquery.lint_facts import HostFacts
+from fimkit.osquery.lint_facts import LintFacts
 from fimkit.osquery.lint_words import RESTART, is_ours, plain_part, quote
 from fimkit.osquery.osquery_config import FilePattern, OsqueryConfig
 
 __all__ = ["lint_paths"]
 
 
-def lint_paths(config: OsqueryConfig, facts: HostFacts) -> list[Advice]:
+def lint_paths(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
     """Say what is wrong with ``file_paths``, ``file_paths_query`` and ``file_accesses``."""
     return [
         *_patterns(config, facts),
@@ -31,11 +31,11 @@ def _where(found: FilePattern) -> str:
     return f"{render_path(found.file)}: file_paths.{found.category}: {quote(found.pattern)}"
 
 
-def _coverage(config: OsqueryConfig, facts: HostFacts, *, category: str | None = None) -> Coverage:
+def _coverage(config: OsqueryConfig, facts: LintFacts, *, category: str | None = None) -> Coverage:
     return Coverage((one.pattern for one in config.file_paths if category in (None, one.category)), facts.bases)
 
 
-def _patterns(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _patterns(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     wanted = WatchSet(facts.watches)
     whole = _coverage(config, facts)
     for found in dict.fromkeys(config.file_paths):
@@ -47,7 +47,7 @@ def _patterns(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
             yield _leaf(found, pattern)
         bases = facts.bases.get(found.pattern, ())
         if not bases:
-            yield _absent(found, pattern)
+            yield _absent(found, pattern, facts)
         for place in bases:
             if place.real != place.path:
                 yield Advice(
@@ -73,7 +73,7 @@ def _unsure(found: FilePattern, pattern: WatchPattern) -> Advice:
             remedy=f"write the whole path, as in {quote(b'/' + found.pattern)}",
         )
     parts = found.pattern.replace(b"*", b"%").split(b"/")
-    one_level = b"/".join(part.replace(b"%%", b"%") for part in parts[:-1])
+    one_level = b"/".join(part.replace(b"%%", b"%") for part in (parts[:-1] if parts[-1] == b"%%" else parts))
     above = b"/".join(parts[: next(place for place, part in enumerate(parts) if b"%%" in part)])
     return Advice(
         code="osquery-inner-wildcard",
@@ -103,15 +103,16 @@ def _leaf(found: FilePattern, pattern: WatchPattern) -> Advice:
     )
 
 
-def _absent(found: FilePattern, pattern: WatchPattern) -> Advice:
+def _absent(found: FilePattern, pattern: WatchPattern, facts: LintFacts) -> Advice:
+    above = facts.look(plain_part(found.pattern) or b"/")
+    folder = above.real if above.is_folder else above.nearest
     return Advice(
         code="osquery-absent",
         level=Level.WARNING,
         where=_where(found),
         path=plain_part(found.pattern),
         problem=f"nothing is at {render_path(pattern.base)} now, and osquery does not pick it up when it comes.",
-        remedy=f"when it is there: {RESTART}; or watch the folder that it will be in: "
-        + quote((os.path.dirname(pattern.base).rstrip(b"/") or b"") + b"/%%"),
+        remedy=f"when it is there: {RESTART}; to see it come, watch the folder above: {quote(folder.rstrip(b'/') + b'/%')}",
     )
 
 
@@ -139,7 +140,7 @@ def _queries(config: OsqueryConfig) -> Iterator[Advice]:
         )
 
 
-def _overlaps(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _overlaps(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     categories = dict.fromkeys(one.category for one in config.file_paths)
     covers = {category: _coverage(config, facts, category=category) for category in categories}
     for one, other in combinations(categories, 2):
@@ -167,7 +168,7 @@ def _overlap_remedy(one: str, other: str) -> str:
     return f"keep the path in one of {one} and {other}"
 
 
-def _accesses(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _accesses(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     for category, file in dict.fromkeys(config.accesses):
         cover = _coverage(config, facts, category=category)
         hit = next((watch.path for watch in facts.watches if cover.covers_level(watch.path) or cover.covers_name(watch.path)), None)
@@ -182,11 +183,13 @@ def _accesses(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
         )
 
 
-def _uncovered(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
+def _uncovered(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
     if config.path_queries and not config.file_paths:
         return  # what is watched is not in the files
     cover = _coverage(config, facts)
     for watch in facts.watches:
+        if facts.look(watch.path).real != watch.path:
+            continue  # where a link leads is a watch of its own
         words = _gap(watch, cover, facts)
         if words is not None:
             pattern, problem = words
@@ -200,7 +203,7 @@ def _uncovered(config: OsqueryConfig, facts: HostFacts) -> Iterator[Advice]:
             )
 
 
-def _gap(watch: Watch, cover: Coverage, facts: HostFacts) -> tuple[bytes, str] | None:
+def _gap(watch: Watch, cover: Coverage, facts: LintFacts) -> tuple[bytes, str] | None:
     """Give the pattern that is missing, and words on what is there."""
     place = facts.look(watch.path)
     if not place.exists:

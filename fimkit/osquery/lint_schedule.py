@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import render_path
-from fimkit.osquery.lint_facts import ASSUMED_ROWS_PER_S, HostFacts
+from fimkit.osquery.lint_facts import ASSUMED_ROWS_PER_S, LintFacts
 from fimkit.osquery.lint_words import RESTART, flag_remedy, flag_where
 from fimkit.osquery.osquery_config import OsqueryConfig, ScheduledQuery, runs_on_linux
 from fimkit.osquery.select_list import Selected, parse_select
@@ -28,7 +28,7 @@ def asks_file_events(sql: str) -> bool:
     return _FILE_EVENTS.search(sql) is not None
 
 
-def lint_schedule(config: OsqueryConfig, facts: HostFacts) -> list[Advice]:
+def lint_schedule(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
     """Say what is wrong with the queries on ``file_events``."""
     queries = [query for query in config.queries if asks_file_events(query.sql)]
     running = [query for query in queries if runs_on_linux(query.platform)]
@@ -105,7 +105,7 @@ def _number(config: OsqueryConfig, name: str, default: int) -> int:
     return int(value) if value.isdecimal() else default
 
 
-def _pace(config: OsqueryConfig, query: ScheduledQuery, facts: HostFacts) -> Iterator[Advice]:
+def _pace(config: OsqueryConfig, query: ScheduledQuery, facts: LintFacts) -> Iterator[Advice]:
     expiry_s = _number(config, "events_expiry", _DEFAULT_EXPIRY_S)
     most = _number(config, "events_max", _DEFAULT_MAX)
     if query.interval_s * _LATEST >= expiry_s:

@@ -3,6 +3,7 @@
 import json
 import os
 
+from fimkit.model.paths import render_path
 from fimkit.osquery.osquery_config import OsqueryConfig
 
 __all__ = ["OUR_CATEGORY", "RESTART", "flag_remedy", "flag_where", "is_ours", "plain_part", "quote"]
@@ -11,7 +12,6 @@ OUR_CATEGORY = "fimkit"
 """Every category of fimkit's pack begins so."""
 
 RESTART = "systemctl restart osqueryd"
-_FLAG_FILE = "/etc/osquery/osquery.flags"
 
 
 def is_ours(category: str) -> bool:
@@ -53,6 +53,7 @@ def flag_remedy(config: OsqueryConfig, name: str, value: str) -> str:
     if setting is not None and name in config.options and setting.where.endswith(": options"):
         written = value if value in ("true", "false") or value.isdecimal() else json.dumps(value)
         return f'in {setting.where.removesuffix(": options")}, under "options": "{name}": {written}; then {RESTART}'
-    place = setting.where if setting is not None and name in config.flags else _FLAG_FILE
-    file = place.rpartition(":")[0] if place.rpartition(":")[2].isdecimal() else place if place.startswith("/") else _FLAG_FILE
+    file, _, line = setting.where.rpartition(":") if setting is not None else ("", "", "")
+    if not line.isdecimal():
+        file = render_path(os.path.join(os.path.dirname(config.config_path), b"osquery.flags"))
     return f"in {file}: --{name}={value}; then {RESTART}"
