@@ -36,18 +36,11 @@ def render_selftest(roots: Sequence[RootSeen], *, width: int = 80) -> Iterator[s
             yield from _wrap("- ", root.why, width)
         for source in _ORDER:
             seen = root.sources[source]
-            if seen.why and seen.seen is not None:
+            if seen.why and not (source is Source.OSQUERY and seen.seen is None):
                 yield from _wrap(f"{source.value}: ", seen.why, width)
-    yield from _absent(roots, width)
-
-
-def _absent(roots: Sequence[RootSeen], width: int) -> Iterator[str]:
-    """Say once of a source that this host does not have."""
-    for source in _ORDER:
-        whys = dict.fromkeys(root.sources[source].why for root in roots if root.sources[source].seen is None)
-        for why in whys:
-            if why:
-                yield from _wrap(f"{source.value}: ", why, width)
+    for why in dict.fromkeys(root.sources[Source.OSQUERY].why for root in roots if root.sources[Source.OSQUERY].seen is None):
+        if why:  # once for all: it is not on this host
+            yield from _wrap("osquery: ", why, width)
 
 
 def _wrap(head: str, words: str, width: int) -> Iterator[str]:
@@ -63,7 +56,7 @@ def _cell(seen: SourceSeen) -> str:
     ('-', 'NOT SEEN')
     """
     if seen.seen is None:
-        return "-"
+        return "-" if seen.ok is None else "NO RULE"
     if not seen.seen:
         return "NOT SEEN"
     if any(ms is None for ms in seen.operations.values()):

@@ -65,6 +65,7 @@ class CanaryFile:
         self.problem: str | None = None
         self.error: int | None = None
         self._file: tuple[int, int] | None = None
+        self._held = -1
 
     @property
     def is_read_only(self) -> bool:
@@ -106,9 +107,12 @@ class CanaryFile:
         try:
             seen = os.fstat(file)
             self._file = seen.st_dev, seen.st_ino
+            # Held to the end: else whoever removes it may get its inode number for a file of his own.
+            self._held = os.open(name, os.O_PATH | _OPEN)
             os.write(file, canary_texts(self.spot.token)[1])
         finally:
             os.close(file)
+        self._check_seen(os.fstat(self._held))
 
     def _modify(self, name: bytes) -> None:
         _, first, second = canary_texts(self.spot.token)
@@ -137,6 +141,9 @@ class CanaryFile:
 
     def remove(self) -> list[str]:
         """Take away what is left of it, by any of its names; give words on what stays."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
         words = []
         for path in self.spot.paths:
             if path not in self.gone_ns:

@@ -18,13 +18,15 @@ __all__ = ["NoSpot", "Spot", "find_spots", "name_for"]
 
 _PLAIN = ("fimkit-canary-{}", "fimkit-canary-{}.txt", ".fimkit-canary-{}", "{}")
 _MOST_NAMED = 3
+_TOKEN = re.compile(rb"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
     """A folder for a canary, its first name and the one that it is renamed to, and a watch that looks at these two alone.
 
-    ``token`` is the first name's random part; ``note`` has words on what this root's canary does not show.
+    ``token`` is the first name's random part; ``note`` has words on what this root's canary does not show. ``is_beside``: it sits
+    beside a single file, in a folder that is not watched itself: osquery alone looks at that (it watches no single file well).
     """
 
     root: bytes
@@ -34,6 +36,7 @@ class Spot:
     token: str
     narrow: Watch
     note: str = ""
+    is_beside: bool = False
 
     @property
     def paths(self) -> tuple[bytes, bytes]:
@@ -79,6 +82,7 @@ def find_spots(
     config: Config,
     *,
     new_token: Callable[[], str],
+    beside: bool = False,
     look: Callable[[bytes], PathFacts] = look_at,
     mounts: Callable[[], Sequence[bytes]] = list_mounts,
 ) -> list[Spot | NoSpot]:
@@ -87,18 +91,21 @@ def find_spots(
     Args:
         config: The configuration.
         new_token: Gives 32 hexadecimal digits that nobody can guess.
+        beside: There is somebody who watches the folders of single files.
         look: What a path is on this host.
         mounts: Where file systems are mounted.
     """
     watches = WatchSet(scanned_watches(config))
     points = mounts()
-    return [spot for watch in config.paths for spot in _Chooser(watches, new_token, points).spots_of(watch, look(watch.path))]
+    chooser = _Chooser(watches, new_token, points, beside=beside)
+    return [spot for watch in config.paths for spot in chooser.spots_of(watch, look(watch.path))]
 
 
 class _Chooser:
     """Chooses for one root after the other."""
 
-    def __init__(self, watches: WatchSet, new_token: Callable[[], str], points: Sequence[bytes]) -> None:
+    def __init__(self, watches: WatchSet, new_token: Callable[[], str], points: Sequence[bytes], *, beside: bool) -> None:
+        self._beside_files = beside
         self._watches = watches
         self._new_token = new_token
         self._points = points
@@ -122,10 +129,15 @@ class _Chooser:
         return NoSpot(root=watch.path, tier=watch.tier, why=why, is_trouble=is_trouble)
 
     def _beside(self, watch: Watch, real: bytes) -> Spot | NoSpot:
-        spot = self._spot(watch, os.path.dirname(real), "a single file, which is not touched: the canary sits beside it")
-        if spot is None:
+        folder = os.path.dirname(real)
+        spot = self._spot(watch, folder, "a single file, which is not touched: the canary sits beside it")
+        if spot is not None:
+            return spot
+        if not self._beside_files:
             return self._none(watch, "a single file, which is not touched, and its folder is not watched: not tried")
-        return spot
+        names = (os.fsencode(_PLAIN[0].format(self._new_token())), os.fsencode(_PLAIN[0].format(self._new_token())))
+        note = "a single file, which is not touched: the canary sits beside it, for osquery, which watches the folder"
+        return self._plain_spot(watch, folder, (names[0], names[1]), note, is_beside=True)
 
     def _in_folder(self, watch: Watch, folder: bytes, note: str) -> Spot | NoSpot:
         spot = self._spot(watch, folder, note)
@@ -141,11 +153,18 @@ class _Chooser:
         for one, other in zip(name_for(token, around.include), name_for(second, around.include), strict=True):
             names = os.fsencode(one), os.fsencode(other)
             if all(b"/" not in name and self._watches.watch_of(start + name) is not None for name in names):
-                narrow = Watch(path=folder, recursive=False, include=(glob.escape(one), glob.escape(other)))
-                return Spot(
-                    root=watch.path, tier=watch.tier, folder=folder, names=names, token=token, narrow=narrow, note=note
-                )
+                return self._plain_spot(watch, folder, names, note)
         return None
+
+    @staticmethod
+    def _plain_spot(watch: Watch, folder: bytes, names: tuple[bytes, bytes], note: str, *, is_beside: bool = False) -> Spot:
+        token = _TOKEN.search(names[0])
+        assert token is not None
+        include = tuple(glob.escape(os.fsdecode(name)) for name in names)
+        return Spot(
+            root=watch.path, tier=watch.tier, folder=folder, names=names, token=token[0].decode(),
+            narrow=Watch(path=folder, recursive=False, include=include), note=note, is_beside=is_beside,
+        )  # fmt: skip
 
 
 def _mounted_words(points: Sequence[bytes]) -> str:

@@ -20,7 +20,7 @@ from fimkit.verbs.selftest_osquery import OsqueryEar, OsqueryFacts, load_osquery
 from fimkit.verbs.selftest_report import RootSeen, SelfTest, SourceSeen
 from fimkit.verbs.selftest_scan import CanaryScans
 from fimkit.verbs.selftest_sightings import Sightings
-from fimkit.verbs.selftest_words import AuditHeard, OsqueryHeard, judge_audit, judge_osquery, judge_scan
+from fimkit.verbs.selftest_words import AuditHeard, OsqueryHeard, judge_audit, judge_osquery, judge_scan, judge_single_file
 from fimkit.verbs.stopping import stopped_cleanly
 
 __all__ = ["selftest"]
@@ -93,10 +93,10 @@ class _Test:
 
     def __init__(self, config: Config, store: Store, tell: Tell) -> None:
         self._config, self._store, self._tell = config, store, tell
-        self._spots = find_spots(config, new_token=lambda: secrets.token_hex(16))
-        self._canaries = [CanaryFile(spot) for spot in self._spots if isinstance(spot, Spot)]
         self._audit_facts: AuditFacts = load_audit_facts()
         self._osquery_facts: OsqueryFacts = load_osquery_facts(config.sources)
+        self._spots = find_spots(config, new_token=lambda: secrets.token_hex(16), beside=self._osquery_facts.is_there)
+        self._canaries = [CanaryFile(spot) for spot in self._spots if isinstance(spot, Spot)]
         self._scans = {canary.spot.token: CanaryScans(canary) for canary in self._canaries}
         self._waited_s = 0.0
         self._osquery = OsqueryEar(config.sources, self._osquery_facts, Sightings(self._canaries), Sightings(self._canaries))
@@ -194,29 +194,26 @@ class _Test:
         ]
 
     def _judge_untried(self, spot: NoSpot) -> RootSeen:
-        why, ok = spot.why, False if spot.is_trouble else None
-        real = look_at(spot.root)
-        if not spot.is_trouble and self._audit_facts.status is not None and not real.is_folder:
-            has_rule = self._audit_facts.has_rule(real.real)
-            ok = None if has_rule else False
-            why += "; its audit rule is in the kernel" if has_rule else "; no audit rule in the kernel is on it: `fimkit install`"
-        return RootSeen(
-            path=spot.root, tier=spot.tier, folder=None, sources={source: SourceSeen() for source in _SOURCES}, ok=ok, why=why
-        )
+        sources = dict.fromkeys(_SOURCES, SourceSeen())
+        ok = False if spot.is_trouble else None
+        if not spot.is_trouble and os.path.lexists(spot.root) and not os.path.isdir(spot.root):
+            sources[Source.AUDIT] = judge_single_file(look_at(spot.root).real, self._audit_facts)
+            ok = sources[Source.AUDIT].ok
+        return RootSeen(path=spot.root, tier=spot.tier, folder=None, sources=sources, ok=ok, why=spot.why)
 
     def _judge(self, canary: CanaryFile) -> RootSeen:
         spot, done = canary.spot, tuple(canary.done)
+        sources = dict.fromkeys(_SOURCES, SourceSeen())
         if not done:
             ok = None if canary.is_read_only else False
-            return RootSeen(
-                path=spot.root, tier=spot.tier, folder=spot.folder, sources={source: SourceSeen() for source in _SOURCES}, ok=ok,
-                why=canary.problem or "",
-            )  # fmt: skip
-        sources = {
-            Source.AUDIT: self._judge_audit(canary, done),
-            Source.OSQUERY: judge_osquery(done, self._osquery_heard(canary), self._osquery_facts, self._config.sources),
-            Source.SCAN: judge_scan(done, self._scans[spot.token].after_ms, self._scans[spot.token].problem),
-        }
+            why = canary.problem or ""
+            return RootSeen(path=spot.root, tier=spot.tier, folder=spot.folder, sources=sources, ok=ok, why=why)
+        sources[Source.OSQUERY] = judge_osquery(done, self._osquery_heard(canary), self._osquery_facts, self._config.sources)
+        if spot.is_beside:
+            sources[Source.AUDIT] = judge_single_file(look_at(spot.root).real, self._audit_facts)
+        else:
+            sources[Source.AUDIT] = self._judge_audit(canary, done)
+            sources[Source.SCAN] = judge_scan(done, self._scans[spot.token].after_ms, self._scans[spot.token].problem)
         verdicts = [seen.ok for seen in sources.values() if seen.ok is not None]
         why = "; ".join(words for words in (canary.problem, spot.note) if words)
         ok = canary.problem is None and all(verdicts)

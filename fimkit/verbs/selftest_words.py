@@ -10,7 +10,7 @@ from fimkit.verbs.selftest_audit import AuditFacts
 from fimkit.verbs.selftest_osquery import OsqueryFacts
 from fimkit.verbs.selftest_report import SourceSeen
 
-__all__ = ["AuditHeard", "OsqueryHeard", "judge_audit", "judge_osquery", "judge_scan"]
+__all__ = ["AuditHeard", "OsqueryHeard", "judge_audit", "judge_osquery", "judge_scan", "judge_single_file"]
 
 _DOCTOR = "`fimkit doctor` says more"
 _LOST = "live records were lost, because the host makes them faster than they can be read; try again"
@@ -62,6 +62,15 @@ def judge_scan(done: tuple[Operation, ...], seen: Times, problem: str = "") -> S
     if why:
         why = f"{why}: the folder cannot be read, or others change it meanwhile; look at what `fimkit check` says of it"
     return SourceSeen(seen=bool(seen), operations=_times(done, seen), ok=not why, why=_sentence([why, problem]))
+
+
+def judge_single_file(path: bytes, facts: AuditFacts) -> SourceSeen:
+    """Judge the audit of a single file, which is not touched: whether its rule is there is all that can be said."""
+    if facts.status is None:
+        return SourceSeen(why=f"the kernel's audit cannot be asked: {facts.trouble}")
+    if facts.has_rule(path):
+        return SourceSeen(why="not tried: a rule on a single file records nothing beside it; the rule is in the kernel")
+    return SourceSeen(ok=False, why=f"no audit rule in the kernel is on {render_path(path)}: run `fimkit install`")
 
 
 def judge_audit(
