@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fimkit.model.advice import Level
 from fimkit.model.config import Config
 from fimkit.model.paths import join_path, render_path
 from fimkit.osquery.config_file import load_osquery_config
@@ -14,6 +15,7 @@ from fimkit.osquery.pack import MARK, PackPlan, plan_pack, render_pack
 from fimkit.osquery.places import Place
 from fimkit.osquery.queries import load_queries
 from fimkit.verbs.installed import Memory, Part
+from fimkit.verbs.osquery_advice import osquery_advice
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.place import look_at
 from fimkit.verbs.planned import Known, PlannedFile
@@ -30,7 +32,7 @@ _FINDINGS = "fimkit_findings"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsqueryFiles:
-    """What is to be written; ``words`` are for people, ``reread`` says when osqueryd takes a change up."""
+    """What is to be written. ``words`` are for people, ``reread`` says when osqueryd takes a change up."""
 
     files: tuple[PlannedFile, ...] = ()
     words: tuple[str, ...] = ()
@@ -74,6 +76,17 @@ def _pack(config: Config, installation: OsqueryConfig, root: str | None) -> tupl
     watches = scanned_watches(config, lambda path: look_at(path, base))
     plan = plan_pack(watches, _placer(base), others=others)
     return plan, render_pack(plan, load_queries("pack"), interval_s=config.sources.osquery_interval_s)
+
+
+def _advice(config: Config, pack: bytes, root: str | None) -> list[str]:
+    """What keeps osqueryd from telling of changes, with the pack in place; notes are `fimkit doctor`'s, but for a missing osquery."""
+    own = render_path(os.fsencode(_Paths(config).pack))
+    told = []
+    for one in osquery_advice(config, root=root, rendered=pack):
+        said = one.code == "osquery-absent" and one.where.startswith(own)  # by the pack's own notes
+        if not said and (one.level is not Level.NOTE or one.code == "osquery-not-installed"):
+            told.append(f"{one.where}: {one.problem} {one.remedy[0].upper()}{one.remedy[1:]}")
+    return told
 
 
 def print_pack(config: Config, *, root: str | None = None) -> tuple[bytes, tuple[str, ...]]:
@@ -130,14 +143,15 @@ def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, 
         return OsqueryFiles(words=(none,) if extension else ())
     paths = _Paths(config)
     installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
-    if installation.config_plugin != "filesystem":
-        return OsqueryFiles(words=(_managed(installation),))
     plan, pack = _pack(config, installation, root)
+    if installation.config_plugin != "filesystem":
+        return OsqueryFiles(words=(_managed(installation), *_advice(config, pack, root)))
     packs = {_PACK: (paths.pack, pack)}
     files = [PlannedFile(path=paths.pack, content=pack, part=Part.OSQUERY)]
     files.append(PlannedFile(path=paths.config_part, content=_config_part(packs), part=Part.OSQUERY))
     files += _empty_config(paths, memory, root)
-    return OsqueryFiles(files=tuple(files), words=(*_elsewhere(installation, paths), *plan.notes), reread=_reread(installation))
+    words = (*_elsewhere(installation, paths), *plan.notes, *_advice(config, pack, root))
+    return OsqueryFiles(files=tuple(files), words=words, reread=_reread(installation))
 
 
 def _managed(installation: OsqueryConfig) -> str:
