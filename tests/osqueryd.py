@@ -175,7 +175,8 @@ def start_osqueryd(
         conf.write_text(config if isinstance(config, str) else json.dumps(config or {}, indent=1))
     # A folder of its own: a unix socket's path is at most 107 bytes, and a test's folder may be longer.
     with tempfile.TemporaryDirectory(prefix="osq-") as place:
-        socket = Path(place) / "osquery.em"
+        named = [flag.partition("=")[2] for flag in flags if flag.startswith("--extensions_socket=")]
+        socket = Path(named[-1] if named else f"{place}/osquery.em")
         words = [
             f"--config_path={conf}", f"--extensions_socket={socket}", f"--logger_path={folder / 'log'}",
             f"--pidfile={folder / 'osqueryd.pid'}", f"--database_path={folder / 'osquery.db'}",
