@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fimkit.model.errors import PackageError
 from fimkit.packages.openpgp import Keyring, split_certificates
 from fimkit.packages.pins import PinnedKey
+from fimkit.packages.rpm_database import RPM_DATABASE
 from fimkit.packages.sources import PackageSources
 from fimkit.packages.streams import read_whole
 
@@ -27,7 +28,7 @@ def load_keyring(keys: Iterable[PinnedKey], sources: PackageSources, problems: l
     """
     keys = tuple(keys)
     updates: list[bytes] = []
-    for file in dict.fromkeys(key.file for key in keys):
+    for file in dict.fromkeys(key.file for key in keys if not key.file.endswith(RPM_DATABASE)):
         try:
             path = sources.place(file)
             if os.path.isfile(path):
