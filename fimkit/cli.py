@@ -17,7 +17,7 @@ DEFAULT_CONFIG = "/etc/fimkit/fimkit.toml"
 
 VERBS = {
     "init": "write a commented configuration for this host",
-    "install": "put the audit rules in place, in files and in the kernel",
+    "install": "put the audit rules and the osquery pack in place",
     "uninstall": "take exactly those away again",
     "baseline": "create, show, compare or accept the known good state",
     "check": "rescan, correlate with the records, and print what is new",

@@ -79,7 +79,7 @@ def _pack(config: Config, installation: OsqueryConfig, root: str | None) -> tupl
 
 
 def _advice(config: Config, pack: bytes, root: str | None) -> list[str]:
-    """What keeps osqueryd from telling of changes, with the pack in place; notes are `fimkit doctor`'s, but for a missing osquery."""
+    """What keeps osqueryd from telling of changes, with the pack in place; notes are `fimkit doctor`'s, but for no osquery."""
     own = render_path(os.fsencode(_Paths(config).pack))
     told = []
     for one in osquery_advice(config, root=root, rendered=pack):
@@ -115,9 +115,10 @@ def _config_part(packs: dict[str, tuple[str, bytes]]) -> bytes:
 
 def _empty_config(paths: _Paths, memory: Memory | None, root: str | None) -> list[PlannedFile]:
     """The minimal configuration, where there is none, or ours is there as we left it."""
-    now = read_file(below_root(root, paths.config))
+    path = below_root(root, paths.config)
+    now = read_file(path)
     known = memory.file_at(paths.config) if memory else None
-    if now is not None and (known is None or now != known.written):
+    if path.is_symlink() or (now is not None and (known is None or now != known.written)):
         return []
     return [PlannedFile(path=paths.config, content=EMPTY_CONFIG, part=Part.OSQUERY, stays=True)]
 

@@ -342,6 +342,23 @@ def test_the_memory_of_the_first_version_is_read(tmp_path: Path, root: Path) -> 
     assert rules.read_text() == "# theirs\n" and not (root / PACK).exists()
 
 
+def test_a_link_for_a_configuration_is_left_alone(tmp_path: Path, root: Path) -> None:
+    make(root, "/etc/osquery/packs/theirs.conf")
+    (root / CONFIG).symlink_to("elsewhere.conf")
+    assert fimkit(tmp_path, "install", "--root", str(root), entries=WWW) == 0
+    assert os.readlink(root / CONFIG) == "elsewhere.conf" and (root / PACK).exists()
+    fimkit(tmp_path, "uninstall", "--root", str(root))
+    assert os.readlink(root / CONFIG) == "elsewhere.conf" and (root / "etc/osquery/packs/theirs.conf").exists()
+
+
+def test_what_is_wrong_with_this_osquery_is_said(tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(root, f"/{CONFIG}", "/usr/bin/osqueryd")
+    (root / CONFIG).write_text('{"file_paths": {"theirs": ["/srv/%%/logs"]}}')
+    fimkit(tmp_path, "install", "--dry-run", "--root", str(root), entries=WWW)
+    words = capsys.readouterr().err
+    assert "/srv/%%/logs" in words and "--enable_file_events=true" in words
+
+
 # Read by an osqueryd.
 
 
@@ -350,22 +367,39 @@ def events_of(running: Any) -> set[tuple[str, str]]:
     return {(line["columns"]["action"], line["columns"]["target_path"]) for line in lines if "columns" in line}
 
 
-def test_osqueryd_tells_of_changes_by_the_installed_pack(tmp_path: Path) -> None:
-    tree = Path(os.path.realpath(tmp_path)) / "tree"
-    make(tree, "/www/index", "/www/cache/x", "/etc/passwd", "/100%/a[b]/x", "/plain[c]/x")
-    folder = tmp_path / "osquery"
-    folder.mkdir()
+def install_for_osqueryd(tmp_path: Path, tree: Path, *names: str) -> list[str]:
+    """Install for watched ``names`` of a tree, with the kernel's part on a double; give osqueryd's flags."""
+    file = tmp_path / "osquery/osquery.conf"
+    file.parent.mkdir(exist_ok=True)
     config = Config(
         host=Host(name="h", state_dir=os.fsencode(tmp_path / "state")),
-        paths=tuple(
-            Watch(path=os.fsencode(tree / name), exclude=(f"{tree}/www/cache/*",))
-            for name in ("www", "etc/passwd", "100%/a[b]", "plain[c]", "missing/sub")
-        ),
-        sources=Sources(osquery_config=os.fsencode(folder / "osquery.conf"), osquery_interval_s=1),
+        paths=tuple(Watch(path=os.fsencode(tree / name), exclude=(f"{tree}/www/cache/*",)) for name in names),
+        sources=Sources(osquery_config=os.fsencode(file), osquery_interval_s=1),
     )
     install(config, rules_file=str(tmp_path / "40.rules"), open_kernel=FakeKernel)
     flags = ["--disable_events=false", "--enable_file_events=true", "--disable_audit=true", "--logger_event_type=true"]
-    flags += [f"--config_path={folder / 'osquery.conf'}"]
+    return [*flags, f"--config_path={file}"]
+
+
+def test_osqueryd_takes_up_a_pack_that_is_installed_anew(tmp_path: Path) -> None:
+    tree = Path(os.path.realpath(tmp_path)) / "tree"
+    make(tree, "/www/index", "/later/x")
+    flags = install_for_osqueryd(tmp_path, tree, "www")
+    with start_osqueryd(tmp_path / "run", flags=[*flags, "--config_refresh=1"]) as running:
+        assert wait_for(lambda: running.query("SELECT name FROM osquery_packs WHERE name = 'fimkit'"))
+        install_for_osqueryd(tmp_path, tree, "www", "later")
+
+        def seen() -> bool:
+            (tree / "later/x").write_text("again")
+            return any(path == f"{tree}/later/x" for _, path in events_of(running))
+
+        assert wait_for(seen, every_s=0.5)
+
+
+def test_osqueryd_tells_of_changes_by_the_installed_pack(tmp_path: Path) -> None:
+    tree = Path(os.path.realpath(tmp_path)) / "tree"
+    make(tree, "/www/index", "/www/cache/x", "/etc/passwd", "/100%/a[b]/x", "/plain[c]/x")
+    flags = install_for_osqueryd(tmp_path, tree, "www", "etc/passwd", "100%/a[b]", "plain[c]", "missing/sub")
     with start_osqueryd(tmp_path / "run", flags=flags) as running:
         assert wait_for(lambda: any(row["name"] == "fimkit" for row in running.query("SELECT name FROM osquery_packs")))
         (tree / "www/cache/unseen").write_text("x")
