@@ -193,7 +193,7 @@ def start_osqueryd(
         try:
             if not wait_for(lambda: _answers(running), timeout_s=30):
                 raise TimeoutError(f"osqueryd does not answer:\n{running.stderr_text()}")
-            if not {"--disable_events=true", "--enable_file_events=false"} & set(flags):
+            if not {"--disable_events=true", "--enable_file_events=false", "--standin_no_inotify"} & set(flags):
                 wait_for(lambda: _watches(running), timeout_s=5)
             yield running
         finally:

@@ -32,6 +32,7 @@ def example(running: Running, log: Path, kind: str = "table") -> Iterator[subpro
     )
     try:
         assert wait_for(lambda: _registered(running, f"fimkit_example_{kind}"))
+        assert wait_for(lambda: list(running.socket.parent.glob(f"{running.socket.name}.*")))
         yield process
     finally:
         process.kill()
@@ -171,7 +172,8 @@ def test_a_listed_extension_is_started_and_started_again(
         sql = f"SELECT pid FROM processes WHERE cmdline LIKE '%{place}%' AND parent = {running.pid}"
         (first,) = running.query(sql)
         os.kill(int(first["pid"]), signal.SIGKILL)
-        assert wait_for(lambda: [row for row in running.query(sql) if row != first and _registered(running, "fimkit_example_table")])
+        assert wait_for(lambda: [row for row in running.query(sql) if row != first])
+        assert wait_for(lambda: _registered(running, "fimkit_example_table"))
         assert wait_for(lambda: len(running.query("SELECT * FROM fimkit_example")) == 10)
         pids = [int(row["pid"]) for row in running.query(sql)]
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

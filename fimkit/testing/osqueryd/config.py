@@ -146,12 +146,7 @@ def _add_source(
     for name, value in _object(config, content, "schedule", where):
         _add_query(config, name, value)
     _add_files(config, excluded, content, where)
-    decorators = content.get("decorators")
-    if isinstance(decorators, dict):
-        for when in ("load", "always"):
-            config.decorators.setdefault(when, []).extend(str(sql) for sql in decorators.get(when, []))
-        for seconds, queries in dict(decorators.get("interval", {})).items():
-            config.decorators_every.setdefault(int(seconds), []).extend(str(sql) for sql in queries)
+    _add_decorators(config, dict(_object(config, content, "decorators", where)), where)
     for name, value in _object(config, content, "packs", where):
         pack = value
         if isinstance(value, str):
@@ -165,6 +160,20 @@ def _add_source(
         _add_pack(config, excluded, name, pack, splitter)
 
 
+def _add_decorators(config: Config, decorators: Mapping[str, Any], where: str) -> None:
+    for when in ("load", "always"):
+        config.decorators.setdefault(when, []).extend(map(str, _list(decorators.get(when))))
+    for seconds, queries in _object(config, decorators, "interval", where):
+        if seconds.isdecimal() and int(seconds) > 0:
+            config.decorators_every.setdefault(int(seconds), []).extend(map(str, _list(queries)))
+        else:
+            config.problems.append(f"{where}: an interval of decorators is no number of seconds: {seconds!r}")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _object(config: Config, content: Mapping[str, Any], key: str, where: str) -> list[tuple[str, Any]]:
     value = content.get(key, {})
     if isinstance(value, dict):
@@ -175,11 +184,10 @@ def _object(config: Config, content: Mapping[str, Any], key: str, where: str) ->
 
 def _add_files(config: Config, excluded: list[tuple[str, str]], content: Mapping[str, Any], where: str) -> None:
     for category, patterns in _object(config, content, "file_paths", where):
-        config.file_paths.extend((category, str(pattern)) for pattern in (patterns if isinstance(patterns, list) else []))
+        config.file_paths.extend((category, str(pattern)) for pattern in _list(patterns))
     for category, patterns in _object(config, content, "exclude_paths", where):
-        excluded.extend((category, str(pattern)) for pattern in (patterns if isinstance(patterns, list) else []))
-    accesses = content.get("file_accesses", [])
-    config.file_accesses.update(str(category) for category in (accesses if isinstance(accesses, list) else []))
+        excluded.extend((category, str(pattern)) for pattern in _list(patterns))
+    config.file_accesses.update(map(str, _list(content.get("file_accesses"))))
 
 
 def _add_pack(config: Config, excluded: list[tuple[str, str]], name: str, pack: Any, splitter: str) -> None:
@@ -187,8 +195,9 @@ def _add_pack(config: Config, excluded: list[tuple[str, str]], name: str, pack: 
         config.problems.append(f"Error adding pack {name}: not an object")
         return
     active = _is_for_us(pack)
+    shard = str(pack.get("shard", 0))
     config.packs.append(
-        Pack(name, str(pack.get("platform", "")), str(pack.get("version", "")), int(pack.get("shard", 0) or 0), active)
+        Pack(name, str(pack.get("platform", "")), str(pack.get("version", "")), int(shard) if shard.isdecimal() else 0, active)
     )
     # The parsers of file_paths see a pack's content whether or not its queries run.
     _add_files(config, excluded, pack, f"pack {name}")
@@ -211,7 +220,7 @@ def _add_query(config: Config, name: str, value: Any) -> None:
         return
     try:
         interval_s = int(value.get("interval", 3600))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         interval_s = 0
     if not 0 < interval_s <= _MAX_INTERVAL_S:
         config.problems.append(f"Invalid interval in scheduled query {name}: {value.get('interval')!r}")

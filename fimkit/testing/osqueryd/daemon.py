@@ -106,6 +106,17 @@ class Daemon:
         if config.hash != self._config.hash:
             self._configure(config)
 
+    def _await_required(self) -> None:
+        """Give the extensions that ``--extensions_require`` names their time; without one of them the daemon ends."""
+        required = {name for name in self._flags.text("extensions_require").split(",") if name}
+        until = time.monotonic() + self._flags.number("extensions_timeout")
+        while missing := required - {known.name for known in self._extensions.all()}:
+            if time.monotonic() > until:
+                self._log.error(f"Failed to start: required extensions did not register: {', '.join(sorted(missing))}")
+                self.end(1)
+            if self._ended.wait(0.05):
+                return
+
     def run(self) -> int:
         """Serve until the end is asked for, and give the exit status."""
         server = None
@@ -116,6 +127,7 @@ class Daemon:
         if server is not None:
             server.start()
         autoload = Autoload(listed_extensions(self._flags, self._log), self._flags, self._log)
+        self._await_required()
         every = self._flags.number("config_refresh") or None
         while not self._ended.wait(every):
             self._refresh()

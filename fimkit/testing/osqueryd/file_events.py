@@ -43,7 +43,7 @@ _ACTIONS = {
 _READS = inotify.OPEN | inotify.ACCESS
 _CHANGES = sum(_ACTIONS) & ~_READS
 _PAUSE_S = 0.2
-_POLL_S = 1.0
+_POLL_S = 0.2
 _HASHES = ("md5", "sha1", "sha256")
 
 

@@ -1,5 +1,8 @@
 """The flags of osqueryd, read as gflags reads them. Pure but for ``--flagfile``, which names a file.
 
+Those of the watchdog, of audit and of remote plugins are taken and shown, as on an osqueryd that has nothing to do for them;
+so are the limits of time and memory, which a test never reaches.
+
 ``--x=v``, ``--x v``, ``-x``, ``--x`` and ``--nox`` for switches; the last one wins; an unknown flag ends the start.
 Source: osqueryd --help, osquery 5.23; https://osquery.readthedocs.io/en/stable/installation/cli-flags/.
 """

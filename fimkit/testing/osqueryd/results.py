@@ -43,7 +43,7 @@ def escape_text(text: str) -> str:
     new\x0Aline bad\xFFname ü
     """
     return "".join(
-        f"\\x{ord(char) & 0xFF:02X}" if ord(char) < 0x20 or ord(char) == 0x7F or 0xDC80 <= ord(char) <= 0xDCFF else char
+        f"\\x{ord(char) & 0xFF:02X}" if ord(char) < 0x20 or 0xDC80 <= ord(char) <= 0xDCFF else char
         for char in text
     )
 

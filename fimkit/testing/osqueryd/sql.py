@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 try:
     import apsw
 except ImportError as error:  # pragma: no cover
-    raise SystemExit("the stand-in osqueryd needs apsw: install fimkit[test]") from error
+    raise ImportError("the stand-in osqueryd needs apsw: pip install 'fimkit[test]'") from error
 
 __all__ = ["Answer", "Asked", "Column", "Constraint", "SqlError", "Table", "Value", "as_text", "query_columns", "run_query"]
 
