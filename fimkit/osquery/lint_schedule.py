@@ -109,13 +109,14 @@ def _pace(config: OsqueryConfig, query: ScheduledQuery, facts: LintFacts) -> Ite
     expiry_s = _number(config, "events_expiry", _DEFAULT_EXPIRY_S)
     most = _number(config, "events_max", _DEFAULT_MAX)
     if query.interval_s * _LATEST >= expiry_s:
-        yield _advice(
-            query,
-            "osquery-interval",
-            Level.TRAP,
-            f"it runs every {query.interval_s} s (with the splay up to a tenth later), and events expire after {expiry_s} s: they "
-            "can be gone before they are read.",
-            f'"interval": {max(1, min(60, expiry_s // 4))}; or {flag_remedy(config, "events_expiry", str(4 * query.interval_s))}',
+        yield Advice(
+            code="osquery-interval",
+            level=Level.TRAP,
+            where=f"{_where(query)}; {flag_where(config, 'events_expiry')}",
+            problem=f"it runs every {query.interval_s} s (the splay makes it up to a tenth later), and events expire after "
+            f"{expiry_s} s: they can be gone before they are read.",
+            remedy=f'"interval": {max(1, min(60, expiry_s // 4))}; or '
+            + flag_remedy(config, "events_expiry", str(4 * query.interval_s)),
         )
     rate = facts.rows_per_s or ASSUMED_ROWS_PER_S
     expected = round(rate * query.interval_s * _LATEST)

@@ -9,6 +9,7 @@ from fimkit.model.config import Config
 from fimkit.model.paths import render_path
 from fimkit.osquery.config_file import load_osquery_config, with_pack
 from fimkit.osquery.lint import lint_osquery
+from fimkit.osquery.lint_live import with_live_flags
 from fimkit.osquery.osquery_config import OsqueryConfig
 from fimkit.verbs.osquery_facts import gather_lint_facts
 
@@ -45,7 +46,8 @@ def osquery_advice(config: Config, *, root: str | None = None, rendered: bytes |
     from fimkit.verbs.osquery_live import ask_osqueryd, load_status_log  # Thrift takes its time to load
 
     live, words = ask_osqueryd(config.sources.osquery_socket)
-    return [*words, *lint_osquery(installation, facts, live=live, status_log=load_status_log(installation))]
+    running = installation if live is None else with_live_flags(installation, live)
+    return [*words, *lint_osquery(installation, facts, live=live, status_log=load_status_log(running))]
 
 
 def _with_file(installation: OsqueryConfig) -> OsqueryConfig:
