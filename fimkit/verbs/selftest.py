@@ -111,13 +111,11 @@ class _Test:
         self._remember()
         try:
             for stage in _STAGES:
-                for operation in stage:
-                    for canary in self._canaries:
-                        canary.do(operation)
-                    self.ear.poll()
                 for canary in self._canaries:
+                    for operation in stage:
+                        canary.do(operation)
+                        self.ear.poll_live()
                     self._scans[canary.spot.token].look()
-                self.ear.poll()
         finally:
             words = self._put_away()
         return words

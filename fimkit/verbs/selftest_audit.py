@@ -103,21 +103,31 @@ class AuditEar:
         self._undo.close()
 
     def poll(self) -> None:
-        """Read what has come."""
+        """Read what has come, from both."""
+        self._poll_kernel()
+        self._poll_log()
+
+    def poll_live(self) -> None:
+        """Read what the kernel has sent, while time counts; the log only where the kernel cannot be heard."""
         if self._reader is not None:
-            lines = list(self._reader.lines(0))
-            now_s, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-            events = self._assembler.push(b"\n".join(lines), file="kernel") if lines else []
-            for event in (*events, *self._assembler.settle(now_ms=now_ms)):
-                self.kernel.take(self._changes.changes_of(event), read_s=now_s)
-            self.was_lost = self._reader.lost > 0
-        if not self.log_trouble and time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _LOG_EVERY_S
+            self._poll_kernel()
+        else:
             self._poll_log()
 
-    def _poll_log(self) -> None:
-        if not self._path.exists():
+    def _poll_kernel(self) -> None:
+        if self._reader is None:
             return
+        lines = list(self._reader.lines(0))
+        now_s, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        events = self._assembler.push(b"\n".join(lines), file="kernel") if lines else []
+        for event in (*events, *self._assembler.settle(now_ms=now_ms)):
+            self.kernel.take(self._changes.changes_of(event), read_s=now_s)
+        self.was_lost = self._reader.lost > 0
+
+    def _poll_log(self) -> None:
+        if self.log_trouble or time.monotonic() < self._next_s or not self._path.exists():
+            return
+        self._next_s = time.monotonic() + _LOG_EVERY_S
         paths: Sequence[Path] = find_rotations(self._path) if self._cursor is not None else [self._path]
         events = load_events(paths, cursor=self._cursor, live=True, now_ms=time.time_ns() // 1_000_000)
         for event in events:
