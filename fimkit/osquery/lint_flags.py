@@ -13,6 +13,9 @@ __all__ = ["lint_flags"]
 
 _EVENTS_TABLE = "file_events"
 _MANY_FOLDERS = 50_000
+# Source: osquery, plugins/logger and plugins/config; whatever else is named comes from an extension.
+_OWN_LOGGERS = frozenset({"filesystem", "tls", "syslog", "stdout", "aws_kinesis", "aws_firehose", "kafka_producer"})
+_OWN_CONFIGS = frozenset({"filesystem", "tls"})
 
 
 def lint_flags(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
@@ -22,6 +25,7 @@ def lint_flags(config: OsqueryConfig, facts: LintFacts) -> list[Advice]:
         *_audit(config),
         *_logger(config, facts),
         *_plugin(config),
+        *_foreign_plugins(config),
         *_hashes(config),
         *_watchdog(config, facts),
     ]
@@ -116,6 +120,24 @@ def _plugin(config: OsqueryConfig) -> Iterator[Advice]:
             problem=f"osqueryd reads {named.value}, and fimkit puts its pack beside {render_path(config.config_path)}.",
             remedy=f'in fimkit.toml, under [sources]: osquery_config = "{named.value}"; then `fimkit install`',
         )
+
+
+def _foreign_plugins(config: OsqueryConfig) -> Iterator[Advice]:
+    named = {
+        "logger_plugin": [name for name in config.logger_plugins if name not in _OWN_LOGGERS],
+        "config_plugin": [name for name in (config.config_plugin,) if name not in _OWN_CONFIGS],
+    }
+    for flag, plugins in named.items():
+        if plugins:
+            yield Advice(
+                code="osquery-plugin-extension",
+                level=Level.WARNING,
+                where=flag_where(config, flag),
+                problem=f"{', '.join(plugins)} comes from an extension: when that dies, osqueryd ends too (exit 78), and watches "
+                "nothing.",
+                remedy="see to it that the service starts again by itself: Restart=always in osqueryd.service; "
+                "or use a plugin of osquery's own",
+            )
 
 
 def _hashes(config: OsqueryConfig) -> Iterator[Advice]:

@@ -23,13 +23,18 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveFacts:
-    """Rows of osquery's own tables. ``now_s`` is the time of asking; ``missing`` are tables that this osqueryd has not, and why."""
+    """Rows of osquery's own tables. ``now_s`` is the time of asking; ``missing`` are tables that this osqueryd has not, and why.
+
+    ``autoloaded`` are the lines of its ``extensions.load``.
+    """
 
     now_s: int
     flags: Sequence[Row] = ()
     events: Sequence[Row] = ()
     schedule: Sequence[Row] = ()
     packs: Sequence[Row] = ()
+    extensions: Sequence[Row] = ()
+    autoloaded: Sequence[str] = ()
     information: Row
     missing: tuple[str, ...] = ()
 
@@ -78,7 +83,7 @@ def lint_live(config: OsqueryConfig, live: LiveFacts) -> list[Advice]:
         config: As the files have it.
         live: What it says.
     """
-    return [*_differing(config, live), *_events(live), *_schedule(live), *_packs(live), *_information(live)]
+    return [*_differing(config, live), *_events(live), *_schedule(live), *_packs(live), *_extension(live), *_information(live)]
 
 
 def _differing(config: OsqueryConfig, live: LiveFacts) -> Iterator[Advice]:
@@ -144,6 +149,15 @@ def _packs(live: LiveFacts) -> Iterator[Advice]:
             problem = "fimkit's pack is there and not active: its platform, version or discovery query leaves this host out."
             remedy = "SELECT * FROM osquery_packs tells its version and platform; run `fimkit install` again"
             yield _advice("osquery-pack-inactive", Level.TRAP, f"{RUNNING}: osquery_packs: {row['name']}", problem, remedy)
+
+
+def _extension(live: LiveFacts) -> Iterator[Advice]:
+    wanted = next((line for line in live.autoloaded if line.rpartition("/")[2] == "fimkit.ext"), None)
+    registered = any(row.get("name", "").startswith("fimkit") for row in live.extensions)
+    if wanted is not None and live.extensions and not registered:
+        problem = "osqueryd is to start fimkit's extension, and it is not registered: fimkit's tables are not there."
+        remedy = f"look for it in osqueryd.INFO; it must be root's, and writable by nobody else: ls -l {wanted}; then {RESTART}"
+        yield _advice("osquery-extension", Level.WARNING, f"{RUNNING}: osquery_extensions", problem, remedy)
 
 
 def _information(live: LiveFacts) -> Iterator[Advice]:

@@ -124,7 +124,11 @@ def _unreadable(where: str, error: OSError) -> Advice:
 
 def _silenced(host: DoctorHost) -> Iterator[Advice]:
     folder = host.rules_file.parent
-    for file in sorted(folder.glob("*.rules")):
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return  # the rule file in it is said to be unreadable already
+    for file in (folder / name for name in names if name.endswith(".rules")):
         try:
             found = _NEVER_TASK.search(file.read_bytes())
         except OSError:

@@ -2,11 +2,13 @@
 
 import os
 import time
+from collections.abc import Iterable, Mapping
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.errors import OsqueryAbsentError, OsqueryDeniedError, OsqueryError, OsqueryQueryError
 from fimkit.model.paths import render_path
 from fimkit.osquery.client import OsqueryClient
+from fimkit.osquery.config_file import read_host_text
 from fimkit.osquery.lint_live import LiveFacts
 from fimkit.osquery.osquery_config import OsqueryConfig
 
@@ -18,6 +20,7 @@ _QUERIES = {
     "osquery_events": "SELECT name, type, subscriptions, events, active FROM osquery_events",
     "osquery_schedule": "SELECT name, query, interval, executions, last_executed, denylisted FROM osquery_schedule",
     "osquery_packs": "SELECT name, version, platform, active FROM osquery_packs",
+    "osquery_extensions": "SELECT name, version, path FROM osquery_extensions",
     "osquery_info": "SELECT version, config_valid, start_time FROM osquery_info",
 }
 
@@ -47,11 +50,25 @@ def ask_osqueryd(socket: bytes, *, deadline_s: float = 5.0) -> tuple[LiveFacts |
             events=rows.get("osquery_events", ()),
             schedule=rows.get("osquery_schedule", ()),
             packs=rows.get("osquery_packs", ()),
+            extensions=rows.get("osquery_extensions", ()),
+            autoloaded=_autoloaded(rows.get("osquery_flags", ())),
             information=information[0],
             missing=tuple(missing),
         ),
         [],
     )
+
+
+def _autoloaded(flags: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Read the extensions that it is told to start; none where the list is not there or not readable."""
+    for row in flags:
+        if row.get("name") == "extensions_autoload" and row.get("value", "").startswith("/"):
+            try:
+                lines = read_host_text(os.fsencode(row["value"])).split("\n")
+            except OSError:
+                return ()
+            return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    return ()
 
 
 def _unasked(socket: bytes, error: OsqueryError) -> Advice:

@@ -61,6 +61,14 @@ def test_a_pack_of_ours_that_is_not_active_is_a_trap() -> None:
     }
 
 
+def test_an_extension_that_is_to_be_there_and_is_not_is_told() -> None:
+    core, ours = {"name": "core"}, {"name": "fimkit"}
+    load = ["/usr/lib/osquery/extensions/fimkit.ext"]
+    assert found(live(extensions=[core], autoloaded=load)) == {"osquery-extension": Level.WARNING}
+    assert not found(live(extensions=[core, ours], autoloaded=load))
+    assert not found(live(extensions=[core], autoloaded=["/x/other.ext"]))
+
+
 def test_an_old_version_an_invalid_configuration_and_a_missing_table_are_told() -> None:
     old = {"version": "4.9.0", "config_valid": "0", "start_time": str(START)}
     assert found(live(information=old, missing=("osquery_packs (no such table)",), packs=())) == {

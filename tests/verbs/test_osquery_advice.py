@@ -212,6 +212,7 @@ def test_an_exclude_that_fimkit_has_too_hides_nothing(site: Site) -> None:
         ("--events_optimize=false", "osquery-events-optimize", Level.WARNING),
         ("--disable_audit=false", "osquery-audit-socket", Level.TRAP),
         ("--logger_plugin=tls", "osquery-logger-plugin", Level.TRAP),
+        ("--logger_plugin=filesystem,ours", "osquery-plugin-extension", Level.WARNING),
         ("--logger_path=/srv/log", "osquery-logger-path", Level.TRAP),
         ("--disable_logging", "osquery-disable-logging", Level.TRAP),
         ("--logger_event_type=false", "osquery-batch-format", Level.NOTE),
@@ -230,7 +231,7 @@ def test_a_flag_that_loses_changes_is_told_with_its_line_and_what_to_write(
     assert site.codes() == {code: level}
     one = site.of(code)
     assert f"/etc/osquery/osquery.flags:{len(site.flags)}" in one.where + one.remedy
-    assert "/etc/osquery/osquery.flags: --" in one.remedy or code == "osquery-config-path"
+    assert "/etc/osquery/osquery.flags: --" in one.remedy or code in ("osquery-config-path", "osquery-plugin-extension")
 
 
 def test_file_events_are_off_where_nothing_switches_them_on(site: Site) -> None:
