@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -118,6 +119,12 @@ def test_an_unknown_flag_ends_the_start(binary: tuple[str, ...]) -> None:
     ended = _run(binary, "--no_such_flag=1")
     assert ended.returncode == 1
     assert "unknown command line flag 'no_such_flag'" in ended.stderr
+
+
+def test_the_version_is_told_without_a_start(binary: tuple[str, ...]) -> None:
+    told = _run(binary, "--version")
+    assert told.returncode == 0 and re.search(r"version 5\.\d+\.\d+", told.stdout)
+    assert "--extensions_socket" in _run(binary, "--help").stdout
 
 
 @pytest.mark.parametrize(

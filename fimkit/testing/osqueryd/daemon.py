@@ -23,6 +23,7 @@ from fimkit.testing.osqueryd.schedule import Schedule
 from fimkit.testing.osqueryd.sql import Table
 from fimkit.testing.osqueryd.status_log import StatusLog
 from fimkit.testing.osqueryd.thrift_io import ThriftServer
+from fimkit.testing.osqueryd.version import VERSION
 
 __all__ = ["Daemon", "main"]
 
@@ -180,6 +181,16 @@ def _write_pidfile(flags: Flags) -> Path | None:
     return path
 
 
+def _told(words: Sequence[str]) -> str:
+    """Give what ``--version`` or ``--help`` is to say, if one of them is there."""
+    if "--version" in words:
+        return f"osqueryd version {VERSION}\n"
+    if "--help" not in words:
+        return ""
+    lines = [f"    --{name} VALUE  {flag.words} (default: {flag.default!r})" for name, flag in FLAGS.items()]
+    return "\n".join([f"osquery {VERSION}, a stand-in for tests", "Usage: osqueryd [OPTION]...", *lines, ""])
+
+
 def main(words: Sequence[str]) -> int:
     """Run a daemon by osqueryd's command line.
 
@@ -187,6 +198,9 @@ def main(words: Sequence[str]) -> int:
         0 after a stop that was asked for, 1 for what the flags or a checked configuration have wrong, 78 when a logger or
         configuration extension died.
     """
+    if told := _told(words):
+        sys.stdout.write(told)
+        return 0
     try:
         flags = parse_flags(words)
     except FlagError as error:
