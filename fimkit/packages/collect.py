@@ -41,7 +41,7 @@ def collect_pins(sources: PackageSources) -> CollectedPins:
         packages += _deb_packages(database, sources, found.keys, problems)
         problems += database.problems
     if sources.rpm is not None:
-        _collect_rpm(sources.rpm, keys, packages, problems)
+        _collect_rpm(sources, sources.rpm, keys, packages, problems)
     unique = {key.fingerprint: key for key in keys}
     return CollectedPins(
         PackagePins(keys=tuple(unique.values()), packages=tuple(packages), diversions=diversions), tuple(dict.fromkeys(problems))
@@ -64,7 +64,9 @@ def _deb_packages(
     )
 
 
-def _collect_rpm(folder: bytes, keys: list[PinnedKey], packages: list[PinnedPackage], problems: list[str]) -> None:
+def _collect_rpm(
+    sources: PackageSources, folder: bytes, keys: list[PinnedKey], packages: list[PinnedPackage], problems: list[str]
+) -> None:
     try:
         database = RpmDatabase(folder)
     except PackageError as error:
@@ -72,7 +74,7 @@ def _collect_rpm(folder: bytes, keys: list[PinnedKey], packages: list[PinnedPack
         return
     try:
         for fingerprint, certificate in database.certificates().items():
-            file = folder + b"/" + RPM_DATABASE
+            file = folder.removeprefix(sources.root.rstrip(b"/")) + b"/" + RPM_DATABASE
             keys.append(PinnedKey(fingerprint, certificate, file, hashlib.sha256(certificate).hexdigest()))
         packages += database.packages()
     except PackageError as error:

@@ -209,8 +209,8 @@ class DebProofs:
         names = other_names(path, self._sources.merged)
         aside = next((one for one in self._database.diversions if one.path in names), None)
         if aside is not None:
-            words = f"a diversion puts it at {render_path(aside.target)}, says the package database, unproved"
-            return Proof(path=path, reasons=(words,))
+            target = render_path(aside.target)
+            return Proof(path=path, reasons=(f"a diversion puts it at {target}, says the package database, unproved",))
         still = [owner for name in names for owner in self._database.owners(name)]
         if still:
             return Proof(path=path, reasons=(f"the package database says that {self._called(still[0])} ships it, and it is gone",))

@@ -1,5 +1,6 @@
 """rpm's database on this host, in SQLite: whose headers name a path. Root can edit it, but not sign a header anew."""
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -29,12 +30,15 @@ class RpmDatabase:
         Raises:
             PackageError: If it cannot be copied, or is of another kind than SQLite.
         """
+        if not os.path.exists(folder + b"/" + RPM_DATABASE):
+            raise PackageError(f"rpm's database in {render_path(folder)} is no SQLite one; Berkeley DB and ndb are not read")
         self._copy = tempfile.TemporaryDirectory(prefix="fimkit-rpmdb-")
         try:
             copy = Path(self._copy.name) / "rpmdb.sqlite"
             _copy_file(folder + b"/" + RPM_DATABASE, copy)
-            if (Path(f"{folder.decode('utf-8', 'surrogateescape')}/rpmdb.sqlite-wal")).exists():
-                _copy_file(folder + b"/" + RPM_DATABASE + b"-wal", copy.with_name("rpmdb.sqlite-wal"))
+            log = folder + b"/" + RPM_DATABASE + b"-wal"  # rpm leaves what it did last in there
+            if os.path.exists(log):
+                _copy_file(log, copy.with_name("rpmdb.sqlite-wal"))
             self._connection = sqlite3.connect(copy)
             self._connection.execute("SELECT count(*) FROM Packages").fetchone()
         except (PackageError, *_ERRORS, OSError) as error:
@@ -99,5 +103,5 @@ def _headers(blobs: list[bytes]) -> Iterator[RpmHeader]:
 
 
 def _copy_file(path: bytes, copy: Path) -> None:
-    with open_regular(path) as descriptor, copy.open("wb") as output:
-        shutil.copyfileobj(open(descriptor, "rb", closefd=False), output, BLOCK)  # noqa: SIM115  # its owner closes it
+    with open_regular(path) as descriptor, copy.open("wb") as output, os.fdopen(os.dup(descriptor), "rb") as file:
+        shutil.copyfileobj(file, output, BLOCK)

@@ -21,6 +21,9 @@ _MOST_XZ_BYTES = 1 << 29
 _MOST_ZSTD_WINDOW = 1 << 28
 """dpkg-deb writes up to 128 MiB, at --ultra -22."""
 
+_ZSTD_PIECE = 1 << 10
+"""Its blocks of four bytes can stand for 128 KiB each: this is at most 32 MiB at once."""
+
 
 class Readable(Protocol):
     """Anything with a ``read`` that gives at most ``size`` bytes, and nothing at the end."""
@@ -140,20 +143,36 @@ def _gz(raw: Readable) -> Readable:
 
 
 class _Zstd:
-    """Its errors are of a kind of their own, known only once the library is imported."""
+    """The library's own reader takes a cut stream for a whole one; so this feeds it piece by piece, small ones against bombs."""
 
     def __init__(self, raw: Readable) -> None:
         import zstandard
 
         self._error = zstandard.ZstdError
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_ZSTD_WINDOW)
-        self._stream = decompressor.stream_reader(raw, read_across_frames=True)  # type: ignore[arg-type]  # it only ever reads
+        self._raw = raw
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_ZSTD_WINDOW)
+        self._now = self._decompressor.decompressobj()
+        self._packed = self._part = b""
 
     def read(self, size: int, /) -> bytes:
-        try:
-            return self._stream.read(size)
-        except self._error as error:
-            raise PackageError(f"damaged: {error}") from error
+        while not self._part:
+            if not self._packed:
+                self._packed = self._raw.read(BLOCK)
+                if not self._packed:
+                    if not self._now.eof:
+                        raise PackageError("it ends in the middle of a compressed stream")
+                    return b""
+            if self._now.eof:
+                self._now = self._decompressor.decompressobj()
+            piece, self._packed = self._packed[:_ZSTD_PIECE], self._packed[_ZSTD_PIECE:]
+            try:
+                self._part = self._now.decompress(piece)
+            except self._error as error:
+                raise PackageError(f"damaged: {error}") from error
+            if self._now.eof:
+                self._packed = self._now.unused_data + self._packed
+        part, self._part = self._part[:size], self._part[size:]
+        return part
 
 
 _CODECS: dict[str, Callable[[Readable], Readable]] = {

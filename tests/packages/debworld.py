@@ -1,4 +1,4 @@
-"""A Debian of its own below a folder: real dpkg-deb, apt-ftparchive, apt-get and dpkg, a repository that is signed by a key of the test.
+"""A Debian of its own below a folder: real dpkg-deb, apt-ftparchive, apt-get and dpkg, a repository signed by a key of the test.
 
 Nothing of this machine's packages is touched: every tool gets the folder as its root.
 """
