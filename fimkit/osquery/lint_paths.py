@@ -49,7 +49,7 @@ def _patterns(config: OsqueryConfig, facts: LintFacts) -> Iterator[Advice]:
         if not bases:
             yield _absent(found, pattern, facts)
         for place in bases:
-            if place.real != place.path:
+            if place.real != place.path and b"%" not in pattern.base:
                 yield Advice(
                     code="osquery-link",
                     level=Level.NOTE,
@@ -105,14 +105,15 @@ def _leaf(found: FilePattern, pattern: WatchPattern) -> Advice:
 
 def _absent(found: FilePattern, pattern: WatchPattern, facts: LintFacts) -> Advice:
     above = facts.look(plain_part(found.pattern) or b"/")
-    folder = above.real if above.is_folder else above.nearest
+    folder = (above.real if above.is_folder else above.nearest).rstrip(b"/")
+    install = "fimkit install; then " if is_ours(found.category) else ""
     return Advice(
         code="osquery-absent",
         level=Level.WARNING,
         where=_where(found),
         path=plain_part(found.pattern),
         problem=f"nothing is at {render_path(pattern.base)} now, and osquery does not pick it up when it comes.",
-        remedy=f"when it is there: {RESTART}; to see it come, watch the folder above: {quote(folder.rstrip(b'/') + b'/%')}",
+        remedy=f"when it is there: {install}{RESTART}; to see it come, watch the folder above: {quote(folder + b'/%')}",
     )
 
 

@@ -21,6 +21,7 @@ from fimkit.verbs.doctor import DoctorHost, doctor, is_healthy
 from fimkit.verbs.doctor_host import Mount, load_mounts
 from fimkit.verbs.old_processes import find_first_enabling, list_older_processes, load_boot_time
 from fimkit.verbs.place import look_at
+from tests.live import kept_kernel
 
 __all__: list[str] = []
 
@@ -171,6 +172,17 @@ def test_a_file_of_rules_that_silences_every_process_is_a_trap(host: SmallHost) 
     host.put("rules.d/11-comment.rules", "# -a never,task\n")
     (one,) = [one for one in host.advice() if one.code == "audit-never-task"]
     assert (one.level, one.where) == (Level.TRAP, str(host.base / "rules.d/10-quiet.rules"))
+
+
+def test_rules_in_this_kernel_are_found_there_and_missed_when_they_are_gone(host: SmallHost) -> None:
+    with kept_kernel() as kernel:
+        for rule in host.rules:
+            kernel.add(rule)
+        seen = doctor(host.config, DoctorHost(rules_file=host.base / "rules.d/40-fimkit.rules"))
+        assert "audit-rules-missing" not in {one.code for one in seen}
+        kernel.delete(kernel.rules()[-1])
+        seen = doctor(host.config, DoctorHost(rules_file=host.base / "rules.d/40-fimkit.rules"))
+        assert "audit-rules-missing" in {one.code for one in seen}
 
 
 # Processes without an audit context.

@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config, Host, Sources, Watch
+from fimkit.model.findings import Tier
 from fimkit.osquery.coverage import Base
 from fimkit.verbs.osquery_advice import osquery_advice
 from fimkit.verbs.osquery_facts import count_tree, find_bases, load_inotify_limits
+from fimkit.verbs.osquery_files import print_pack
 
 __all__: list[str] = []
 
 FLAGS = ("--disable_events=false", "--enable_file_events=true", "--disable_audit=true", "--disable_hash_cache=true")
 QUERY = {"query": "SELECT * FROM file_events", "interval": 60, "removed": False}
 LEVELS = list(Level)
+ODD_NAMES = (b"a b", b"100%", b"star*", b"br[1]", b"\xff", b'quo"te')
 
 
 class Site:
@@ -301,6 +304,27 @@ def test_a_pack_that_is_about_to_be_put_in_place_is_looked_at_as_if_it_were(site
     assert not site.advice(rendered=json.dumps(pack).encode())
     pack["file_paths"] = {"fimkit_watch": ["/srv/%%/x"]}
     assert "osquery-inner-wildcard" in site.codes(rendered=json.dumps(pack).encode())
+
+
+@pytest.mark.parametrize(
+    "watches",
+    [
+        [Watch(path=b"/srv/www")],
+        [Watch(path=b"/srv"), Watch(path=b"/srv/www", tier=Tier.CRITICAL)],
+        [Watch(path=b"/srv/www", exclude=("/srv/www/deep/*", "*.swp"))],
+        [Watch(path=b"/srv", recursive=False), Watch(path=b"/srv/www/deep")],
+        [Watch(path=b"/etc/passwd"), Watch(path=b"/opt/link")],
+        [Watch(path=b"/opt/" + name) for name in ODD_NAMES],
+    ],
+    ids=["one", "tiers", "excludes", "level", "file and link", "names"],
+)
+def test_the_pack_that_install_renders_falls_into_no_trap(site: Site, watches: list[Watch]) -> None:
+    for name in ODD_NAMES:
+        os.mkdir(os.fsencode(site.root / "opt") + b"/" + name)
+    (site.root / "opt/link").symlink_to("/srv/www")
+    site.conf, site.watches = {}, tuple(watches)
+    pack, _ = print_pack(site.config(), root=os.fspath(site.root))
+    assert not site.advice(rendered=pack)
 
 
 def test_results_that_are_read_elsewhere_are_told(site: Site) -> None:
