@@ -31,6 +31,7 @@ class _Match(NamedTuple):
     package: IndexedPackage
     shipped: Shipped
     proved: frozenset[str]
+    archive_sha256: str | None
 
 
 class DebProofs:
@@ -141,12 +142,12 @@ class DebProofs:
                     " when the baseline was taken: unproved"
                 )
             else:
-                yield _Match(package, shipped, proved)
+                yield _Match(package, shipped, proved, archive.sha256)
         if differs is not None:
             reasons.append(differs)
 
     def _proof(self, path: bytes, match: _Match, spot: Spot, after: FileState) -> Proof:
-        package, shipped, proved = match
+        package, shipped, proved, archive_sha256 = match
         older, words = self._age(package)
         reasons = [f"{package.name} {package.version} ships it so: the archive stands in {package.release}", *words]
         if spot.is_aside:
@@ -161,6 +162,7 @@ class DebProofs:
             version=package.version,
             architecture=package.architecture,
             older=older,
+            archive_sha256=archive_sha256,
             reasons=tuple(reasons),
         )
 
@@ -172,7 +174,9 @@ class DebProofs:
         later = sorted(version for version, answer in answers.items() if answer)
         if later:
             return True, [f"an older version than {later[0]}, which was installed before"]
-        return (False if False in answers.values() else None), []
+        is_new = all(one.name != package.name for one in self._pins.packages)
+        words = [f"{package.name} was not installed when the baseline was taken"] if is_new else []
+        return (False if False in answers.values() else None), words
 
     def _called(self, owner: str) -> str:
         installed = self._database.installed(owner)
@@ -184,6 +188,9 @@ class DebProofs:
         owners = [(spot, owner) for spot in spots for owner in self._owners(spot)]
         for spot, owner in owners:
             package = self._called(owner)
+            installed = self._database.installed(owner)
+            if installed is not None and installed.state != "installed":
+                yield f"the package database says that {package} is {installed.state or 'in no known state'}"
             if after.type is FileType.FILE and self._database.has_md5(owner, spot.names, lambda: self._md5(path, after)):
                 yield f"the package database says that these are {package}'s own bytes, unproved"
             else:
@@ -234,6 +241,7 @@ class DebProofs:
                     version=now.version,
                     architecture=now.architecture,
                     older=older,
+                    archive_sha256=archive.sha256,
                     reasons=(reason, *words),
                 )
         reasons.append("no proof that an upgrade took it away: that needs the archives of both versions in apt's cache")

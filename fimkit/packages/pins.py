@@ -2,14 +2,15 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fimkit.model.errors import PackageError, clip
 from fimkit.model.paths import parse_path, render_path
+from fimkit.packages.proof import Proof
 
-__all__ = ["Diversion", "PackagePins", "PinnedKey", "PinnedPackage", "parse_pins", "render_pins"]
+__all__ = ["Diversion", "PackagePins", "PinnedKey", "PinnedPackage", "add_proved", "parse_pins", "render_pins"]
 
 
 class PinnedKey(NamedTuple):
@@ -26,7 +27,10 @@ class PinnedKey(NamedTuple):
 
 
 class PinnedPackage(NamedTuple):
-    """A package that was installed. ``sha256`` is its archive's, where the signed index of that time had it."""
+    """A package that is or was installed; a name may stand there several times.
+
+    ``sha256`` is its archive's, where the signed index of that time had it.
+    """
 
     name: str
     architecture: str
@@ -49,6 +53,24 @@ class PackagePins:
     keys: tuple[PinnedKey, ...] = ()
     packages: tuple[PinnedPackage, ...] = ()
     diversions: frozenset[Diversion] = frozenset()
+
+
+def add_proved(pins: PackagePins, proofs: Iterable[Proof]) -> PackagePins:
+    """Take in the packages that proofs are by, but for older ones.
+
+    So a later look knows the latest version that was there, and its archive, when the index has long moved on. The keys and the
+    diversions stay as they are: only a new baseline trusts others.
+
+    >>> proof = Proof(path=b"/a", proved=frozenset({"type"}), package="a", version="2", architecture="all", older=False)
+    >>> add_proved(PackagePins(), [proof, proof]).packages
+    (PinnedPackage(name='a', architecture='all', version='2', sha256=None),)
+    """
+    seen = [
+        PinnedPackage(proof.package, proof.architecture or "", proof.version, proof.archive_sha256)
+        for proof in proofs
+        if proof.proved and not proof.older and proof.package is not None and proof.version is not None
+    ]
+    return replace(pins, packages=tuple(dict.fromkeys((*pins.packages, *seen))))
 
 
 def render_pins(pins: PackagePins) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Proof:
 
     ``proved`` names the attributes (as in :data:`fimkit.model.states.COMPARED`) that a signed package gives this path; empty is
     "nothing is proved". ``older`` tells whether the package is of an earlier version than the one that was installed before;
-    ``None`` where that is not known. ``reasons`` are words for people: what proves it, or what is missing and how to get it.
+    ``None`` where that is not known. ``archive_sha256`` is of the archive that proves it, where one does. ``reasons`` are words
+    for people: what proves it, or what is missing and how to get it.
     """
 
     path: bytes
@@ -29,6 +30,7 @@ class Proof:
     version: str | None = None
     architecture: str | None = None
     older: bool | None = None
+    archive_sha256: str | None = None
     reasons: tuple[str, ...] = ()
 
     def explains(self, before: FileState | None, after: FileState | None, changed: Iterable[str]) -> bool:

@@ -108,6 +108,8 @@ class RpmProofs:
         words = [f"{package} ships it so: its header in rpm's database is signed by {signer}"]
         if older:
             words.append("an older version than was installed before")
+        if all(one.name != header.name for one in self._pins.packages):
+            words.append(f"{header.name} was not installed when the baseline was taken")
         if missing := {"mode", "uid", "gid", "xattrs"} - proved:
             words.append(f"not proved: its {', '.join(sorted(missing))}")
         return Proof(

@@ -2,41 +2,53 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from fimkit.model.findings import Finding, Kind, Verdict, severity_of
 from fimkit.model.states import TIMES_ONLY
 from fimkit.packages.proof import Proof
 from fimkit.packages.proofs import PackageProofs
 
-__all__ = ["explain_findings"]
+__all__ = ["Explained", "explain_findings"]
 
 _PROVABLE = frozenset({Kind.CREATED, Kind.MODIFIED, Kind.DELETED, Kind.MOVED, Kind.ATTRIBUTES})
 _DENIED_TRY = "a denied try"
 """What the judge says of tries that are folded into a finding: no package explains them."""
 
 
+class Explained(NamedTuple):
+    """The same findings in the same order, judged anew, and every proof that bears on them."""
+
+    findings: list[Finding]
+    proofs: list[Proof]
+
+
 def explain_findings(
     findings: Iterable[Finding], proofs: PackageProofs, earlier: Mapping[str, Finding] | None = None
-) -> list[Finding]:
+) -> Explained:
     """Judge findings anew in the light of the host's packages.
 
     A finding becomes expected if every difference of it is proved and the package is not older than the one before: a downgrade
-    is how a mended hole is opened again. A path outside of every package gets no words about packages.
+    is how a mended hole is opened again. What the proofs are by should go into the pins
+    (:func:`fimkit.packages.pins.add_proved`), so that the next look knows the version.
 
     Args:
         findings: Of this look.
         proofs: Of this look.
         earlier: The findings that were open before, by their id. The id stands for the two states: what was proved of them stays
             proved, also when the archive and the index have gone since.
-
-    Returns:
-        The same findings in the same order.
     """
     findings = list(findings)
     concerned = [finding for finding in findings if _is_provable(finding)]
     proofs.prepare(path for finding in concerned for path in (finding.path, finding.moved_to) if path is not None)
-    explained = {id(finding): _explain(finding, proofs, (earlier or {}).get(finding.id)) for finding in concerned}
-    return [explained.get(id(finding), finding) for finding in findings]
+    answers = {id(finding): _prove(finding, proofs) for finding in concerned}
+    return Explained(
+        [
+            _explain(finding, answers[id(finding)], (earlier or {}).get(finding.id)) if id(finding) in answers else finding
+            for finding in findings
+        ],
+        [proof for each in answers.values() for _, proof in each],
+    )
 
 
 def _is_provable(finding: Finding) -> bool:
@@ -44,8 +56,7 @@ def _is_provable(finding: Finding) -> bool:
     return finding.kind in _PROVABLE and not times_only
 
 
-def _explain(finding: Finding, proofs: PackageProofs, earlier: Finding | None) -> Finding:
-    answers = _prove(finding, proofs)
+def _explain(finding: Finding, answers: list[tuple[bool, Proof]], earlier: Finding | None) -> Finding:
     words = tuple(dict.fromkeys(reason for _, proof in answers for reason in proof.reasons))
     is_proved = all(is_explained and not proof.older for is_explained, proof in answers)
     if not is_proved and earlier is not None and earlier.verdict is Verdict.EXPECTED:

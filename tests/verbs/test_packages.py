@@ -8,7 +8,7 @@ import pytest
 from fimkit.baseline.diff import diff_states
 from fimkit.model.changes import Source, StateDiff
 from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict, severity_of
-from fimkit.packages.pins import PackagePins
+from fimkit.packages.pins import PackagePins, add_proved
 from fimkit.verbs.packages import explain_findings
 from tests.packages.debworld import NEEDS_DEBIAN, DebWorld, make_key
 
@@ -66,7 +66,7 @@ def upgraded(tmp_path: Path) -> tuple[DebWorld, PackagePins, dict[bytes, Finding
 
 def judged(world: DebWorld, pins: PackagePins, findings: dict[bytes, Finding], **more: object) -> dict[bytes, Finding]:
     with world.proofs(pins) as proofs:
-        return {one.path: one for one in explain_findings(findings.values(), proofs, **more)}  # type: ignore[arg-type]
+        return {one.path: one for one in explain_findings(findings.values(), proofs, **more).findings}  # type: ignore[arg-type]
 
 
 def test_the_upgrade_is_expected_and_the_rest_is_not(upgraded: tuple[DebWorld, PackagePins, dict[bytes, Finding]]) -> None:
@@ -105,6 +105,24 @@ def test_a_downgrade_to_a_signed_package_is_not_expected(upgraded: tuple[DebWorl
     findings = {diff.path: finding_of(diff) for diff in diff_states(before, world.scan())}
     one = judged(world, pins, findings)[b"/usr/bin/tool"]
     assert (one.verdict, one.severity) == (Verdict.UNEXPLAINED, Severity.CRITICAL)
+    assert "an older version than 2.0, which was installed before" in one.reasons
+
+
+def test_what_was_proved_is_the_version_that_a_later_downgrade_is_measured_by(
+    upgraded: tuple[DebWorld, PackagePins, dict[bytes, Finding]],
+) -> None:
+    world, pins, findings = upgraded
+    before = world.scan()
+    with world.proofs(pins) as proofs:
+        pins = add_proved(pins, explain_findings(findings.values(), proofs).proofs)
+    assert [one.version for one in pins.packages] == ["1.0", "2.0"]
+    world.publish(world.build("tool", "3.0", NEW))  # the index moves on; the archives are still in the cache
+    world.update()
+    assert judged(world, pins, findings)[b"/usr/bin/tool"].verdict is Verdict.EXPECTED
+    world.install(world.cached("tool", "1.0"))
+    findings = {diff.path: finding_of(diff) for diff in diff_states(before, world.scan())}
+    one = judged(world, pins, findings)[b"/usr/bin/tool"]
+    assert one.verdict is Verdict.UNEXPLAINED
     assert "an older version than 2.0, which was installed before" in one.reasons
 
 
