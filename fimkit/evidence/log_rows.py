@@ -12,6 +12,7 @@ from fimkit.model.records import BadLine
 
 __all__ = [
     "KEPT_PER_FILE",
+    "LAST_CHECK",
     "add_bad_lines",
     "add_notes",
     "count_bad_lines",
@@ -20,6 +21,9 @@ __all__ = [
     "load_notes",
     "save_cursor",
 ]
+
+LAST_CHECK = ("check", b"")
+"""The cursor that says when a check last looked at the host: ``seen_ns``."""
 
 KEPT_PER_FILE = 1000
 """How many bad lines of one file are kept with their text; all are counted. A broken log must not fill the disk."""

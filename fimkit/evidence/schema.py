@@ -83,7 +83,14 @@ _THIRD = (
         PRIMARY KEY (path, token, pid)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # What queries ask for, where a walk through all rows would be long: the life of one path, and the newest of a severity.
+    "CREATE INDEX changes_path ON changes (path) WHERE path IS NOT NULL",
+    "CREATE INDEX findings_path ON findings (path)",
+    "CREATE INDEX findings_severity ON findings (severity, first_seen_ns)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

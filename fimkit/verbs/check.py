@@ -10,6 +10,7 @@ from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import Scan, scan_watches
 from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.lock import lock_state
+from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.changes import Action, Change, StateDiff
 from fimkit.model.config import Config
@@ -260,6 +261,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, find
             store.add_bad_lines(gathered.bad_lines, time_ns=look.seen_ns, uncounted=gathered.uncounted)
             if gathered.cursor is not None:
                 store.set_cursor(source, log, asdict(gathered.cursor))
+        store.set_cursor(*LAST_CHECK, {"seen_ns": look.seen_ns})
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
         stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden)
         untold = store.untold()

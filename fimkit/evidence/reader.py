@@ -1,0 +1,202 @@
+"""Reads the store without ever writing to it, or waiting for whoever does: rows of a table as text, and how the store is doing."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote_from_bytes
+
+from fimkit.evidence.cells import CELLS, Cell
+from fimkit.evidence.connection import store_path, translated_errors
+from fimkit.evidence.folder import check_private_file, check_state_dir
+from fimkit.evidence.log_rows import LAST_CHECK
+from fimkit.evidence.schema import MIGRATIONS, schema_version
+from fimkit.evidence.search import Condition, render_condition
+from fimkit.model.errors import StoreError
+from fimkit.model.paths import render_path
+
+__all__ = ["Reader", "StoreStatus", "open_reader"]
+
+_BUSY_S = 2.0
+_MMAP_BYTES = 1 << 30
+_STEPS = 200_000  # of SQLite's machine between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """How the store is doing. Times are nanoseconds; ``None`` is not known or none. ``open`` counts findings by severity."""
+
+    schema: int
+    last_check_ns: int | None = None
+    open: Mapping[str, int] = field(default_factory=dict)
+    baseline_rows: int | None = None
+    baseline_ns: int | None = None
+    baseline_who: str | None = None
+    accepted_ns: int | None = None
+    first_change_ns: int | None = None
+    last_change_ns: int | None = None
+    bad_lines: int = 0
+    audit_enabled: bool | None = None
+    audit_ns: int | None = None
+    records_lost_ns: int | None = None
+
+
+class Reader:
+    """An open store, for reading; a context manager.
+
+    What is read inside is of one moment, whatever others write meanwhile.
+
+    Raises:
+        StoreError: From any method, if the file turns out to be damaged.
+        HostError: From any method, if the host refuses, or the time is over.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: bytes) -> None:
+        """Take an open connection; :func:`open_reader` makes one."""
+        self._connection = connection
+        self.path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+
+    def rows(
+        self, table: str, columns: Sequence[str], conditions: Mapping[str, Condition]
+    ) -> Iterator[tuple[str | None, ...]]:
+        """Read rows as text.
+
+        Args:
+            table: One of :data:`fimkit.evidence.cells.CELLS`.
+            columns: The columns of an answer, in the wanted order.
+            conditions: By column; they leave out what an index can, and let in what they cannot tell.
+
+        Returns:
+            A tuple a row, as it comes.
+        """
+        source = CELLS[table]
+        cells = [source.cells[name] for name in columns]
+        wheres, values, joins = [], list[Any](), any(cell.sql.startswith(source.joined or "\0") for cell in cells)
+        with translated_errors(self.path):
+            for name, condition in conditions.items():
+                place = source.cells[name].place
+                if place is not None:
+                    text, some = render_condition(self._connection, place, condition)
+                    wheres += [_via_processes(text) if place.table == "processes p" else text] if text else []
+                    values += some
+            sql = list(dict.fromkeys(cell.sql for cell in cells)) or ["NULL"]
+            query = f"SELECT {', '.join(sql)} FROM {source.tables} {source.join if joins else ''}"
+            if wheres:
+                query += f" WHERE {' AND '.join(wheres)}"
+            yield from _texts(self._connection.execute(query, values), cells, sql)
+
+    def status(self, *, count_baseline: bool = True) -> StoreStatus:
+        """Tell how the store is doing.
+
+        Args:
+            count_baseline: Whether to count the baseline's rows, which takes longest.
+        """
+        with translated_errors(self.path):
+            return StoreStatus(schema=schema_version(self._connection), **_status(self._connection, count_baseline))
+
+
+def _via_processes(text: str) -> str:
+    """A process's number is what the changes have an index on."""
+    return f"c.process IN (SELECT p.id FROM processes p WHERE {text})"
+
+
+def _texts(rows: sqlite3.Cursor, cells: Sequence[Cell], sql: Sequence[str]) -> Iterator[tuple[str | None, ...]]:
+    """Make text of values; a finding's body is read once a row."""
+    body = sql.index("f.body") if "f.body" in sql else None
+    makers: list[tuple[int, Callable[[Any], str | None]]] = [(sql.index(cell.sql), cell.text) for cell in cells]
+    for row in rows:
+        if body is not None:
+            row = (*row[:body], json.loads(row[body]), *row[body + 1 :])
+        yield tuple([None if (value := row[place]) is None else text(value) for place, text in makers])
+
+
+def _status(connection: sqlite3.Connection, count_baseline: bool) -> dict[str, Any]:
+    def one(query: str, *values: Any) -> Any:
+        row = connection.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def number(query: str, *values: Any) -> int | None:
+        value = one(query, *values)
+        return None if value is None else int(value)
+
+    notes = dict(connection.execute("SELECT kind, max(time_ns) FROM notes WHERE source = 'audit' GROUP BY kind").fetchall())
+    enabled, disabled = notes.get("audit_enabled"), notes.get("audit_disabled")
+    open_counts = connection.execute("SELECT severity, count(*) FROM findings WHERE status = 'open' GROUP BY severity")
+    cursor = one("SELECT body FROM cursors WHERE source = ? AND file = ?", *LAST_CHECK)
+    made = connection.execute("SELECT time_ns, who FROM acceptances WHERE kind = 'create' ORDER BY id DESC LIMIT 1").fetchone()
+    return {
+        "last_check_ns": None if cursor is None else int(json.loads(cursor)["seen_ns"]),
+        "open": dict(open_counts.fetchall()),
+        "baseline_rows": number("SELECT count(*) FROM baseline") if count_baseline else None,
+        "baseline_ns": None if made is None else int(made[0]),
+        "baseline_who": None if made is None else str(made[1]),
+        "accepted_ns": number("SELECT time_ns FROM acceptances WHERE kind = 'accept' ORDER BY id DESC LIMIT 1"),
+        "first_change_ns": number("SELECT time_ns FROM changes ORDER BY time_ns LIMIT 1"),
+        "last_change_ns": number("SELECT time_ns FROM changes ORDER BY time_ns DESC LIMIT 1"),
+        "bad_lines": number("SELECT coalesce(sum(lines), 0) FROM bad_files"),
+        "audit_enabled": None if enabled is None and disabled is None else int(enabled or 0) >= int(disabled or 0),
+        "audit_ns": max((int(stamp) for stamp in (enabled, disabled) if stamp is not None), default=None),
+        "records_lost_ns": None if "records_lost" not in notes else int(notes["records_lost"]),
+    }
+
+
+def _connect(path: bytes, deadline_s: float) -> sqlite3.Connection:
+    """Open for reading only. Not ``immutable``: others write meanwhile."""
+    connection = sqlite3.connect(
+        f"file:{quote_from_bytes(path)}?mode=ro", uri=True, timeout=min(_BUSY_S, deadline_s), isolation_level=None
+    )
+    until = time.monotonic() + deadline_s
+    connection.set_progress_handler(lambda: int(time.monotonic() > until), _STEPS)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
+    return connection
+
+
+def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
+    """Open the store of a state folder for reading, as it is at this moment.
+
+    Args:
+        state_dir: The folder.
+        deadline_s: After this time whatever is being read ends as HostError.
+
+    Raises:
+        StoreError: If there is none, or it is damaged, another program's, or of another schema than this program's.
+        HostError: If folder or file could have been tampered with, or cannot be opened.
+    """
+    path = store_path(state_dir)
+    if not os.path.lexists(path):
+        raise StoreError(f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one")
+    check_state_dir(state_dir)
+    for name in (path, path + b"-wal", path + b"-shm"):
+        check_private_file(name)
+    with translated_errors(path):
+        connection = _connect(path, deadline_s)
+        try:
+            connection.execute("BEGIN")
+            _check_schema(schema_version(connection), path)
+        except BaseException:
+            connection.close()
+            raise
+    return Reader(connection, path)
+
+
+def _check_schema(version: int, path: bytes) -> None:
+    known = len(MIGRATIONS)
+    if version > known:
+        raise StoreError(f"the evidence store {render_path(path)} is of a later fimkit (schema {version}, known {known})")
+    if version < known:
+        raise StoreError(f"the evidence store {render_path(path)} is of an earlier fimkit (schema {version}, now {known});"
+                         " the next 'fimkit check' brings it up to date")  # fmt: skip
