@@ -24,6 +24,7 @@ VERBS = {
     "investigate": "the same on files collected elsewhere",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",
+    "extension": "fimkit's tables in osquery; osqueryd starts it, see install --extension",
     "doctor": "what on this host would keep a change from being seen, each with its remedy",
     "demo": "a tampering on a throw-away tree under real audit, found and attributed",
 }

@@ -1,0 +1,143 @@
+"""Fills fimkit's tables in osquery from the evidence store, which is opened for each request and never written to."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+from fimkit import __version__
+from fimkit.evidence.connection import store_path
+from fimkit.evidence.reader import Reader, StoreStatus, open_reader
+from fimkit.evidence.schema import MIGRATIONS
+from fimkit.evidence.search import Condition
+from fimkit.model.config import Config
+from fimkit.model.errors import FimkitError, HostError, StoreError
+from fimkit.model.findings import Severity
+from fimkit.model.paths import render_path
+from fimkit.model.time import render_time
+from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, Table
+from fimkit.osquery.extension_server import Answer
+from fimkit.osquery.tables import Asked, Limits, Operator
+
+__all__ = ["StoreTables"]
+
+_SECOND_NS = 1_000_000_000
+_STORED = {FINDINGS: "findings", CHANGES: "changes", BASELINE: "baseline"}
+
+Row = tuple[str | None, ...]
+
+
+def _condition(limits: Limits) -> Condition:
+    return Condition(
+        texts=limits.texts,
+        numbers=limits.numbers,
+        low=limits.low,
+        high=limits.high,
+        likes=tuple(pattern.text for pattern in limits.patterns if pattern.operator is Operator.LIKE),
+        globs=tuple(pattern.text for pattern in limits.patterns if pattern.operator is Operator.GLOB),
+    )
+
+
+class StoreTables:
+    """The tables of one host's store. A store that cannot be read gives empty tables; ``fimkit_status`` says why."""
+
+    def __init__(self, config: Config, *, say: Callable[[str], None], deadline_s: float = 60.0) -> None:
+        """Take the host, where to say what was refused, and how long one request may read."""
+        self._config, self._say, self._deadline_s = config, say, deadline_s
+        self._started_ns = time.time_ns()
+        self._lock = threading.Lock()
+        self._refused, self._refused_words = 0, ""
+
+    def answer(self, table: Table, asked: Asked) -> Answer:
+        """Give the rows of one request, as of one moment.
+
+        Raises:
+            HostError: While rows are read, if it takes too long, or the host refuses.
+            StoreError: While rows are read, if the store turns out to be damaged.
+        """
+        columns = (*asked.columns, *(name for name in asked.limits if name not in asked.columns))
+        if table not in _STORED:
+            status = self._status(asked)
+            return Answer(columns, [tuple(status[name] for name in columns)])
+        try:
+            reader = open_reader(self._config.host.state_dir, deadline_s=self._deadline_s)
+        except (StoreError, HostError):
+            return Answer(columns, ())
+        conditions = {name: _condition(limits) for name, limits in asked.limits.items()}
+        return Answer(columns, _read(reader, _STORED[table], columns, conditions))
+
+    def refused(self, words: str) -> None:
+        """Remember a request that was refused, for ``fimkit_status``."""
+        with self._lock:
+            self._refused, self._refused_words = self._refused + 1, words
+        self._say(f"refused: {words}")
+
+    def _status(self, asked: Asked) -> Mapping[str, str | None]:
+        status, problem = None, ""
+        try:
+            with open_reader(self._config.host.state_dir, deadline_s=self._deadline_s) as reader:
+                status = reader.status(count_baseline="baseline_rows" in {*asked.columns, *asked.limits})
+        except FimkitError as error:
+            problem = str(error)
+        with self._lock:
+            refused, words = self._refused, self._refused_words
+        return {
+            "host": self._config.host.name,
+            "version": __version__,
+            "ok": "0" if problem else "1",
+            "problem": problem,
+            "state_dir": render_path(self._config.host.state_dir),
+            "schema_known": str(len(MIGRATIONS)),
+            "store_bytes": _store_bytes(self._config.host.state_dir),
+            "refused_answers": str(refused),
+            "refused_words": words,
+            "started_time": _seconds(self._started_ns),
+            "pid": str(os.getpid()),
+            **_of_store(status),
+        }
+
+
+def _read(reader: Reader, table: str, columns: tuple[str, ...], conditions: Mapping[str, Condition]) -> Iterator[Row]:
+    with reader:
+        yield from reader.rows(table, columns, conditions)
+
+
+def _seconds(time_ns: int | None) -> str | None:
+    return None if time_ns is None else str(time_ns // _SECOND_NS)
+
+
+def _number(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _of_store(status: StoreStatus | None) -> dict[str, str | None]:
+    known = status or StoreStatus(schema=0)
+    severities = {
+        f"open_{severity}": _number(known.open.get(severity.value, 0) if status else None) for severity in Severity
+    }
+    return {
+        "schema": _number(status.schema if status else None),
+        "last_check": None if known.last_check_ns is None else render_time(known.last_check_ns),
+        "last_check_time": _seconds(known.last_check_ns),
+        "open_findings": _number(sum(known.open.values()) if status else None),
+        **severities,
+        "baseline_rows": _number(known.baseline_rows),
+        "baseline_time": _seconds(known.baseline_ns),
+        "baseline_by": known.baseline_who,
+        "accepted_time": _seconds(known.accepted_ns),
+        "first_change_time": _seconds(known.first_change_ns),
+        "last_change_time": _seconds(known.last_change_ns),
+        "bad_lines": _number(known.bad_lines if status else None),
+        "audit_enabled": _number(None if known.audit_enabled is None else int(known.audit_enabled)),
+        "audit_time": _seconds(known.audit_ns),
+        "records_lost_time": _seconds(known.records_lost_ns),
+    }
+
+
+def _store_bytes(state_dir: bytes) -> str:
+    total = 0
+    for ending in (b"", b"-wal", b"-shm"):
+        with suppress(OSError):
+            total += os.stat(store_path(state_dir) + ending).st_size
+    return str(total)
