@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from fimkit.model.config import Config
 from fimkit.model.config_text import load_config, load_foreign_config
@@ -36,8 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     if arguments.print_pack:
         return _print_pack(config, arguments)
-    report = install(config, dry_run=arguments.dry_run, root=arguments.root, extension=arguments.extension)
+    extension = _host_path(arguments.config, arguments.root) if arguments.extension else None
+    report = install(config, dry_run=arguments.dry_run, root=arguments.root, extension=extension)
     return print_report(report, dry_run=arguments.dry_run)
+
+
+def _host_path(path: str, root: str | None) -> str:
+    """Name a file as the host below ``root`` does; one that lies elsewhere is named as it is here."""
+    whole = Path(path).absolute()
+    base = Path(root or "/").absolute()
+    return f"/{whole.relative_to(base)}" if whole.is_relative_to(base) else str(whole)
 
 
 def _print_pack(config: Config, arguments: argparse.Namespace) -> int:

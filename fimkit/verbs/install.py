@@ -105,7 +105,7 @@ def install(
     *,
     dry_run: bool = False,
     root: str | None = None,
-    extension: bool = False,
+    extension: str | None = None,
     rules_file: str = RULES_FILE,
     open_kernel: Callable[[], AuditKernel] = AuditKernel,
 ) -> InstallReport:
@@ -115,7 +115,7 @@ def install(
         config: What to watch, and where the memory for ``uninstall`` is kept (``state_dir``).
         dry_run: Change nothing; give the diff. Needs no right: without it, the kernel's part is said to be unknown.
         root: Write the files of the host below this folder, and leave this kernel alone.
-        extension: Have osqueryd start fimkit's extension too.
+        extension: Have osqueryd start fimkit's extension too, with the configuration of this path; ``None`` leaves it as it is.
         rules_file: Where the host's rule file is.
         open_kernel: What gives the kernel's audit.
 
@@ -128,7 +128,7 @@ def install(
     site = _Site(config, root, rules_file)
     plan = _plan(config, root)
     osquery = plan_osquery_files(config, site.memory, root, extension=extension)
-    todo = _Todo(site, plan, osquery, keep=() if extension or not config.sources.osquery_config else (Part.EXTENSION,))
+    todo = _Todo(site, plan, osquery, keep=_kept_parts(config, extension))
     words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped] + list(plan.notes) + todo.words()
     if root is not None:
         return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
@@ -148,6 +148,11 @@ def install(
         if not dry_run:
             raise
         return _finish(site, todo, None, KernelPlan(), [*words, f"the kernel's rules are not known: {error}"], dry_run=True)
+
+
+def _kept_parts(config: Config, extension: str | None) -> tuple[Part, ...]:
+    """What an install without ``--extension`` leaves as it is, where there is an osquery."""
+    return () if extension is not None or not config.sources.osquery_config else (Part.EXTENSION,)
 
 
 def _finish(
@@ -262,7 +267,7 @@ def uninstall(
         UsageError: If ``root`` is no folder.
     """
     site = _Site(config, root, rules_file)
-    known = () if site.memory else (Known(rules_file), *known_osquery_files(config))
+    known = () if site.memory else (Known(rules_file), *known_osquery_files(config, root))
     changes = plan_removals(site.memory.files if site.memory else (), known, root)
     if root is not None:
         return _remove(site, changes, None, KernelPlan(), [], dry_run=dry_run)

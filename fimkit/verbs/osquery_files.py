@@ -14,6 +14,7 @@ from fimkit.osquery.osquery_config import OsqueryConfig
 from fimkit.osquery.pack import MARK, PackPlan, plan_pack, render_pack
 from fimkit.osquery.places import Place
 from fimkit.osquery.queries import load_queries
+from fimkit.verbs.extension_files import findings_pack, known_extension_files, plan_extension_files, say_extension_flags
 from fimkit.verbs.installed import Memory, Part
 from fimkit.verbs.osquery_advice import osquery_advice
 from fimkit.verbs.own_files import scanned_watches
@@ -130,29 +131,38 @@ def _reread(installation: OsqueryConfig) -> str:
     return "osqueryd takes the pack up when it starts again: systemctl restart osqueryd"
 
 
-def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, *, extension: bool) -> OsqueryFiles:
+def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, *, extension: str | None) -> OsqueryFiles:
     """Plan the files of osquery's part; none where the configuration names no osquery, or osqueryd would not read them.
 
     Args:
         config: What to watch, and where osqueryd's configuration is.
         memory: What an earlier install left.
         root: The folder below which the host's files are.
-        extension: Whether the extension's files are asked for.
+        extension: fimkit's configuration as the extension is to read it; ``None``: no extension is asked for.
     """
     if not config.sources.osquery_config:
         none = "sources.osquery_config is empty: nothing of osquery is installed, and no extension"
-        return OsqueryFiles(words=(none,) if extension else ())
+        return OsqueryFiles(words=(none,) if extension is not None else ())
     paths = _Paths(config)
     installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
     plan, pack = _pack(config, installation, root)
+    started = () if extension is None else plan_extension_files(installation, extension)
+    flags = [] if extension is None else say_extension_flags(installation, root)
     if installation.config_plugin != "filesystem":
-        return OsqueryFiles(words=(_managed(installation), *_advice(config, pack, root)))
+        return OsqueryFiles(files=started, words=(_managed(installation), *flags, *_advice(config, pack, root)))
     packs = {_PACK: (paths.pack, pack)}
     files = [PlannedFile(path=paths.pack, content=pack, part=Part.OSQUERY)]
+    known = memory.file_at(paths.findings_pack) if memory else None
+    if extension is not None:
+        findings = findings_pack(config.sources.osquery_interval_s)
+        packs[_FINDINGS] = (paths.findings_pack, findings)
+        started = (PlannedFile(path=paths.findings_pack, content=findings, part=Part.EXTENSION), *started)
+    elif known is not None:
+        packs[_FINDINGS] = (paths.findings_pack, known.written)
     files.append(PlannedFile(path=paths.config_part, content=_config_part(packs), part=Part.OSQUERY))
     files += _empty_config(paths, memory, root)
-    words = (*_elsewhere(installation, paths), *plan.notes, *_advice(config, pack, root))
-    return OsqueryFiles(files=tuple(files), words=words, reread=_reread(installation))
+    words = (*_elsewhere(installation, paths), *flags, *plan.notes, *_advice(config, pack, root))
+    return OsqueryFiles(files=(*files, *started), words=words, reread=_reread(installation))
 
 
 def _managed(installation: OsqueryConfig) -> str:
@@ -171,9 +181,11 @@ def _elsewhere(installation: OsqueryConfig, paths: _Paths) -> list[str]:
     return [f"{words}: the pack is put where it is not read"]
 
 
-def known_osquery_files(config: Config) -> tuple[Known, ...]:
+def known_osquery_files(config: Config, root: str | None) -> tuple[Known, ...]:
     """Where the files of osquery's part are, for an uninstall without a memory."""
     if not config.sources.osquery_config:
         return ()
     paths = _Paths(config)
-    return tuple(map(Known, (paths.pack, paths.findings_pack, paths.config_part)))
+    installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
+    own = map(Known, (paths.pack, paths.findings_pack, paths.config_part))
+    return (*own, *known_extension_files(installation))
