@@ -122,7 +122,8 @@ class DebProofs:
     def _matches(self, owner: str, spot: Spot, after: FileState, reasons: list[str]) -> Iterator[_Match]:
         """Give the archives of an owner that ship this content here; say of the others why not."""
         files = self._candidates(owner)
-        if not files:
+        installed = self._database.installed(owner)
+        if not files or (installed is not None and not self._shelf.named(installed.name, installed.version)):
             reasons.append(f"no archive of {self._called(owner)} is in apt's cache; {_REMEDY}")
         differs = None
         for file in files:

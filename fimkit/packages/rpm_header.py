@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fimkit.model.errors import PackageError, clip
 from fimkit.model.states import FileType
+from fimkit.packages.capabilities import CAPABILITY, encode_capabilities
 from fimkit.packages.shipped import Shipped
 
 __all__ = ["RpmHeader", "parse_rpm_header", "shipped_by_rpm"]
@@ -184,6 +185,13 @@ def _shipped(values: dict[str, Any], path: bytes, at: int) -> Shipped | None:
         gid=0 if one("groups") == "root" else None,
         size=size if is_file else None,
         mtime_s=one("mtimes"),
-        xattrs={} if not (one("capabilities") if "capabilities" in values else "") else None,
+        xattrs=_xattrs(one("capabilities") or ""),
         is_config=bool(flags & _CONFIG),
     )
+
+
+def _xattrs(capabilities: str) -> dict[str, bytes] | None:
+    try:
+        return {CAPABILITY: encode_capabilities(capabilities)} if capabilities.strip(" =") else {}
+    except PackageError:
+        return None  # words that are not known here: nothing is proved of them

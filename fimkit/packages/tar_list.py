@@ -90,7 +90,7 @@ def _members(stream: Readable, limits: TarLimits, take: Callable[[tarfile.TarInf
                     return
                 take(member, forward)
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-    except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError, KeyError, IndexError) as error:
+    except (tarfile.TarError, OSError, ValueError, ArithmeticError, EOFError, LookupError, RuntimeError) as error:
         raise error if isinstance(error, PackageError) else PackageError(f"no tar archive: {error}") from error
     raise PackageError(f"more than {limits.members} members")
 

@@ -47,6 +47,13 @@ class RpmWorld:
         (self.root / "bin").symlink_to("usr/bin")
         return self
 
+    def copy(self, root: Path) -> "RpmWorld":
+        """Give the same world with a host of its own."""
+        run("cp", "-a", self.root, root)
+        other = RpmWorld(self.folder)
+        other.root, other.homes = root, self.homes
+        return other
+
     def close(self) -> None:
         for home in self.homes:
             run("gpgconf", "--homedir", home, "--kill", "all")
@@ -54,6 +61,8 @@ class RpmWorld:
     def make_key(self, name: str) -> Path:
         """Make a key; its folder is short, since a socket's path may not be long."""
         home = self.folder / name
+        if home.exists():
+            return home
         home.mkdir(mode=0o700)
         self.homes.append(home)
         gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]

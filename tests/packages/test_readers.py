@@ -208,6 +208,13 @@ def test_a_header_that_asks_for_a_gibibyte_at_once_is_an_error() -> None:
         list_tar(io.BytesIO(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
 
 
+def test_an_endless_chain_of_headers_is_an_error() -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    with pytest.raises(PackageError):
+        list_tar(io.BytesIO((info.tobuf(tarfile.GNU_FORMAT) + b"x" + bytes(511)) * 3000))
+
+
 def test_a_broken_tar_archive_is_never_taken_for_a_shorter_one() -> None:
     whole = tar_of(member("./a", b"1"), member("./b", b"2"))
     broken = bytearray(whole)

@@ -21,6 +21,7 @@ EVIL = b"#!/bin/sh\necho evil\n"
 OLD = {
     "/usr/bin/tool": ("%attr(755,root,root)", b"one"),
     "/usr/bin/tool-su": ("%attr(4755,root,root)", b"set-id one"),
+    "/usr/bin/tool-cap": ("%attr(755,root,root) %caps(cap_net_raw=ep)", b"capable one"),
     "/bin/merged": ("%attr(755,root,root)", b"merged one"),
     "/usr/share/tool/gone": ("", b"gone"),
     "/etc/tool.conf": ("%config(noreplace)", b"conf one\n"),
@@ -42,8 +43,8 @@ class Host:
         return proof.explains(before, after, compare_states(before, after) if before and after else ())
 
 
-@pytest.fixture
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Version 2 was installed over version 1, from which the pins are."""
     world = RpmWorld(tmp_path_factory.mktemp("r") / "w").create()  # short: a socket's path may not be long
     try:
@@ -59,6 +60,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         world.close()
 
 
+@pytest.fixture
+def host(upgraded: Host, tmp_path: Path) -> Host:
+    return Host(upgraded.world.copy(tmp_path / "root"), upgraded.key, upgraded.packages, upgraded.pins, upgraded.before)
+
+
 def test_an_upgrade_file_by_file(host: Host) -> None:
     paths = [path.replace("/bin/merged", "/usr/bin/merged") for path in (*OLD, "/etc/kept.conf.rpmnew", "/usr/bin/tool-link")]
     assert sorted(path for path in paths if host.is_explained(path)) == [
@@ -66,6 +72,7 @@ def test_an_upgrade_file_by_file(host: Host) -> None:
         "/etc/tool.conf",
         "/usr/bin/merged",
         "/usr/bin/tool",
+        "/usr/bin/tool-cap",
         "/usr/bin/tool-link",
         "/usr/bin/tool-su",
     ]
@@ -120,6 +127,10 @@ def test_an_older_package_is_proved_and_said_to_be_older(host: Host) -> None:
 
 def test_each_attribute_that_is_another_one_is_not_proved(host: Host) -> None:
     tool = host.world.root / "usr/bin/tool"
+    capable = host.world.prove(host.pins, "/usr/bin/tool-cap").proved
+    assert "security.capability" in os.listxattr(host.world.root / "usr/bin/tool-cap")
+    os.removexattr(host.world.root / "usr/bin/tool-cap", "security.capability")
+    assert capable - host.world.prove(host.pins, "/usr/bin/tool-cap").proved == {"xattrs"}
     everything = host.world.prove(host.pins, "/usr/bin/tool").proved
     assert everything >= {"type", "sha256", "mode", "uid", "gid", "xattrs"}
     os.setxattr(tool, "user.x", b"x")
