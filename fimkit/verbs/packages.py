@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fimkit.model.findings import Finding, Kind, Verdict, severity_of
+from fimkit.model.paths import is_below, join_path
 from fimkit.model.states import TIMES_ONLY
 from fimkit.packages.proof import Proof
 from fimkit.packages.proofs import PackageProofs
@@ -24,7 +25,11 @@ class Explained(NamedTuple):
 
 
 def explain_findings(
-    findings: Iterable[Finding], proofs: PackageProofs, earlier: Mapping[str, Finding] | None = None
+    findings: Iterable[Finding],
+    proofs: PackageProofs,
+    earlier: Mapping[str, Finding] | None = None,
+    *,
+    root: bytes = b"/",
 ) -> Explained:
     """Judge findings anew in the light of the host's packages.
 
@@ -37,11 +42,14 @@ def explain_findings(
         proofs: Of this look.
         earlier: The findings that were open before, by their id. The id stands for the two states: what was proved of them stays
             proved, also when the archive and the index have gone since.
+        root: Where the tree of the packages is, as findings name it: a container's that is watched from outside, say. What lies
+            elsewhere is left as it is.
     """
-    findings = list(findings)
-    concerned = [finding for finding in findings if _is_provable(finding)]
-    proofs.prepare(path for finding in concerned for path in (finding.path, finding.moved_to) if path is not None)
-    answers = {id(finding): _prove(finding, proofs) for finding in concerned}
+    findings, root = list(findings), join_path(b"/", root)
+    concerned = [finding for finding in findings if _is_provable(finding, root)]
+    paths = (path for finding in concerned for path in (finding.path, finding.moved_to) if path is not None)
+    proofs.prepare(_inside(path, root) for path in paths)
+    answers = {id(finding): _prove(finding, proofs, root) for finding in concerned}
     return Explained(
         [
             _explain(finding, answers[id(finding)], (earlier or {}).get(finding.id)) if id(finding) in answers else finding
@@ -51,9 +59,14 @@ def explain_findings(
     )
 
 
-def _is_provable(finding: Finding) -> bool:
+def _is_provable(finding: Finding, root: bytes) -> bool:
     times_only = finding.kind is Kind.ATTRIBUTES and TIMES_ONLY.issuperset(finding.changed)
-    return finding.kind in _PROVABLE and not times_only
+    here = is_below(finding.path, root) and (finding.moved_to is None or is_below(finding.moved_to, root))
+    return here and finding.kind in _PROVABLE and not times_only
+
+
+def _inside(path: bytes, root: bytes) -> bytes:
+    return path.removeprefix(root.rstrip(b"/")) or b"/"
 
 
 def _explain(finding: Finding, answers: list[tuple[bool, Proof]], earlier: Finding | None) -> Finding:
@@ -71,11 +84,11 @@ def _explain(finding: Finding, answers: list[tuple[bool, Proof]], earlier: Findi
     )
 
 
-def _prove(finding: Finding, proofs: PackageProofs) -> list[tuple[bool, Proof]]:
+def _prove(finding: Finding, proofs: PackageProofs, root: bytes) -> list[tuple[bool, Proof]]:
     """Ask about each path of a finding; a move is what went away and what came."""
-    before, after, path = finding.before, finding.after, finding.path
+    before, after, path = finding.before, finding.after, _inside(finding.path, root)
     if finding.moved_to is None:
         proof = proofs.prove(path, before, after)
         return [(proof.explains(before, after, finding.changed), proof)]
-    gone, come = proofs.prove(path, before, None), proofs.prove(finding.moved_to, None, after)
+    gone, come = proofs.prove(path, before, None), proofs.prove(_inside(finding.moved_to, root), None, after)
     return [(gone.explains(before, None, ()), gone), (come.explains(None, after, ()), come)]

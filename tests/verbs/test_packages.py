@@ -1,5 +1,6 @@
 """Findings in the light of packages: an upgrade is expected, what an intruder does beside it stays as severe as it is."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,9 +46,9 @@ def finding_of(diff: StateDiff) -> Finding:
     )
 
 
-@pytest.fixture
-def upgraded(tmp_path: Path) -> tuple[DebWorld, PackagePins, dict[bytes, Finding]]:
-    world = DebWorld(tmp_path / "world", make_key()).create()
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[DebWorld, PackagePins, dict[bytes, Finding]]:
+    world = DebWorld(tmp_path_factory.mktemp("first") / "world", make_key()).create()
     old, new = world.build("tool", "1.0", OLD), world.build("tool", "2.0", NEW)
     world.publish(old)
     world.update()
@@ -62,6 +63,13 @@ def upgraded(tmp_path: Path) -> tuple[DebWorld, PackagePins, dict[bytes, Finding
     (world.root / "usr/share/tool/new").chmod(0o666)
     diffs = diff_states(before, world.scan())
     return world, pins, {diff.path: finding_of(diff) for diff in diffs}
+
+
+@pytest.fixture
+def upgraded(
+    first: tuple[DebWorld, PackagePins, dict[bytes, Finding]], tmp_path: Path
+) -> tuple[DebWorld, PackagePins, dict[bytes, Finding]]:
+    return first[0].copy(tmp_path / "world"), first[1], first[2]
 
 
 def judged(world: DebWorld, pins: PackagePins, findings: dict[bytes, Finding], **more: object) -> dict[bytes, Finding]:
@@ -142,6 +150,21 @@ def test_a_move_needs_both_ends_proved(upgraded: tuple[DebWorld, PackagePins, di
     astray = replace(moved, moved_to=b"/usr/bin/door", after=findings[b"/usr/bin/door"].after)
     (one,) = judged(world, pins, {gone.path: astray}).values()
     assert one.verdict is Verdict.UNEXPLAINED
+
+
+def test_a_tree_that_is_watched_from_outside_is_explained_and_its_neighbours_are_left_alone(
+    upgraded: tuple[DebWorld, PackagePins, dict[bytes, Finding]],
+) -> None:
+    world, pins, findings = upgraded
+    root = os.fsencode(world.root)
+    outside = [replace(one, path=root + one.path) for one in findings.values()]
+    beside = [findings[b"/usr/bin/tool"], replace(outside[0], path=root + b"-other/usr/bin/tool")]
+    with world.proofs(pins) as proofs:
+        explained = explain_findings([*outside, *beside], proofs, root=root + b"/").findings
+    assert explained[-2:] == beside
+    assert {one.path.removeprefix(root) for one in explained if one.verdict is Verdict.EXPECTED} == {
+        b"/usr/bin/tool", b"/usr/bin/tool-su", b"/usr/share/tool/gone",
+    }  # fmt: skip
 
 
 def test_tries_passing_files_and_times_are_left_as_they_are(upgraded: tuple[DebWorld, PackagePins, dict[bytes, Finding]]) -> None:
