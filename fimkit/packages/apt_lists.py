@@ -61,7 +61,7 @@ class SignedIndexes:
                 yield sha256, package
 
     def add(self, release: str, packages: dict[bytes, bytes]) -> None:
-        """Take in a whole verified index: what :func:`_read_index` gave."""
+        """Take in a whole verified index: name, version and architecture, each with a NUL behind it, by the archive's hash."""
         if release not in self.releases:
             self.releases.append(release)
         number = b"%d" % self.releases.index(release)
@@ -123,16 +123,20 @@ def _load_indexes(
             if name not in names:
                 continue
             try:
-                indexes.add(label, _read_index(lists + b"/" + name, packing, release, index))
+                packages, useless = _read_index(lists + b"/" + name, packing, release, index)
+                indexes.add(label, packages)
+                if useless:
+                    indexes.problems.append(f"{render_path(name)}: {useless} packages without a SHA-256, a name or a version")
             except PackageError as error:
                 indexes.problems.append(f"{render_path(name)} is not taken: {error}")
 
 
-def _read_index(path: bytes, packing: str, release: Release, index: str) -> dict[bytes, bytes]:
+def _read_index(path: bytes, packing: str, release: Release, index: str) -> tuple[dict[bytes, bytes], int]:
     plain, packed = release.indexes.get(index), release.indexes.get(index + packing)
     if plain is None and packed is None:
         raise PackageError("the Release file has no SHA-256 of it in this form")
     packages: dict[bytes, bytes] = {}
+    useless = 0
     with open_regular(path) as descriptor:
         file = HashedFile(descriptor)
         counted = _Counted(unpacked(file, packing), plain.size_bytes if plain is not None else _MOST_INDEX_BYTES)
@@ -141,11 +145,13 @@ def _read_index(path: bytes, packing: str, release: Release, index: str) -> dict
             if _SHA256.fullmatch(sha256) and all(name in stanza for name in (b"package", b"version", b"architecture")):
                 row = (stanza[b"package"], stanza[b"version"], stanza[b"architecture"], b"")
                 packages[bytes.fromhex(sha256.decode())] = b"\0".join(row)
+            else:
+                useless += 1
         # apt packs an index anew as it likes: then it is the unpacked bytes whose hash is signed
         if plain is not None and (counted.hash.hexdigest(), counted.size_bytes) == plain:
-            return packages
+            return packages, useless
         if packed is not None and file.finish() == packed.sha256 and os.fstat(descriptor).st_size == packed.size_bytes:
-            return packages
+            return packages, useless
     raise PackageError("its hash is not the signed one")
 
 

@@ -80,4 +80,5 @@ def _collect_rpm(
     except PackageError as error:
         problems.append(str(error))
     finally:
+        problems += database.problems
         database.close()

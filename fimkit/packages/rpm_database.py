@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fimkit.model.errors import PackageError
+from fimkit.model.errors import PackageError, clip
 from fimkit.model.paths import render_path
 from fimkit.packages.openpgp import split_certificates
 from fimkit.packages.pins import PinnedPackage
@@ -30,6 +30,7 @@ class RpmDatabase:
         Raises:
             PackageError: If it cannot be copied, or is of another kind than SQLite.
         """
+        self.problems: list[str] = []
         if not os.path.exists(folder + b"/" + RPM_DATABASE):
             raise PackageError(f"rpm's database in {render_path(folder)} is no SQLite one; Berkeley DB and ndb are not read")
         self._copy = tempfile.TemporaryDirectory(prefix="fimkit-rpmdb-")
@@ -56,50 +57,49 @@ class RpmDatabase:
         except _ERRORS as error:
             raise PackageError(f"rpm's database is damaged: {error}") from error
 
+    def _headers(self, blobs: list[bytes]) -> Iterator[RpmHeader]:
+        for blob in blobs:
+            try:
+                yield parse_rpm_header(blob)
+            except PackageError as error:
+                self.problems.append(f"rpm's database: {error}")
+
     def naming(self, name: bytes) -> Iterator[RpmHeader]:
         """Give the headers that are said to have a file of this name, in whatever folder.
 
         Raises:
-            PackageError: If the database is damaged. A header that is none is left out: it proves nothing.
+            PackageError: If the database is damaged. A header that is none is a problem, and proves nothing.
         """
         text = name.decode("utf-8", "surrogateescape")
         key: object = text if not any("\udc80" <= char <= "\udcff" for char in text) else name
         query = "SELECT blob FROM Packages WHERE hnum IN (SELECT hnum FROM Basenames WHERE key IN (?, ?)) ORDER BY hnum DESC"
-        yield from _headers(self._blobs(query, key, name))
+        yield from self._headers(self._blobs(query, key, name))
 
     def _named(self, name: str) -> Iterator[RpmHeader]:
         query = "SELECT blob FROM Packages WHERE hnum IN (SELECT hnum FROM Name WHERE key = ?)"
-        yield from _headers(self._blobs(query, name))
+        yield from self._headers(self._blobs(query, name))
 
     def certificates(self) -> dict[str, bytes]:
-        """Give the keys that rpm trusts, by fingerprint; what is no key is left out."""
+        """Give the keys that rpm trusts, by fingerprint; what is no key is a problem."""
         found: dict[str, bytes] = {}
         for header in self._named(_KEY_PACKAGE):
             try:
                 found |= split_certificates(str(header.values.get("description", "")).encode("utf-8", "surrogateescape"))
-            except PackageError:
-                continue  # a key that cannot be read is trusted by nobody
+            except PackageError as error:
+                self.problems.append(f"rpm's key {clip(header.evr)}: {error}")
         return found
 
     def packages(self) -> list[PinnedPackage]:
         """Name what is installed."""
         return sorted(
             PinnedPackage(header.name, str(header.values.get("arch", "")), header.evr)
-            for header in _headers(self._blobs("SELECT blob FROM Packages"))
+            for header in self._headers(self._blobs("SELECT blob FROM Packages"))
             if header.name != _KEY_PACKAGE
         )
 
     def version_of(self, name: str) -> list[str]:
         """Give the versions that are said to be installed of one package."""
         return [header.evr for header in self._named(name)]
-
-
-def _headers(blobs: list[bytes]) -> Iterator[RpmHeader]:
-    for blob in blobs:
-        try:
-            yield parse_rpm_header(blob)
-        except PackageError:
-            continue
 
 
 def _copy_file(path: bytes, copy: Path) -> None:

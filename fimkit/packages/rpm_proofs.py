@@ -34,7 +34,8 @@ class RpmProofs:
     @property
     def problems(self) -> tuple[str, ...]:
         """What could not be read or believed, so far."""
-        return tuple(self._own_problems)
+        database = self.__dict__.get("_database")
+        return (*self._own_problems, *(dict.fromkeys(database.problems) if database is not None else ()))
 
     def close(self) -> None:
         """Remove the copy of the database."""

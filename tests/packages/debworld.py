@@ -111,8 +111,8 @@ class DebWorld:
         run("dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, deb)
         return deb
 
-    def publish(self, *debs: Path, key: Tsk | None = None) -> None:
-        """Make the repository have exactly these packages, sign it, and have apt fetch its indexes."""
+    def publish(self, *debs: Path, key: Tsk | None = None, more_packages: bytes = b"") -> None:
+        """Make the repository have exactly these packages, and sign it."""
         shutil.rmtree(self.repo)
         index = self.repo / "dists/stable/main/binary-amd64"
         index.mkdir(parents=True)
@@ -122,7 +122,7 @@ class DebWorld:
         packages = subprocess.run(
             ["apt-ftparchive", "packages", "pool"], cwd=self.repo, check=True, capture_output=True, env=_ENV
         ).stdout
-        (index / "Packages").write_bytes(packages)
+        (index / "Packages").write_bytes(packages + more_packages)
         options = [f"-oAPT::FTPArchive::Release::{name}" for name in
                    ("Suite=stable", "Codename=stable", "Components=main", "Architectures=amd64", "Origin=Test")]  # fmt: skip
         release = run("apt-ftparchive", *options, "release", self.repo / "dists/stable")

@@ -1,13 +1,17 @@
 """An upgrade by real apt and dpkg: what of it is proved, file by file, and in what words the rest is said not to be."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from fimkit.baseline.diff import diff_states
 from fimkit.model.changes import StateDiff
+from fimkit.model.paths import render_path
+from fimkit.packages.collect import collect_pins
 from fimkit.packages.pins import PackagePins, parse_pins, render_pins
 from fimkit.packages.proof import Proof
+from fimkit.packages.sources import gather_package_sources
 from tests.packages.debworld import NEEDS_DEBIAN, DebWorld, make_key
 
 __all__: list[str] = []
@@ -193,3 +197,13 @@ def test_indexes_are_read_however_apt_keeps_them(
     index.unlink()
     proof = world.prove(upgrade[1], "/usr/bin/tool")
     assert "sha256" in proof.proved
+
+
+def test_packages_of_an_index_that_have_no_hash_are_counted_and_said(tmp_path: Path) -> None:
+    world = DebWorld(tmp_path / "world", make_key()).create()
+    deb = world.build("tool", "1.0", OLD)
+    world.publish(deb, more_packages=b"\nPackage: old\nVersion: 1\nArchitecture: all\nMD5sum: 00\n\nPackage: broken\n")
+    world.update()
+    (index,) = (world.root / "var/lib/apt/lists").glob("*_Packages")
+    problems = collect_pins(gather_package_sources(os.fsencode(world.root))).problems
+    assert problems == (f"{render_path(os.fsencode(index.name))}: 2 packages without a SHA-256, a name or a version",)

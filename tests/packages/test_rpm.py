@@ -154,5 +154,16 @@ def test_a_database_of_another_kind_or_of_rubbish_proves_nothing(host: Host) -> 
     assert "no SQLite one" in host.world.prove(host.pins, "/usr/bin/tool").reasons[0]
 
 
+def test_a_header_of_rubbish_is_said_and_the_others_count(host: Host) -> None:
+    with closing(sqlite3.connect(host.world.database)) as connection:
+        number = connection.execute("INSERT INTO Packages (blob) VALUES (?)", (b"rubbish",)).lastrowid
+        connection.execute("INSERT INTO Basenames (key, hnum, idx) VALUES ('tool', ?, 0)", (number,))
+        connection.commit()
+    with host.world.proofs(host.pins) as proofs:
+        state = host.world.scan()[b"/usr/bin/tool"]
+        assert "sha256" in proofs.prove(b"/usr/bin/tool", None, state).proved
+        assert proofs.problems == ("rpm's database: no rpm header: 7 bytes",)
+
+
 def test_without_pins_nothing_is_proved(host: Host) -> None:
     assert not host.world.prove(PackagePins(), "/usr/bin/tool").proved
