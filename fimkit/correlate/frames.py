@@ -6,13 +6,14 @@ integer for one (dev, inode), -1 for none), ``audit`` (else osquery), ``folder``
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from fimkit.model.changes import Change, Source
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["COLUMNS", "ChangeTable", "tabulate"]
+__all__ = ["COLUMNS", "ChangeTable", "is_about_folder", "tabulate"]
 
 COLUMNS = {
     "row": "int64",
@@ -26,19 +27,44 @@ COLUMNS = {
 _FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeTable:
-    """Changes in their total order, the frame over them, and the numbers that stand for (dev, inode)."""
+    """Changes in their total order, and the numbers that stand for (dev, inode); by row the file's number and its folder's.
+
+    The frame over them is made when it is asked for: for a handful of rows that would take longer than all the rest.
+    """
 
     changes: Sequence[Change]
-    frame: pd.DataFrame
     keys: Mapping[FileKey, int]
+    row_keys: Sequence[int]
+    row_parents: Sequence[int]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The CHANGES frame."""
+        count = len(self.changes)
+        return pd.DataFrame(
+            {
+                "row": range(count),
+                "order": range(count),
+                "key": self.row_keys,
+                "parent": self.row_parents,
+                "audit": [change.source is Source.AUDIT for change in self.changes],
+                "folder": [is_about_folder(change) for change in self.changes],
+                "action": [change.action.value for change in self.changes],
+            }
+        ).astype(COLUMNS)
 
     def key_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no change concerns it."""
         if state is None or state.key is None:
             return -1
         return self.keys.get(state.key, -1)
+
+
+def is_about_folder(change: Change) -> bool:
+    """Tell whether the inode that a change is about is a folder."""
+    return ((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS
 
 
 def _total_order(change: Change) -> tuple[object, ...]:
@@ -81,7 +107,7 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
         paths: States by path, before and after in one: to tell what a device is called.
 
     Returns:
-        CHANGES frame, one row a change, by time, serial, item.
+        The table, one row a change, by time, serial, item.
     """
     whole = sorted(changes, key=_total_order)
     seen: set[tuple[object, ...]] = set()
@@ -99,15 +125,9 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
             return -1
         return keys.setdefault(FileKey(devices.get(dev, dev), inode), len(keys))
 
-    frame = pd.DataFrame(
-        {
-            "row": range(len(kept)),
-            "order": range(len(kept)),
-            "key": [number(change.dev, change.inode) for change in kept],
-            "parent": [number(change.parent_dev, change.parent_inode) for change in kept],
-            "audit": [change.source is Source.AUDIT for change in kept],
-            "folder": [((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS for change in kept],
-            "action": [change.action.value for change in kept],
-        }
-    ).astype(COLUMNS)
-    return ChangeTable(changes=kept, frame=frame, keys=keys)
+    return ChangeTable(
+        changes=kept,
+        row_keys=[number(change.dev, change.inode) for change in kept],
+        row_parents=[number(change.parent_dev, change.parent_inode) for change in kept],
+        keys=keys,
+    )
