@@ -53,11 +53,12 @@ class MulticastReader:
     was slower than the host.
     """
 
-    def __init__(self, *, buffer_bytes: int = 64 << 20) -> None:
+    def __init__(self, *, buffer_bytes: int = 64 << 20, joined: int | None = None) -> None:
         """Join the group; what is made from here on is seen.
 
         Args:
             buffer_bytes: How much may wait unread. More than the system's limit needs ``CAP_NET_ADMIN``, else that limit holds.
+            joined: The descriptor of a reader's socket, made in another process: it is taken over as it is.
 
         Raises:
             HostError: Without the right, or without audit in the kernel.
@@ -65,6 +66,10 @@ class MulticastReader:
         self.lost = 0
         self._binding = _binding_name()
         self._names = dict(TYPE_NAMES)
+        if joined is not None:
+            self._socket = socket.socket(fileno=joined)
+            self._socket.setblocking(False)
+            return
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_AUDIT)
         except OSError as error:

@@ -1,0 +1,270 @@
+"""A process of its own that empties the kernel's multicast socket, however busy the rest is, and hands the records on.
+
+What is not taken yet waits in its memory (``MEMORY_BYTES``), then in a nameless file (``SPOOL_BYTES``); what comes beyond that is
+counted as lost, as is what the kernel could not deliver. Nothing else is done here, so the socket is read as fast as it can be.
+
+A message is one letter, its length in four bytes, and its body: ``R`` records, one a line; ``L`` a loss and ``S`` numbers, both
+marshalled: only this program talks to itself here.
+"""
+
+import contextlib
+import itertools
+import marshal
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+import fimkit
+from fimkit.audit.multicast import MulticastReader
+
+__all__ = ["MEMORY_BYTES", "SPOOL_BYTES", "Drain", "Drained", "Loss", "main"]
+
+MEMORY_BYTES = 64 << 20
+SPOOL_BYTES = 2 << 30
+_LINES = 2000
+_TELL_S = 0.5
+_HEAD = 5
+_PIPE_BYTES = 1 << 20
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[4]);"
+    " from fimkit.audit.drain import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+)
+
+
+class Loss(NamedTuple):
+    """Records that are gone. ``times`` counts the kernel's refusals, each of an unknown number, or records without room."""
+
+    time_ns: int
+    times: int
+    source: str
+
+
+class Drained(NamedTuple):
+    """What was handed over: record lines, losses, in the order of the stream; ``backlog_bytes`` still wait, as of a moment ago."""
+
+    lines: list[bytes]
+    losses: list[Loss]
+    ended: bool
+
+
+class Drain:
+    """The reading end. ``backlog_bytes`` and ``records`` are the process's own numbers, ``buffer_bytes`` the socket's."""
+
+    def __init__(self, *, buffer_bytes: int = 64 << 20, spool_dir: str) -> None:
+        """Join the group and start the process; what is recorded from here on is handed over.
+
+        Args:
+            buffer_bytes: How much may wait in the socket.
+            spool_dir: Where the nameless file is made, if it is needed.
+
+        Raises:
+            HostError: Without the right, or without audit in the kernel.
+        """
+        self.backlog_bytes = self.records = 0
+        self._rest = b""
+        self.peer, theirs = socket.socketpair()
+        self.peer.setblocking(False)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
+        with theirs, MulticastReader(buffer_bytes=buffer_bytes) as reader:
+            self.buffer_bytes = reader.buffer_bytes
+            numbers = [str(theirs.fileno()), str(reader.fileno())]
+            root = str(Path(fimkit.__file__).parents[1])
+            # A group of its own: an interrupt from the terminal is its parent's affair.
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _START, *numbers, spool_dir, root],
+                pass_fds=[theirs.fileno(), reader.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the process; what it still has is gone."""
+        self.peer.close()
+        self.process.kill()
+        self.process.wait()
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable, for ``select`` and its like."""
+        return self.peer.fileno()
+
+    def finish(self) -> None:
+        """Ask for all that there is, and the end: :meth:`read` says when that has come."""
+        with contextlib.suppress(OSError):
+            self.peer.shutdown(socket.SHUT_WR)
+
+    def read(self, most_bytes: int = 1 << 20) -> Drained:
+        """Take what has come, without waiting."""
+        ended = False
+        parts = [self._rest]
+        size = len(self._rest)
+        while size < most_bytes:
+            try:
+                part = self.peer.recv(1 << 18)
+            except BlockingIOError:
+                break
+            except OSError:
+                part = b""
+            if not part:
+                ended = True
+                break
+            parts.append(part)
+            size += len(part)
+        return self._unpack(b"".join(parts), ended)
+
+    def _unpack(self, raw: bytes, ended: bool) -> Drained:
+        drained = Drained([], [], ended)
+        place = 0
+        while len(raw) - place >= _HEAD:
+            end = place + _HEAD + int.from_bytes(raw[place + 1 : place + _HEAD], "big")
+            if end > len(raw):
+                break
+            kind, body = raw[place : place + 1], raw[place + _HEAD : end]
+            place = end
+            if kind == b"R":
+                drained.lines.append(body)
+            elif kind == b"L":
+                drained.losses.append(Loss(*marshal.loads(body)))
+            else:
+                self.backlog_bytes, self.records = marshal.loads(body)
+        self._rest = raw[place:]
+        return drained
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + len(body).to_bytes(4, "big") + body
+
+
+class _Backlog:
+    """What waits to be handed on, in order: the oldest in memory, then the file, then the newest in memory."""
+
+    def __init__(self, spool_dir: str, memory_bytes: int, spool_bytes: int) -> None:
+        self.lost = 0
+        self._dir, self._memory_bytes, self._spool_bytes = spool_dir, memory_bytes, spool_bytes
+        self._first: deque[bytes] = deque()
+        self._first_bytes = 0
+        self._file: BinaryIO | None = None
+        self._read_at = self._write_at = 0
+
+    def __len__(self) -> int:
+        return self._first_bytes + self._write_at - self._read_at
+
+    def put(self, message: bytes, records: int) -> None:
+        if self._write_at == self._read_at and self._first_bytes < self._memory_bytes:
+            self._first.append(message)
+            self._first_bytes += len(message)
+            return
+        if self._write_at + len(message) > self._spool_bytes or not self._spool(message):
+            self.lost += records
+
+    def _spool(self, message: bytes) -> bool:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._dir, buffering=0)  # noqa: SIM115
+            os.pwrite(self._file.fileno(), message, self._write_at)
+        except OSError:  # a full disk: what found no room is counted
+            return False
+        self._write_at += len(message)
+        return True
+
+    def peek(self) -> bytes:
+        if not self._first and self._file is not None and self._read_at < self._write_at:
+            block = os.pread(self._file.fileno(), 1 << 20, self._read_at)
+            self._read_at += len(block)
+            self._first.append(block)
+            self._first_bytes += len(block)
+            if self._read_at >= self._write_at:
+                os.ftruncate(self._file.fileno(), 0)
+                self._read_at = self._write_at = 0
+        return self._first[0] if self._first else b""
+
+    def advance(self, sent: int) -> None:
+        head = self._first.popleft()
+        self._first_bytes -= sent
+        if sent < len(head):
+            self._first.appendleft(head[sent:])
+
+
+def main(peer_number: int, netlink: int, spool_dir: str) -> None:
+    """Hand on until the other side is gone, or asks for the end."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # a service manager sends them to all its processes; the end of the peer counts
+    with socket.socket(fileno=peer_number) as peer, MulticastReader(joined=netlink) as reader:
+        peer.setblocking(False)
+        with contextlib.suppress(OSError):  # the other side is gone
+            _Pump(peer, reader, _Backlog(spool_dir, MEMORY_BYTES, SPOOL_BYTES)).run()
+
+
+class _Pump:
+    """The loop: from the kernel to the backlog, from the backlog to the peer."""
+
+    def __init__(self, peer: socket.socket, reader: MulticastReader, backlog: _Backlog) -> None:
+        self._peer, self._reader, self._backlog = peer, reader, backlog
+        self._records = self._lost = self._unroomed = 0
+        self._next_tell = 0.0
+        self._ending = False
+
+    def run(self) -> None:
+        poller = select.poll()
+        poller.register(self._reader.fileno(), select.POLLIN)
+        while True:
+            waits = select.POLLOUT if len(self._backlog) else 0
+            poller.register(self._peer.fileno(), waits | (0 if self._ending else select.POLLIN))
+            ready = dict(poller.poll(None if not len(self._backlog) and not self._ending else 1000))
+            took = self._take()
+            events = ready.get(self._peer.fileno(), 0)
+            if events & (select.POLLERR | select.POLLHUP) and not self._ending and not self._peer_asks():
+                return
+            if events & select.POLLIN and self._peer_asks():
+                self._ending = True
+            self._tell()
+            self._hand_on()
+            if self._ending and not took and not len(self._backlog):
+                return
+
+    def _peer_asks(self) -> bool:
+        """Tell whether the peer wants the end: it never writes, so whatever there is to read is that."""
+        try:
+            return self._peer.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+    def _take(self) -> int:
+        lines = list(itertools.islice(self._reader.lines(0), _LINES))
+        if self._reader.lost > self._lost:
+            self._put_loss(self._reader.lost - self._lost, "the receive buffer")
+            self._lost = self._reader.lost
+        if lines:
+            self._records += len(lines)
+            self._backlog.put(_message(b"R", b"\n".join(lines) + b"\n"), len(lines))
+        if self._backlog.lost > self._unroomed and len(self._backlog) < MEMORY_BYTES // 2:
+            self._put_loss(self._backlog.lost - self._unroomed, "the spool")
+            self._unroomed = self._backlog.lost
+        return len(lines)
+
+    def _put_loss(self, times: int, source: str) -> None:
+        self._backlog.put(_message(b"L", marshal.dumps((time.time_ns(), times, source))), 0)
+
+    def _tell(self) -> None:
+        if time.monotonic() >= self._next_tell or self._ending:
+            self._next_tell = time.monotonic() + _TELL_S
+            if not self._ending:
+                self._backlog.put(_message(b"S", marshal.dumps((len(self._backlog), self._records))), 0)
+
+    def _hand_on(self) -> None:
+        while message := self._backlog.peek():
+            try:
+                sent = self._peer.send(message)
+            except BlockingIOError:
+                return
+            self._backlog.advance(sent)
