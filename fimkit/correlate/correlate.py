@@ -14,8 +14,9 @@ from fimkit.correlate.lasting import draft_lasting
 from fimkit.correlate.passing import draft_attempted, draft_transient
 from fimkit.correlate.reasons import RecordSpan, explain_gaps
 from fimkit.correlate.timeline import Timeline
+from fimkit.correlate.witnesses import add_witnesses
 from fimkit.model.changes import Change, Note, Source, StateDiff
-from fimkit.model.findings import Finding, Kind
+from fimkit.model.findings import Attribution, Finding, Kind
 from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 
@@ -79,6 +80,7 @@ def correlate(
         watch = watches.watch_of(draft.path, is_folder=is_folder(draft.path))
         if watch is None:
             continue
+        add_witnesses(draft, timeline, since_of(draft.path))
         _add_osquery(draft, timeline)
         findings.append(
             judge(
@@ -119,12 +121,14 @@ def _add_osquery(draft: Draft, timeline: Timeline) -> None:
     rows = [change for path in (draft.path, draft.moved_to) if path is not None for change in timeline.osquery.get(path, ())]
     own = draft.before
     if own is not None and own.ctime_ns is not None and draft.kind is not Kind.ATTEMPTED:
-        rows = [change for change in rows if change.time_ns + 1_000_000_000 >= (own.ctime_ns or 0)]
+        rows = [change for change in rows if (change.last_ns or change.time_ns) + 1_000_000_000 >= (own.ctime_ns or 0)]
     if not rows:
         return
     draft.sources.add(Source.OSQUERY)
+    if draft.attribution is Attribution.UNATTRIBUTED and not draft.steps():
+        draft.say(["osquery saw it, and says what changed and not who"])
     if draft.after is None or draft.after.sha256 is None:
         return
     known = {draft.after.sha256, _EMPTY_SHA256, None if own is None else own.sha256}
-    passing = sorted({change.sha256 for change in rows if change.sha256} - known)
+    passing = sorted({change.sha256 for change in rows if change.sha256 and not change.hash_late} - known)
     draft.say([f"osquery saw other bytes in between (SHA-256 {', '.join(passing)})"] if passing else [])

@@ -83,7 +83,8 @@ def _total_order(change: Change) -> tuple[object, ...]:
 
 
 def _same(change: Change) -> tuple[object, ...]:
-    return (*_total_order(change), change.cookie, change.sha256, change.size)
+    who = None if change.actor is None else (change.actor.event, change.actor.pid)
+    return (*_total_order(change), change.cookie, change.sha256, change.size, who)
 
 
 def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> dict[int, int]:

@@ -84,8 +84,7 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
             key=lambda one: one.rank,
         )
     steps = draft.steps()
-    if steps:
-        draft.sources.add(Source.AUDIT)
+    draft.sources.update(step.change.source for step in steps)
     tries = _first_tries(draft)
     first_ns = steps[0].change.time_ns if steps else _known_time(draft, seen_ns)
     who = (

@@ -16,6 +16,7 @@ __all__ = ["draft_attempted", "draft_transient", "who_of"]
 
 _ARRIVALS = (Action.BORN, Action.LINKED, Action.MOVED_TO)
 _DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
+_WRITES = (Action.OPENED, Action.UPDATED)
 
 States = Mapping[bytes, FileState]
 SinceOf = Callable[[bytes], int]
@@ -127,8 +128,9 @@ def _osquery_transients(
     """Find what only osquery saw come and go; audit records, where there are any of the name, have said more."""
     audited = set(timeline.audited_paths())
     drafts = []
-    for path in sorted(timeline.osquery):
-        rows = [change for change in timeline.osquery[path] if change.time_ns >= since_of(path)]
+    for path in sorted({*timeline.osquery, *timeline.witnessed}):
+        told = [*timeline.osquery.get(path, ()), *(step.change for step in timeline.witnessed.get(path, ()))]
+        rows = [change for change in told if change.time_ns >= since_of(path)]
         if (
             path in before
             or path in after
@@ -139,27 +141,18 @@ def _osquery_transients(
             continue
         draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.OSQUERY})
         draft.causes["bytes"] = Cause(attribution=Attribution.UNATTRIBUTED)
-        hashes = sorted({change.sha256 for change in rows if change.sha256})
+        hashes = sorted({change.sha256 for change in rows if change.sha256 and not change.hash_late})
         draft.say([f"osquery saw it with SHA-256 {', '.join(hashes)}"] if hashes else [])
         drafts.append(draft)
     return drafts
 
 
 def _came_and_went(rows: Sequence[Change], path: bytes, timeline: Timeline, before: States, after: States) -> bool:
-    actions = {change.action for change in rows}
-    if not actions & {Action.BORN, Action.MOVED_TO} or not actions & {Action.UNLINKED, Action.MOVED_FROM}:
+    came = any(change.action in _ARRIVALS or (change.actor is not None and change.action in _WRITES) for change in rows)
+    if not came or not any(change.action in _DEPARTURES for change in rows):
         return False
     # a name that a rename led on to a file that is there, or back from one that was, is a way point
-    return not any(
-        timeline.osquery_move(path, other) or timeline.osquery_move(other, path)
-        for other in _cookie_partners(rows, timeline)
-        if other in after or other in before
-    )
-
-
-def _cookie_partners(rows: Sequence[Change], timeline: Timeline) -> list[bytes]:
-    cookies = {change.cookie for change in rows if change.cookie}
-    return [other for cookie in cookies for other in timeline.osquery_names(cookie)]
+    return not any(other in after or other in before for other in timeline.osquery_partners(path))
 
 
 def draft_attempted(

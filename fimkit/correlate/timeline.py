@@ -9,13 +9,19 @@ from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
 from fimkit.model.changes import Action, Change
 from fimkit.model.states import FileState
+from fimkit.osquery.moves import pair_moves
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "folders_above"]
 
 _PASSIVE = (Action.DENIED, Action.LOST)
 
 
-def _folders_above(path: bytes) -> Iterator[bytes]:
+def folders_above(path: bytes) -> Iterator[bytes]:
+    """Give every folder above a path, the nearest first.
+
+    >>> list(folders_above(b"/a/b/c"))
+    [b'/a/b', b'/a']
+    """
     end = path.rfind(b"/")
     while end > 0:
         yield path[:end]
@@ -24,6 +30,8 @@ def _folders_above(path: bytes) -> Iterator[bytes]:
 
 class Timeline:
     """The changes in their total order; lives of inodes are cut when they are asked for.
+
+    ``osquery`` has the rows of file_events by path, which say what; ``witnessed`` those of process_file_events, which say who.
 
     Args:
         changes: Of one host, any order.
@@ -62,8 +70,10 @@ class Timeline:
         self._lost_of: dict[int, list[int]] = defaultdict(list)
         self._snapshots = (before, after)
         self.osquery: dict[bytes, list[Change]] = defaultdict(list)
-        self._cookies: dict[str, list[bytes]] = defaultdict(list)
+        self.witnessed: dict[bytes, list[Step]] = defaultdict(list)
+        self._partners: dict[bytes, set[bytes]] = defaultdict(set)
         self._index_rows()
+        self._index_partners()
 
     def _index_moves(self, moves: Sequence[FolderMove], since_ns: int) -> None:
         for move in moves:
@@ -87,10 +97,10 @@ class Timeline:
             change = self.table.changes[row]
             path = self.paths[row]
             if not audit:
-                if change.path is not None:
+                if change.path is not None and change.actor is None:
                     self.osquery[change.path].append(change)
-                    if change.cookie:
-                        self._cookies[change.cookie].append(change.path)
+                elif change.path is not None:
+                    self.witnessed[change.path].append(Step(order=row, change=change, path=change.path))
             elif change.action is Action.DENIED:
                 self.denied.append(self.step(row))
             elif change.action is Action.LOST:
@@ -99,6 +109,12 @@ class Timeline:
                 (self._lost_of[self._keys[row]] if known else self._lost_in[self._parents[row]]).append(row)
             elif path is not None:
                 self._by_path[path].append(row)
+
+    def _index_partners(self) -> None:
+        self._renames = {(move.old, move.new) for move in pair_moves(self.table.changes)}
+        for old, new in self._renames:
+            self._partners[old].add(new)
+            self._partners[new].add(old)
 
     def step(self, row: int) -> Step:
         """Give the change at a row with its resolved path."""
@@ -169,7 +185,7 @@ class Timeline:
         found: list[Step] = []
         name, first = path, len(self.table.changes)
         while True:
-            moves = [move for folder in _folders_above(name) for move in self._moves_to.get(folder, ()) if move.row < first]
+            moves = [move for folder in folders_above(name) for move in self._moves_to.get(folder, ()) if move.row < first]
             if not moves:
                 return found
             last = max(moves, key=lambda move: move.row)
@@ -180,7 +196,7 @@ class Timeline:
 
     def folder_moved_from(self, path: bytes) -> FolderMove | None:
         """Find the last recorded rename of a folder that took away what was at ``path``."""
-        moves = [move for folder in _folders_above(path) for move in self._moves_from.get(folder, ())]
+        moves = [move for folder in folders_above(path) for move in self._moves_from.get(folder, ())]
         return max(moves, key=lambda move: move.row, default=None)
 
     def trail(self, path: bytes) -> list[tuple[int, bytes | None]]:
@@ -190,7 +206,7 @@ class Timeline:
             row, name = found[-1]
             if name is None:
                 return found
-            moves = [move for folder in _folders_above(name) for move in self._moves_from.get(folder, ()) if move.row > row]
+            moves = [move for folder in folders_above(name) for move in self._moves_from.get(folder, ()) if move.row > row]
             if not moves:
                 return found
             first = min(moves, key=lambda move: move.row)
@@ -212,11 +228,15 @@ class Timeline:
         """Give the number of a change's file; -1 for none."""
         return self._keys[row]
 
-    def osquery_names(self, cookie: str) -> list[bytes]:
-        """Give the names that osquery joined by one rename."""
-        return self._cookies.get(cookie, [])
+    def states_at(self, path: bytes) -> tuple[FileState | None, FileState | None]:
+        """Give the states of a path in the earlier and in the later snapshot."""
+        before, after = self._snapshots
+        return before.get(path), after.get(path)
+
+    def osquery_partners(self, path: bytes) -> Iterable[bytes]:
+        """Give the names that osquery joined with this one by a rename, in either direction."""
+        return self._partners.get(path, ())
 
     def osquery_move(self, old: bytes, new: bytes) -> bool:
         """Tell whether osquery paired these two names in one rename."""
-        cookies = {change.cookie for change in self.osquery.get(old, ()) if change.action is Action.MOVED_FROM and change.cookie}
-        return any(change.cookie in cookies for change in self.osquery.get(new, ()) if change.action is Action.MOVED_TO)
+        return (old, new) in self._renames

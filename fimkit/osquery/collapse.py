@@ -18,12 +18,9 @@ WINDOW_NS = 10_000_000_000
 """As long as between rows of one write at most: longer than an osquery under load needs for its queue, shorter than habits."""
 
 _TAKES = {
-    Action.BORN: frozenset({Action.BORN, Action.UPDATED}),
+    Action.BORN: frozenset({Action.UPDATED}),
     Action.UPDATED: frozenset({Action.UPDATED}),
     Action.ATTRIBUTES: frozenset({Action.ATTRIBUTES}),
-    Action.MOVED_FROM: frozenset({Action.MOVED_FROM}),
-    Action.MOVED_TO: frozenset({Action.MOVED_TO}),
-    Action.UNLINKED: frozenset({Action.UNLINKED}),
 }
 
 
@@ -71,9 +68,9 @@ def _end(change: Change) -> int:
 
 
 def _is_told(first: Change, other: Change) -> bool:
-    """Tell whether a row says nothing that the one before it did not say."""
-    return (
-        other.action in _TAKES.get(first.action, ())
-        and other.time_ns - _end(first) <= WINDOW_NS
-        and _content(first) == _content(other)
-    )
+    """Tell whether a row says nothing that the one before it did not say; names come and go anew, if not in the same second."""
+    if _content(first) != _content(other):
+        return False
+    if other.action in _TAKES.get(first.action, ()):
+        return other.time_ns - _end(first) <= WINDOW_NS
+    return other.action is first.action and other.time_ns == first.time_ns

@@ -34,7 +34,7 @@ _ACTIONS = {
 }
 _READS = frozenset({"OPENED", "ACCESSED"})
 _ON_PATH = {"write": Action.UPDATED, "open+truncate": Action.OPENED, "unlink": Action.UNLINKED}
-_ON_NEW_NAME = {"link": Action.LINKED, "symlink": Action.BORN}
+_OPERATIONS = (*_ON_PATH, "rename", "link", "symlink")
 _ACCESSES = frozenset({"open", "read", "close"})
 _NO_LOGIN = frozenset({-1, 4294967295})
 _FARTHEST_S = 1 << 40
@@ -131,7 +131,7 @@ def parse_process_event(
     read_name: ReadName = unescape_name,
     user_of: Callable[[int], str | None] | None = None,
 ) -> list[Change]:
-    """Turn one row of ``process_file_events`` into changes, each with its actor: two for a rename, none for an access.
+    """Turn one row of ``process_file_events`` into changes, each with its actor: two for two names, none for an access.
 
     Args:
         columns: As logged; texts or numbers.
@@ -154,12 +154,14 @@ def parse_process_event(
     places: list[tuple[Action, str]]
     if operation == "rename":
         places = [(Action.MOVED_FROM, "path"), (Action.MOVED_TO, "dest_path")]
+    elif operation == "link":
+        places = [(Action.LINKED, "dest_path"), (Action.ATTRIBUTES, "path")]  # the old name's file has a link more
+    elif operation == "symlink":
+        places = [(Action.BORN, "dest_path")]
     elif operation in _ON_PATH:
         places = [(_ON_PATH[operation], "path")]
-    elif operation in _ON_NEW_NAME:
-        places = [(_ON_NEW_NAME[operation], "dest_path")]
     else:
-        raise RecordError(f"operation is {clip(operation)}, expected one of {', '.join([*_ON_PATH, 'rename', *_ON_NEW_NAME])}")
+        raise RecordError(f"operation is {clip(operation)}, expected one of {', '.join(_OPERATIONS)}")
     named = [(action, _path(columns, column, read_name)) for action, column in places]
     # the pair's name comes from what the row says, so that the row read again is the same
     both = hashlib.blake2b(b"\0".join(path for _, path in named), digest_size=8).hexdigest()

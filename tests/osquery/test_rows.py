@@ -50,7 +50,7 @@ def test_a_wrong_file_row_says_what_was_seen(wrong: dict[str, object]) -> None:
         ("open+truncate", [Action.OPENED]),
         ("unlink", [Action.UNLINKED]),
         ("rename", [Action.MOVED_FROM, Action.MOVED_TO]),
-        ("link", [Action.LINKED]),
+        ("link", [Action.LINKED, Action.ATTRIBUTES]),
         ("symlink", [Action.BORN]),
         ("open", []),
         ("read", []),
@@ -61,7 +61,7 @@ def test_an_operation_is_what_osquery_means_by_it(operation: str, actions: list[
     found = process_changes(operation=operation, dest_path="/etc/b")
     assert [change.action for change in found] == actions
     assert [change.path for change in found] == {
-        "rename": [b"/etc/a", b"/etc/b"], "link": [b"/etc/b"], "symlink": [b"/etc/b"],
+        "rename": [b"/etc/a", b"/etc/b"], "link": [b"/etc/b", b"/etc/a"], "symlink": [b"/etc/b"],
     }.get(operation, [b"/etc/a"] * len(actions))  # fmt: skip
 
 
