@@ -99,8 +99,8 @@ def parse_pins(row: object) -> PackagePins:
     >>> parse_pins({"keys": [], "packages": [["a", "all", "1", None]], "diversions": [["/x", "/y", ""]]}).packages[0].name
     'a'
     """
-    if not isinstance(row, Mapping):
-        raise PackageError(f"pins are a JSON object; seen: {clip(row)}")
+    if not isinstance(row, Mapping) or not all(isinstance(row.get(name), list) for name in ("keys", "packages", "diversions")):
+        raise PackageError(f"pins are an object with lists of keys, packages and diversions; seen: {clip(row)}")
     try:
         return PackagePins(
             keys=tuple(

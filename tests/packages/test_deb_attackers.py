@@ -10,7 +10,9 @@ import pytest
 from pysequoia import ArmorKind, Cert, armor
 from pysequoia.packet import PacketPile
 
+from fimkit.model.errors import PackageError
 from fimkit.model.states import FileState, compare_states
+from fimkit.packages.deb import load_deb
 from fimkit.packages.pins import PackagePins
 from fimkit.packages.proof import Proof
 from tests.packages.debworld import NEEDS_DEBIAN, DebWorld, make_key, run
@@ -136,6 +138,19 @@ def test_a_replaced_archive_in_the_cache_is_not_believed(attacked: Attacked) -> 
     assert not attacked.prove("/usr/bin/other").proved  # the same bytes as ever, but nothing says so any more
 
 
+def test_an_archive_that_is_changed_between_its_hashing_and_its_reading_is_not_believed(attacked: Attacked) -> None:
+    world = attacked.world
+    deb = world.cached("tool", "2.0")
+    evil = world.build("tool", "2.0", FILES | {"/usr/bin/tool": EVIL}).read_bytes()
+
+    def change(sha256: str) -> bool:
+        deb.write_bytes(evil)
+        return True
+
+    with pytest.raises(PackageError, match="changed while it was read"):
+        load_deb(os.fsencode(deb), change)
+
+
 @pytest.mark.parametrize("where", ["trusted.gpg.d", "Signed-By", "over the pinned keyring", "nowhere"])
 def test_an_index_signed_by_a_key_that_was_dropped_in_later_is_not_believed(where: str, attacked: Attacked) -> None:
     world, key = attacked.world, make_key("intruder")
@@ -224,6 +239,13 @@ def test_a_packages_own_bytes_at_another_path_are_not_proved(attacked: Attacked)
     assert not attacked.is_explained("/usr/bin/other")
     shutil.copy2(attacked.root / "usr/bin/tool", attacked.root / "usr/sbin/tool")
     assert not attacked.is_explained("/usr/sbin/tool")
+
+
+def test_only_configuration_may_stand_beside_what_it_is_the_new_version_of(attacked: Attacked) -> None:
+    for path in ("/usr/bin/tool", "/etc/tool.conf"):
+        shutil.copy2(attacked.root / path[1:], attacked.root / f"{path[1:]}.dpkg-dist")
+    assert not attacked.is_explained("/usr/bin/tool.dpkg-dist")
+    assert attacked.is_explained("/etc/tool.conf.dpkg-dist")
 
 
 def test_a_diversion_that_moves_a_packages_bytes_over_another_is_not_proved(attacked: Attacked) -> None:

@@ -154,6 +154,16 @@ def test_a_kept_configuration_file_is_said_to_be_changed(
     assert "it differs from what tool 1:2.0 ships: a configuration file of it, which was changed" in proof.reasons
 
 
+def test_where_a_diversion_keeps_a_package_away_its_bytes_are_not_proved(
+    upgrade: tuple[DebWorld, PackagePins, dict[str, tuple[StateDiff, Proof]]], tmp_path: Path
+) -> None:
+    world = upgrade[0].copy(tmp_path / "world")
+    (world.root / "usr/bin/under").write_bytes((world.root / "usr/bin/under.real").read_bytes())
+    proof = world.prove(upgrade[1], "/usr/bin/under")
+    assert not proof.proved
+    assert "a diversion keeps other packages' files from this path, says the package database" in proof.reasons
+
+
 def test_without_the_archives_the_reason_says_how_to_keep_them(
     upgrade: tuple[DebWorld, PackagePins, dict[str, tuple[StateDiff, Proof]]], tmp_path: Path
 ) -> None:

@@ -343,6 +343,8 @@ Signed-By:
 
 VERSIONS = st.from_regex(r"\A(?:[0-3]:)?[0-9][0-9a-b.+~]{0,6}(?:-[0-9a-b.+~]{1,4})?\Z")
 
+RPM_VERSIONS = st.from_regex(r"\A[0-9][0-9ab.+~^_]{0,7}\Z")
+
 
 @pytest.mark.skipif(not shutil.which("dpkg"), reason="asks dpkg itself")
 @settings(max_examples=100)
@@ -354,7 +356,7 @@ def test_debian_versions_compare_as_dpkg_compares_them(one: str, other: str) -> 
 
 @pytest.mark.skipif(not shutil.which("rpm"), reason="asks rpm itself")
 @settings(max_examples=60)
-@given(VERSIONS, VERSIONS)
+@given(RPM_VERSIONS, RPM_VERSIONS)
 def test_rpm_versions_compare_as_rpm_compares_them(one: str, other: str) -> None:
     words = f"%{{lua: print(rpm.vercmp('{one}', '{other}'))}}"
     done = subprocess.run(["rpm", "--eval", words], check=True, capture_output=True, text=True)
@@ -400,6 +402,9 @@ def test_pins_come_back_from_their_json_form(pins: PackagePins) -> None:
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner) | st.dictionaries(
     st.sampled_from(["keys", "packages", "diversions", "fingerprint"]), inner)))  # fmt: skip
 def test_what_are_no_pins_is_refused(row: object) -> None:
+    if row == {"keys": [], "packages": [], "diversions": []}:
+        assert parse_pins(row) == PackagePins()
+        return
     with pytest.raises(PackageError):
         parse_pins(row)
 
