@@ -9,7 +9,7 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
-__all__ = ["add_changes", "load_changes"]
+__all__ = ["add_changes", "load_changes", "load_changes_about"]
 
 _CHUNK = 2000
 _COLUMNS = (
@@ -153,3 +153,13 @@ def load_changes(connection: sqlite3.Connection, since_ns: int | None) -> Iterat
     where, values = ("", ()) if since_ns is None else (" WHERE c.time_ns >= ?", (int_in(since_ns),))
     rows = connection.execute(f"{_SELECT}{where} ORDER BY c.time_ns, c.serial, c.item, c.identity", values)
     return map(_decode, rows)
+
+
+def load_changes_about(connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int) -> list[Change]:
+    """Load the changes from a time on whose text is one of some paths, or whose file has one of some inode numbers."""
+    found: dict[bytes, tuple[Any, ...]] = {}
+    for column, values in (("path", paths), ("inode", inodes)):
+        query = f"{_SELECT} WHERE c.{column} = ? AND c.time_ns >= ?"
+        for value in values:
+            found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
+    return sorted(map(_decode, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))

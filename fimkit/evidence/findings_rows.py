@@ -15,10 +15,13 @@ from fimkit.model.json_form import parse_finding, render_finding
 __all__ = [
     "close_absent",
     "close_accepted",
+    "close_undone",
     "find_by_prefix",
     "load_findings",
+    "load_open_ids",
     "load_open_others",
     "load_untold",
+    "load_untold_of",
     "mark_told",
     "merge_findings",
 ]
@@ -140,18 +143,43 @@ def _and_above(path: bytes) -> list[bytes]:
 
 
 def close_absent(
-    connection: sqlite3.Connection, listed: Collection[str], *, now_ns: int, unseen: Collection[bytes]
+    connection: sqlite3.Connection,
+    listed: Collection[str],
+    *,
+    now_ns: int,
+    unseen: Collection[bytes],
+    known: Collection[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """Close the open differences that a whole look did not find again, except at or below ``unseen``, where it could not look."""
+    """Close the open differences that a whole look did not find again, except at or below ``unseen``, where it could not look.
+
+    ``known`` are those that were open when the look began, where others may have found more in the meantime.
+    """
     gone: list[Finding] = []
     blind = {folder.rstrip(b"/") for folder in unseen}
     rows = connection.execute(
         "SELECT row_id, id, path, body, last_seen_ns FROM findings WHERE status = 'open'" + _NOT_PASSING
     ).fetchall()
     for row_id, number, path, body, last_seen_ns in rows:
-        if number not in listed and not (blind and blind.intersection(_and_above(path))):
+        late = known is not None and number not in known
+        if number not in listed and not late and not (blind and blind.intersection(_and_above(path))):
             _close(connection, row_id, FindingStatus.GONE, now_ns=now_ns)
             gone.append(_load(body, last_seen_ns))
+    return tuple(gone)
+
+
+def close_undone(
+    connection: sqlite3.Connection, paths: Iterable[bytes], listed: Collection[str], *, now_ns: int
+) -> tuple[Finding, ...]:
+    """Close the open differences of some paths that a look at these alone did not find again."""
+    gone: list[Finding] = []
+    for path in paths:
+        rows = connection.execute(
+            "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND path = ?" + _NOT_PASSING, (path,)
+        ).fetchall()
+        for row_id, number, body, last_seen_ns in rows:
+            if number not in listed:
+                _close(connection, row_id, FindingStatus.GONE, now_ns=now_ns)
+                gone.append(_load(body, last_seen_ns))
     return tuple(gone)
 
 
@@ -186,6 +214,17 @@ def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) ->
 def load_untold(connection: sqlite3.Connection) -> set[str]:
     """Load the ids of open findings that were never printed."""
     return {number for (number,) in connection.execute("SELECT id FROM findings WHERE status = 'open' AND told_ns IS NULL")}
+
+
+def load_untold_of(connection: sqlite3.Connection, numbers: Iterable[str]) -> set[str]:
+    """Load which of some findings are open and were never printed."""
+    query = "SELECT 1 FROM findings WHERE id = ? AND status = 'open' AND told_ns IS NULL"
+    return {number for number in numbers if connection.execute(query, (number,)).fetchone()}
+
+
+def load_open_ids(connection: sqlite3.Connection) -> dict[str, bytes]:
+    """Load the path of every open difference, by its id."""
+    return dict(connection.execute("SELECT id, path FROM findings WHERE status = 'open'" + _NOT_PASSING))
 
 
 def mark_told(connection: sqlite3.Connection, numbers: Iterable[str], *, time_ns: int) -> None:

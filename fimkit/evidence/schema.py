@@ -90,7 +90,12 @@ _FOURTH = (
     "CREATE INDEX findings_severity ON findings (severity, first_seen_ns)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = (
+    # What was recorded of one file, for a watch that has forgotten it.
+    "CREATE INDEX changes_inode ON changes (inode) WHERE inode IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

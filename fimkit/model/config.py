@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fimkit.model.findings import Tier
 
-__all__ = ["Config", "Host", "Mail", "Panic", "Sources", "StoreLimits", "Watch"]
+__all__ = ["Config", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Watch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,13 @@ class Sources:
     osquery_socket: bytes = b"/var/osquery/osquery.em"
     osquery_config: bytes = b"/etc/osquery/osquery.conf"
     osquery_interval_s: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """``[watch]``: what `fimkit watch` does beside following the records; ``rescan_s`` 0 is only when it is asked to."""
+
+    rescan_s: int = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,7 @@ class Config:
     host: Host
     paths: tuple[Watch, ...] = ()
     sources: Sources = field(default_factory=Sources)
+    watch: Live = field(default_factory=Live)
     mail: Mail = field(default_factory=Mail)
     store: StoreLimits = field(default_factory=StoreLimits)
     panic: Panic = field(default_factory=Panic)

@@ -12,7 +12,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from fimkit.model.config import Config, Host, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Watch
 from fimkit.model.config_checks import CHECKS, check_command, check_server
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
@@ -22,7 +22,7 @@ from fimkit.model.paths import join_path
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
-    "host": Host, "paths": Watch, "sources": Sources, "mail": Mail, "store": StoreLimits, "panic": Panic,
+    "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "store": StoreLimits, "panic": Panic,
 }
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -152,6 +152,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         host=Host(**{"name": own_name, **parts["host"]}),
         paths=_read_watches(raw, problems),
         sources=Sources(**parts["sources"]),
+        watch=Live(**parts["watch"]),
         mail=Mail(**parts["mail"]),
         store=StoreLimits(**parts["store"]),
         panic=Panic(**parts["panic"]),

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Any
 
-from fimkit.model.config import Host, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config import Host, Live, Mail, Panic, Sources, StoreLimits, Watch
 from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
@@ -31,6 +31,7 @@ KEY_WORDS = {
     "sources.osquery_socket": "osqueryd's extensions socket",
     "sources.osquery_config": "osqueryd's --config_path: install puts the pack beside it; empty: no osquery here",
     "sources.osquery_interval_s": "how often osqueryd runs the pack's queries",
+    "watch.rescan_s": "everything is looked at anew this often, for what no record shows; 0: only on SIGUSR1",
     "mail.smtp_server": "host:port, as mail.example.org:587; never this host; empty: no mail",
     "mail.starttls": "send nothing before the connection is encrypted",
     "mail.username": "empty: no login",
@@ -62,6 +63,7 @@ KEY_WORDS = {
 
 _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "sources": (Sources, "Where this host's own records are."),
+    "watch": (Live, "What `fimkit watch` does beside following the records."),
     "mail": (Mail, "Who is told, and by which server: never this host, where an intruder reads and holds up what goes through."),
     "store": (StoreLimits, "How long and how much evidence is kept."),
     "panic": (Panic, "What happens when something critical changes. Nothing, until `fimkit panic arm`."),

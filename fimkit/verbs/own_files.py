@@ -13,7 +13,7 @@ from fimkit.verbs.place import look_at
 
 __all__ = ["scanned_watches"]
 
-_OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock", b"selftest.lock")
+_OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock", b"selftest.lock", b"watch.lock", b"watch.json")
 
 
 def scanned_watches(config: Config, look: Callable[[bytes], PathFacts] = look_at) -> Sequence[Watch]:
@@ -25,7 +25,7 @@ def scanned_watches(config: Config, look: Callable[[bytes], PathFacts] = look_at
     >>> from fimkit.model.config import Host
     >>> config = Config(host=Host(name="x", state_dir=b"/var/lib/fimkit"), paths=(Watch(path=b"/etc"), Watch(path=b"/var")))
     >>> [len(watch.exclude) for watch in scanned_watches(config)]
-    [0, 5]
+    [0, 7]
     """
     state_dir = config.host.state_dir.rstrip(b"/")
     written = [state_dir + b"/" + name for name in _OWN]

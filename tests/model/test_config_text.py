@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.model.config import Config, Host, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Watch
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError
@@ -40,6 +40,9 @@ osquery_log = "/b"
 osquery_socket = "/c"
 osquery_config = "/d"
 osquery_interval_s = 5
+
+[watch]
+rescan_s = 7
 [mail]
 smtp_server = "mail.example.org:587"
 starttls = false
@@ -90,6 +93,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
     assert config.sources == Sources(
         audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5
     )
+    assert config.watch == Live(rescan_s=7)
     assert config.mail == Mail(
         smtp_server="mail.example.org:587", starttls=False, username="u", password_file=b"/p", ca_file=b"/ca",
         sender="fim@example.org", panic_recipients=("a@example.org",), general_recipients=("b@example.org",),
@@ -106,7 +110,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
 def test_no_key_of_the_example_is_left_at_its_default() -> None:
     tables = {name: table[0] if name == "paths" else table for name, table in tomllib.loads(WHOLE).items()}
     given_keys = {f"{name}.{key}" for name, table in tables.items() for key in table}
-    classes = {"host": Host, "paths": Watch, "sources": Sources, "mail": Mail, "store": StoreLimits, "panic": Panic}
+    classes = {"host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "store": StoreLimits, "panic": Panic}
     assert given_keys == {f"{table}.{field.name}" for table, cls in classes.items() for field in dataclasses.fields(cls)}
     assert set(CHECKS) <= given_keys
 
