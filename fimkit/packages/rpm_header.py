@@ -31,7 +31,6 @@ _TAGS = {
     1001: "version",
     1002: "release",
     1003: "epoch",
-    1004: "summary",
     1005: "description",
     1022: "arch",
     1028: "sizes",
@@ -48,7 +47,6 @@ _TAGS = {
     5008: "long_sizes",
     5010: "capabilities",
     5011: "digest_kind",
-    5062: "payload_digest",
 }
 _SHA256 = 8
 _CONFIG, _GHOST = 1, 64
