@@ -112,7 +112,7 @@ class LogReader:
 
     def _is_unmoved(self, part: LogPart) -> bool:
         offset = self._place[1] if self._place is not None and self._place[0] is part else 0
-        return part.is_at(part.path) and (part.compressed or (part.size_bytes or 0) >= offset)
+        return part.is_at(part.path) and (part.compressed or (part.size_bytes or 0) >= offset) and part.has_its_head()
 
     def _open_all(self, paths: list[Path]) -> list[LogPart]:
         """Open all files so that later renames do no harm; again, if a live log rotated in between."""
@@ -188,6 +188,8 @@ class LogReader:
         held = 0
         self._move(part, offset, line)
         while chunk := part.read(CHUNK_BYTES):
+            if self._live and not part.has_its_head():
+                return  # emptied and begun anew meanwhile: from the cursor on, the rest is in its copy
             if too_long:  # the rest of a line that was given up
                 end = chunk.find(b"\n") + 1
                 offset, line, too_long = offset + (end or len(chunk)), line + (end > 0), not end

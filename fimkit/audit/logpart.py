@@ -117,6 +117,10 @@ class LogPart:
             offset -= min(offset, len(piece))
         return offset == 0
 
+    def has_its_head(self) -> bool:
+        """Tell whether the open file still begins as it did: copytruncate empties it, and what is written then is another log."""
+        return self.compressed or os.pread(self._file.fileno(), len(self.head), 0) == self.head
+
     def is_at(self, path: Path) -> bool:
         """Tell whether the name still means this very file."""
         try:
