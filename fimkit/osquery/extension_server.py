@@ -32,9 +32,11 @@ from fimkit.osquery.wire import AnswerTooLarge, EncodedResponse, encode_rows
 
 __all__ = ["Answer", "ExtensionServer", "TableSource"]
 
-_MOST_CALLERS = 16
+_MOST_CALLERS = 64
+_MOST_WAITING = 128
 _LONGEST_REQUEST = 16 << 20
 _LONGEST_SOCKET = 107  # sun_path of unix(7), without its NUL
+_LONGEST_NUMBER = len(".65535")
 _RETRY_S = 0.2
 _MOST_SILENCES = 3
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.EINTR})
@@ -168,6 +170,8 @@ class ExtensionServer:
             OsqueryError: If osqueryd does not answer within ``timeout_s``.
             HostError: If it does not take us, or the socket cannot be made.
         """
+        if len(os.fsencode(self._manager.socket)) + _LONGEST_NUMBER > _LONGEST_SOCKET:
+            raise HostError(f"the path {clip(self._manager.socket)} is too long for a socket beside it: its --extensions_socket")
         served = False
         while not self._stopped.is_set():
             try:
@@ -180,7 +184,7 @@ class ExtensionServer:
             if uuid is None:
                 return
             served = True
-            with _Listener(f"{self._manager.socket}.{uuid}") as listener:
+            with self._listen(uuid) as listener:
                 threading.Thread(target=self._accept, args=(listener,), name=f"fimkit accept {uuid}", daemon=True).start()
                 self._say(f"registered {', '.join(self._routes)} with osqueryd on {self._manager.socket} as number {uuid}")
                 again = self._watch(uuid, interval_s)
@@ -189,6 +193,14 @@ class ExtensionServer:
                         self._manager.deregister(uuid)
             if not again:
                 return
+
+    def _listen(self, uuid: int) -> "_Listener":
+        try:
+            return _Listener(f"{self._manager.socket}.{uuid}")
+        except HostError:
+            with suppress(OsqueryError):
+                self._manager.deregister(uuid)
+            raise
 
     def _register(self, timeout_s: float) -> int | None:
         until = time.monotonic() + timeout_s
@@ -265,19 +277,17 @@ class _Listener:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-
-    def __enter__(self) -> "_Listener":
-        if len(os.fsencode(self._path)) > _LONGEST_SOCKET:
-            raise HostError(f"the socket {clip(self._path)} has a path of more than {_LONGEST_SOCKET} bytes")
         try:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)  # osqueryd gave the number to us: whoever had it is gone
             self._socket.bind(self._path)
             os.chmod(self._path, 0o700)
-            self._socket.listen(_MOST_CALLERS)
+            self._socket.listen(_MOST_WAITING)
         except OSError as error:
             self._socket.close()
             raise HostError(f"cannot make the socket {clip(self._path)}: {error.strerror or error}") from error
+
+    def __enter__(self) -> "_Listener":
         return self
 
     def __exit__(self, *_: object) -> None:
