@@ -11,8 +11,8 @@ from typing import Any, Self
 from urllib.parse import quote_from_bytes
 
 from fimkit.evidence.cells import CELLS, Cell
-from fimkit.evidence.connection import store_path, translated_errors
-from fimkit.evidence.folder import check_private_file, check_state_dir
+from fimkit.evidence.connection import open_patiently, store_path, translated_errors
+from fimkit.evidence.folder import check_private_file, check_state_dir, readers_trust
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.schema import MIGRATIONS, schema_version
 from fimkit.evidence.search import Condition, render_condition
@@ -162,6 +162,12 @@ def _connect(path: bytes, deadline_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -179,13 +185,12 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
     path = store_path(state_dir)
     if not os.path.lexists(path):
         raise StoreError(f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one")
-    check_state_dir(state_dir)
+    check_state_dir(state_dir, owners=readers_trust())
     for name in (path, path + b"-wal", path + b"-shm"):
-        check_private_file(name)
+        check_private_file(name, owners=readers_trust())
     with translated_errors(path):
-        connection = _connect(path, deadline_s)
+        connection = open_patiently(lambda: _connect(path, deadline_s))
         try:
-            connection.execute("BEGIN")
             _check_schema(schema_version(connection), path)
         except BaseException:
             connection.close()

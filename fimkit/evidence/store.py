@@ -4,6 +4,7 @@ One file, so that what belongs together is one commit: a check's changes, cursor
 history. What a method has returned from, outside of :meth:`Store.transaction`, is on the disk.
 """
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from typing import Any, Self
 from fimkit.evidence import baseline_rows, canary_rows, changes_rows, findings_rows, history_rows, log_rows, retention
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
-from fimkit.evidence.connection import connect, store_path, translated_errors, write_transaction
+from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
 from fimkit.model.changes import Change, Note
@@ -22,7 +23,7 @@ from fimkit.model.findings import Finding
 from fimkit.model.records import BadLine
 from fimkit.model.states import FileState
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_shared_store", "open_store"]
 
 
 class Store:
@@ -44,12 +45,12 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._connection.close()
+        self.close()
         self._errors.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        disconnect(self._connection, self.path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -61,6 +62,9 @@ class Store:
     def reading(self) -> Iterator[None]:
         """See one state of the store in all that is read inside, whatever others write meanwhile."""
         with translated_errors(self.path):
+            if self._connection.in_transaction:  # opened to look into it: all is of one moment already
+                yield
+                return
             self._connection.execute("BEGIN")
             try:
                 yield
@@ -307,10 +311,27 @@ def open_store(state_dir: bytes, *, create: bool = False) -> Store:
 
     Args:
         state_dir: The folder; its file is ``fimkit.sqlite``.
-        create: Make folder (0700) and file (0600) where they are missing.
+        create: Make folder (0700) and file (0600; 0640 in a folder that its group may enter) where they are missing.
 
     Raises:
         StoreError: If there is none (and ``create`` is not said), or it is damaged, or of a later version.
         HostError: If folder or file is a symbolic link, another user's, or can be written by others, or cannot be opened.
     """
     return Store(connect(state_dir, create=create), store_path(state_dir))
+
+
+def open_shared_store(state_dir: bytes) -> Store:
+    """Open the evidence store of a state folder to look into it: as its owner, or as a member of the group that it is shared with.
+
+    Only what reads can be asked of another user's store, and all of it is of one moment; what writes ends as HostError.
+
+    Raises:
+        StoreError: If there is none, or it is damaged, or of another version.
+        HostError: If folder or file is a symbolic link, neither this user's nor root's, or can be written by others, or may not be
+            read.
+    """
+    try:
+        is_own = os.lstat(state_dir).st_uid == os.geteuid()
+    except OSError:
+        is_own = True  # opening says what is the matter
+    return open_store(state_dir) if is_own else Store(connect_reading(state_dir), store_path(state_dir))

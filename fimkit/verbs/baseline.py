@@ -12,7 +12,7 @@ from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.connection import store_path
 from fimkit.evidence.history_rows import HistoryRow
 from fimkit.evidence.lock import lock_state
-from fimkit.evidence.store import Store, open_store
+from fimkit.evidence.store import Store, open_shared_store, open_store
 from fimkit.model.changes import StateDiff
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError, UsageError
@@ -84,7 +84,7 @@ def open_baseline(config: Config) -> tuple[Store, BaselineMeta]:
     # A folder that may not be entered seems empty; opening says what is the matter.
     if not os.path.lexists(state_dir) or (os.access(state_dir, os.X_OK) and not os.path.lexists(store_path(state_dir))):
         raise missing
-    store = open_store(state_dir)
+    store = open_shared_store(state_dir)
     meta = store.baseline_meta()
     if meta is None:
         store.close()

@@ -128,8 +128,9 @@ def check_store(config: Config, host: DoctorHost) -> Iterator[Advice]:
             remedy="run fimkit doctor as root" if foreign else f"look into it; then chown root: {where}; chmod 700 {where}",
         )
         return
-    mode = os.lstat(folder).st_mode & 0o7777
-    if mode & 0o077:
+    seen = os.lstat(folder)
+    mode = seen.st_mode & 0o7777
+    if mode & (0o007 if seen.st_gid else 0o077):  # a group that it is shared with is meant to
         yield Advice(
             code="store-mode",
             level=Level.WARNING,
