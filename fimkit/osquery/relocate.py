@@ -64,7 +64,7 @@ def relocate_rows(changes: Sequence[Change], *, before: States, after: States, e
         if moved is not None and change.path is not None and moved.path is not None:
             counts[_parting(change.path, moved.path)] += 1
     words = [
-        f"osquery names {count} changes in {render_path(new)} by the folder's old name {render_path(old)}: told under the new one"
+        f"osquery names {render_path(new)} by its old name {render_path(old)}: changes told under the new one: {count}"
         for (old, new), count in sorted(counts.items())
     ]
     return Relocated(found, words)

@@ -49,7 +49,7 @@ def test_a_file_made_after_the_rename_is_told_too_but_its_inode_is_not_known() -
 def test_the_words_name_both_folders_and_count() -> None:
     rows = [*MOVE, row(Action.UPDATED, b"/w/old/f"), row(Action.BORN, b"/w/old/made")]
     words = relocate_rows(rows, before=BEFORE, after=AFTER).words
-    assert words == ["osquery names 2 changes in /w/new by the folder's old name /w/old: told under the new one"]
+    assert words == ["osquery names /w/new by its old name /w/old: changes told under the new one: 2"]
 
 
 def test_a_rename_that_was_read_earlier_still_counts() -> None:
