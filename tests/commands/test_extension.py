@@ -62,6 +62,10 @@ def _has_tables(running: Running) -> bool:
         return False
 
 
+def _pid(running: Running) -> int:
+    return int(running.query("SELECT pid FROM fimkit_status")[0]["pid"])
+
+
 def _left(running: Running) -> list[Path]:
     return [path for path in running.socket.parent.glob(running.socket.name + ".*") if stat.S_ISSOCK(path.lstat().st_mode)]
 
@@ -101,7 +105,8 @@ def test_every_scheduled_query_on_them_runs(config: Path, running: Running) -> N
 def test_findings_reach_the_fleets_own_log(config: Path, tmp_path: Path) -> None:
     query = next(query for query in load_queries("findings") if query.name == "critical_findings")
     schedule = {"critical_findings": {"query": query.sql, "interval": 1, "removed": False}}
-    with start_osqueryd(tmp_path / "o", config={"schedule": schedule}, binary=default_osqueryd()) as found, _extension(config, found):
+    osqueryd = start_osqueryd(tmp_path / "o", config={"schedule": schedule}, binary=default_osqueryd())
+    with osqueryd as found, _extension(config, found):
         rows = wait_for(lambda: [row for row in found.results() if row["name"] == "critical_findings"], timeout_s=30)
     assert rows[0]["columns"]["path"] == "/etc/x" and rows[0]["columns"]["exe"] == "/usr/bin/vi"
 
@@ -214,13 +219,12 @@ def test_an_answer_that_is_too_large_is_refused_and_the_status_tells(config: Pat
     folder = os.fsencode(config.parent / "state")
     with open_store(folder) as store:
         store.write_baseline((a_state(b"/big/%06d" % number) for number in range(20_000)), who="eve", why="x", time_ns=NOW)
-    with start_osqueryd(tmp_path / "o", binary=default_osqueryd()) as found:
-        with _extension(config, found, "--max-answer-mb", "1"):
-            with pytest.raises(QueryFailed, match="1 MB already"):
-                found.query("SELECT * FROM fimkit_baseline")
-            assert found.query("SELECT count(*) AS c FROM fimkit_baseline") == [{"c": "20000"}]
-            assert found.query("SELECT path FROM fimkit_baseline WHERE path = '/big/000007'") == [{"path": "/big/000007"}]
-            (status,) = found.query("SELECT refused_answers, refused_words FROM fimkit_status")
+    with start_osqueryd(tmp_path / "o", binary=default_osqueryd()) as found, _extension(config, found, "--max-answer-mb", "1"):
+        with pytest.raises(QueryFailed, match="1 MB already"):
+            found.query("SELECT * FROM fimkit_baseline")
+        assert found.query("SELECT count(*) AS c FROM fimkit_baseline") == [{"c": "20000"}]
+        assert found.query("SELECT path FROM fimkit_baseline WHERE path = '/big/000007'") == [{"path": "/big/000007"}]
+        (status,) = found.query("SELECT refused_answers, refused_words FROM fimkit_status")
     assert status["refused_answers"] == "1" and status["refused_words"].startswith("fimkit_baseline: the answer has more than")
 
 
@@ -237,11 +241,11 @@ def test_osqueryd_starts_the_script_itself_and_again_after_a_kill(config: Path, 
     flags = ["--extensions_interval=1"]
     with start_osqueryd(folder, flags=flags, binary=default_osqueryd()) as found:
         wait_for(lambda: _has_tables(found), timeout_s=30)
-        pid = int(found.query("SELECT pid FROM fimkit_status")[0]["pid"])
+        pid = _pid(found)
         if is_stand_in(default_osqueryd()):  # a real one gives up on what comes back too soon
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: _has_tables(found) and found.query("SELECT pid FROM fimkit_status")[0]["pid"] != str(pid), timeout_s=30)
-            pid = int(found.query("SELECT pid FROM fimkit_status")[0]["pid"])
+            wait_for(lambda: _has_tables(found) and _pid(found) != pid, timeout_s=30)
+            pid = _pid(found)
     wait_for(lambda: not Path(f"/proc/{pid}").exists())
 
 

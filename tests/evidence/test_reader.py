@@ -21,7 +21,8 @@ from fimkit.model.paths import render_path
 from tests.evidence.examples import NOW, a_change, a_finding, a_state
 
 NAMES = [
-    b"/etc/a", b"/ETC/a", b"/Etc/b", b"/etc/bad\xff", b"/etc/100%", b"/etc/new\nline", "/etc/ü".encode(), b"/srv/x.php", b"/srv/%41",
+    b"/etc/a", b"/ETC/a", b"/Etc/b", b"/etc/bad\xff", b"/etc/100%", b"/etc/new\nline", "/etc/ü".encode(),
+    b"/srv/x.php", b"/srv/%41",
 ]  # fmt: skip
 
 

@@ -37,7 +37,8 @@ def test_a_long_path_with_blanks_is_reached_through_another_interpreter(tmp_path
     python = tmp_path / ("a long folder's name " * 8) / "python"
     python.parent.mkdir()
     # A virtual environment is known by the path that its interpreter was started by.
-    python.write_text(f"#!/usr/bin/python3 -IS\nimport os, sys\nos.execv({sys.executable!a}, [{sys.executable!a}, *sys.argv[1:]])\n")
+    real = ascii(sys.executable)
+    python.write_text(f"#!/usr/bin/python3 -IS\nimport os, sys\nos.execv({real}, [{real}, *sys.argv[1:]])\n")
     python.chmod(0o755)
     script = render_script(str(python), str(config), base="/usr/bin/python3")
     assert script.startswith(b"#!/usr/bin/python3 -IS\n")
