@@ -71,6 +71,11 @@ class Store:
             finally:
                 self._connection.execute("COMMIT")
 
+    def version(self) -> int:
+        """Give a number that is another one whenever others have written since."""
+        with translated_errors(self.path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     def verify(self) -> list[str]:
         """Read the whole file and say what is damaged; nothing if all is well."""
         try:
@@ -178,6 +183,11 @@ class Store:
         with translated_errors(self.path):
             yield from changes_rows.load_changes(self._connection, since_ns)
 
+    def changes_about(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int) -> list[Change]:
+        """Load the changes from a time on of some paths by their text, and of some files by their inodes' numbers."""
+        with translated_errors(self.path):
+            return changes_rows.load_changes_about(self._connection, paths, inodes, since_ns)
+
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Store notes, each once however often it is given."""
         with self.transaction():
@@ -238,18 +248,26 @@ class Store:
 
     # The findings.
 
-    def put_findings(self, findings: Sequence[Finding], *, now_ns: int, unseen: Collection[bytes] = ()) -> Stored:
+    def put_findings(
+        self,
+        findings: Sequence[Finding],
+        *,
+        now_ns: int,
+        unseen: Collection[bytes] = (),
+        known: Collection[str] | None = None,
+    ) -> Stored:
         """Store all findings of a whole look, and close the differences that it did not find any more.
 
         Args:
             findings: All of them.
             now_ns: When the look was taken.
             unseen: Paths at and below which it could not look: what is open there stays open.
+            known: The ids that were open when it began: what a watch beside it found since stays open.
         """
         with self.transaction():
             stored = self.add_findings(findings, now_ns=now_ns)
             listed = {finding.id for finding in findings}
-            gone = findings_rows.close_absent(self._connection, listed, now_ns=now_ns, unseen=unseen)
+            gone = findings_rows.close_absent(self._connection, listed, now_ns=now_ns, unseen=unseen, known=known)
             others = findings_rows.load_open_others(self._connection, listed)
         still_open = sorted((*stored.known, *others), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
         return replace(stored, gone=gone, still_open=tuple(still_open))
@@ -258,6 +276,11 @@ class Store:
         """Store findings that are not all there are (a live look): nothing is gone by not being among them."""
         with self.transaction():
             return findings_rows.merge_findings(self._connection, findings, now_ns)
+
+    def close_undone(self, paths: Iterable[bytes], findings: Iterable[Finding], *, now_ns: int) -> tuple[Finding, ...]:
+        """Close the open differences of some paths that a look at these alone did not find again, and give them."""
+        with self.transaction():
+            return findings_rows.close_undone(self._connection, paths, {finding.id for finding in findings}, now_ns=now_ns)
 
     def findings(self, status: FindingStatus | str | None = FindingStatus.OPEN) -> list[Finding]:
         """Load the findings of one status (``None``: all), the most severe first, then by path."""
@@ -272,6 +295,16 @@ class Store:
         """Load the ids of open findings that nobody was shown yet: those of a check that was killed before it printed, too."""
         with translated_errors(self.path):
             return findings_rows.load_untold(self._connection)
+
+    def untold_of(self, finding_ids: Iterable[str]) -> set[str]:
+        """Load which of some findings are open and were not shown yet."""
+        with translated_errors(self.path):
+            return findings_rows.load_untold_of(self._connection, finding_ids)
+
+    def open_ids(self) -> dict[str, bytes]:
+        """Load the path of every open difference, by its id."""
+        with translated_errors(self.path):
+            return findings_rows.load_open_ids(self._connection)
 
     def tell(self, finding_ids: Iterable[str], *, time_ns: int) -> None:
         """Note that findings were shown."""

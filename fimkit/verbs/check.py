@@ -30,7 +30,7 @@ from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
 from fimkit.verbs.sight import Sight, recall_states
 
-__all__ = ["CheckOptions", "Checked", "check", "mark_told"]
+__all__ = ["CheckOptions", "Checked", "Look", "check", "look_at_all", "mark_told"]
 
 _SLACK_NS = 1_000_000_000
 _SETTLE_NS = 2_000_000_000
@@ -74,8 +74,11 @@ class Checked:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Look:
-    """One look at the host: the watches, the two states, what was open when it began, and what the logs said."""
+class Look:
+    """One look at the host: the watches, the two states, what was open when it began, and what the logs said.
+
+    ``changes`` are all that it was judged by: those of earlier readings too.
+    """
 
     watches: WatchSet
     was_open: Sequence[Finding]
@@ -87,6 +90,7 @@ class _Look:
     seen_ns: int
     audit: Gathered = field(default_factory=Gathered)
     osquery: Gathered = field(default_factory=Gathered)
+    changes: list[Change] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
 
@@ -102,13 +106,37 @@ def check(config: Config, options: CheckOptions) -> Checked:
     with lock_state(config.host.state_dir, verb="check"):
         store, meta = open_baseline(config)
         with store:
-            look = _look(config, options, store, meta.time_ns)
-            checked = _keep(config, options, store, look, _settled_findings(config, options, store, look))
+            checked, look = look_at_all(config, options, store, meta.time_ns)
     try:
         append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
     except HostError as error:  # the findings must reach somebody all the same
         return replace(checked, words=(*checked.words, str(error)))
     return checked
+
+
+def look_at_all(
+    config: Config,
+    options: CheckOptions,
+    store: Store,
+    since_ns: int,
+    *,
+    mark: Callable[[Finding], Finding] = lambda finding: finding,
+) -> tuple[Checked, Look]:
+    """Look at the host, judge and store; the caller holds the lock, and tells.
+
+    Args:
+        config: The configuration.
+        options: What is asked for.
+        store: Open.
+        since_ns: When the baseline was taken.
+        mark: Adds what the caller knows of a finding that was not open before.
+    """
+    look = _look(config, options, store, since_ns)
+    known = {finding.id for finding in look.was_open}
+    findings = [
+        finding if finding.id in known else mark(finding) for finding in _settled_findings(config, options, store, look)
+    ]
+    return _keep(config, options, store, look, findings), look
 
 
 def mark_told(config: Config, findings: Sequence[Finding]) -> None:
@@ -123,7 +151,7 @@ def mark_told(config: Config, findings: Sequence[Finding]) -> None:
             store.tell([finding.id for finding in findings], time_ns=time.time_ns())
 
 
-def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) -> _Look:
+def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) -> Look:
     before = store.baseline()
     watches = scanned_watches(config)
     began_ns = time.time_ns()
@@ -142,7 +170,7 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
             f"the clock stands at {render_time(seen_ns)}, before the baseline of {render_time(since_ns)}: what is recorded now"
             " counts as older than the baseline; set the clock, or take a new baseline"
         )
-    return _Look(
+    return Look(
         watches=WatchSet(watches),
         was_open=was_open,
         before=before,
@@ -169,7 +197,7 @@ def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
     yield from (f"{render_path(state.path)}: {state.problem}" for state in after.values() if state.problem is not None)
 
 
-def _settled_findings(config: Config, options: CheckOptions, store: Store, look: _Look) -> list[Finding]:
+def _settled_findings(config: Config, options: CheckOptions, store: Store, look: Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(look.watches, look.before, look.after)
     stored = list(store.changes(look.since_ns - _SLACK_NS))
@@ -188,14 +216,14 @@ def _settled_findings(config: Config, options: CheckOptions, store: Store, look:
     return [finding for finding in findings if finding.kind not in PASSING or finding.last_seen_ns >= options.since_ns]
 
 
-def _is_young(finding: Finding, look: _Look) -> bool:
+def _is_young(finding: Finding, look: Look) -> bool:
     if finding.attribution is not Attribution.UNATTRIBUTED:
         return False
     changed_ns = finding.after.ctime_ns if finding.after is not None else None
     return changed_ns is None or look.seen_ns - changed_ns < _SETTLE_NS
 
 
-def _read_logs(config: Config, options: CheckOptions, store: Store, look: _Look, scope: Scope) -> None:
+def _read_logs(config: Config, options: CheckOptions, store: Store, look: Look, scope: Scope) -> None:
     def wanted(change: Change) -> bool:
         return change.time_ns >= look.since_ns - _SLACK_NS and scope.concerns(change)
 
@@ -224,8 +252,9 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
     return None if saved is None else LogCursor(**saved)
 
 
-def _correlate(config: Config, store: Store, look: _Look, stored: Sequence[Change]) -> list[Finding]:
-    changes = _canaries(store).strip([*stored, *look.audit.changes, *look.osquery.changes])
+def _correlate(config: Config, store: Store, look: Look, stored: Sequence[Change]) -> list[Finding]:
+    look.changes = [*stored, *look.audit.changes, *look.osquery.changes]
+    changes = _canaries(store).strip(look.changes)
     if not look.diffs and _PASSED.isdisjoint(change.action for change in changes):
         return []
     from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none
@@ -246,7 +275,7 @@ def _correlate(config: Config, store: Store, look: _Look, stored: Sequence[Chang
     return earlier.unsettled(findings, changes)
 
 
-def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, findings: Sequence[Finding]) -> Checked:
+def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findings: Sequence[Finding]) -> Checked:
     """Store all of one look in one commit: what is read is never read again, and what is found is never lost."""
     with store.transaction():
         store.add_changes((*look.audit.changes, *look.osquery.changes))
@@ -263,7 +292,8 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: _Look, find
                 store.set_cursor(source, log, asdict(gathered.cursor))
         store.set_cursor(*LAST_CHECK, {"seen_ns": look.seen_ns})
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
-        stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden)
+        known = {finding.id for finding in look.was_open}
+        stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden, known=known)
         untold = store.untold()
     dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)
     every = sorted((*stored.new, *stored.still_open), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
@@ -288,7 +318,7 @@ def _gone_words(watches: WatchSet, gone: Sequence[Finding]) -> Iterator[str]:
         yield f"{left} open findings were closed: the configuration does not name their paths any more"
 
 
-def _log_words(config: Config, options: CheckOptions, look: _Look) -> Iterable[str]:
+def _log_words(config: Config, options: CheckOptions, look: Look) -> Iterable[str]:
     if not options.audit_logs and not find_rotations(config.sources.audit_log):
         yield f"no audit log at {render_path(config.sources.audit_log)}: what changed is known, who did it is not"
     yield from look.audit.problems

@@ -4,7 +4,7 @@ import pwd
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
@@ -84,7 +84,8 @@ def gather_audit(
         of_node.notes += reader.notes_of(event)
     own, words = _own_nodes(set(by_node), host)
     for node in own:
-        gathered.changes += by_node[node].changes
+        # It is this host: its live records, which have no node, must be the same claims.
+        gathered.changes += (change if node is None else replace(change, node=None) for change in by_node[node].changes)
         gathered.notes += by_node[node].notes
     gathered.problems += words
     gathered.bad_lines += events.bad
