@@ -7,6 +7,7 @@ and went. The result does not depend on the order of the input.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.judge import DataFolders, judge
@@ -20,9 +21,17 @@ from fimkit.model.findings import Attribution, Finding, Kind
 from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 
-__all__ = ["correlate"]
+__all__ = ["Around", "correlate"]
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()  # a file between its opening and its first bytes: says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What cannot be told from a part: which folders of the baseline are data alone, and from when to when there are records."""
+
+    data_folders: DataFolders
+    span: RecordSpan
 
 
 def correlate(
@@ -37,6 +46,7 @@ def correlate(
     since_ns: int | None = None,
     accepted_ns: Mapping[bytes, int] | None = None,
     seen_ns: int,
+    around: Around | None = None,
 ) -> list[Finding]:
     """Judge what happened between two snapshots.
 
@@ -51,6 +61,7 @@ def correlate(
         since_ns: When the baseline was taken; ``None`` takes the last change time in it.
         accepted_ns: When a path was last accepted, where that was later.
         seen_ns: When the rescan was taken.
+        around: What the whole host has, where states and changes are only those around a few paths.
 
     Returns:
         Findings, the most severe first, then by path and id.
@@ -72,9 +83,9 @@ def correlate(
     _fold_attempts(drafts, draft_attempted(timeline, before, after, since_of, watched))
     taken = {draft.path for draft in drafts}
     drafts += [draft for draft in draft_transient(timeline, before, after, since_of, watched) if draft.path not in taken]
-    span = _span(timeline)
+    span = _span(timeline) if around is None else around.span
     ordered_notes = sorted(notes, key=lambda note: (note.time_ns, note.kind, note.text))
-    data_folders = DataFolders(before)
+    data_folders = DataFolders(before) if around is None else around.data_folders
     findings = []
     for draft in drafts:
         watch = watches.watch_of(draft.path, is_folder=is_folder(draft.path))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
-from fimkit.model.changes import Action, Change
+from fimkit.model.changes import Action, Change, Source
 from fimkit.model.states import FileState
 from fimkit.osquery.moves import pair_moves
 
@@ -55,11 +55,9 @@ class Timeline:
         self._moves_from: dict[bytes, list[FolderMove]] = defaultdict(list)
         self._index_moves(folders.moves, since_ns)
         self.since_ns = since_ns
-        frame = self.table.frame
-        self._rows_of_key = frame.loc[frame["audit"]].groupby("key")["row"].indices if not frame.empty else {}
-        self._keys: list[int] = frame["key"].tolist()
-        self._parents: list[int] = frame["parent"].tolist()
-        self._audit_rows = frame.index[frame["audit"]]
+        self._keys: Sequence[int] = self.table.row_keys
+        self._parents: Sequence[int] = self.table.row_parents
+        self._rows_of_key: dict[int, list[int]] = defaultdict(list)
         self._known = self._index_known(before)
         self._lives: dict[int, list[Life]] = {}
         self._life_of_row: dict[int, Life] = {}
@@ -92,11 +90,11 @@ class Timeline:
         return known
 
     def _index_rows(self) -> None:
-        frame = self.table.frame
-        for row, audit in zip(frame["row"], frame["audit"], strict=True):
-            change = self.table.changes[row]
+        for row, change in enumerate(self.table.changes):
             path = self.paths[row]
-            if not audit:
+            if change.source is Source.AUDIT:
+                self._rows_of_key[self._keys[row]].append(row)
+            if change.source is not Source.AUDIT:
                 if change.path is not None and change.actor is None:
                     self.osquery[change.path].append(change)
                 elif change.path is not None:
@@ -154,8 +152,7 @@ class Timeline:
         if key < 0:
             return []
         if key not in self._lives:
-            positions = self._rows_of_key.get(key, ())
-            steps = (self.step(int(self._audit_rows[position])) for position in positions)
+            steps = (self.step(row) for row in self._rows_of_key.get(key, ()))
             self._lives[key] = lives_of(
                 key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ()), self.since_ns
             )
