@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fimkit.audit.advice import LOCKED, advise
 from fimkit.audit.kernel import IMMUTABLE, AuditKernel, KernelRefusal
@@ -22,8 +21,9 @@ from fimkit.verbs.kernel_rules import (
     render_kernel_plan,
 )
 from fimkit.verbs.osquery_files import OsqueryFiles, known_osquery_files, plan_osquery_files
-from fimkit.verbs.place import list_mounts, look_at, process_name
+from fimkit.verbs.place import list_mounts, process_name
 from fimkit.verbs.planned import FileChange, Known, PlannedFile, plan_removals, plan_writes, render_changes
+from fimkit.verbs.viewpoint import Viewpoint, find_viewpoint
 from fimkit.verbs.whole_files import below_root, make_folders, read_file, remove_folders
 
 __all__ = ["RULES_FILE", "InstallReport", "install", "uninstall"]
@@ -94,10 +94,9 @@ class _Todo:
         return words
 
 
-def _plan(config: Config, root: str | None) -> Plan:
-    base = os.fsencode(Path(root).absolute()) if root is not None else b""
+def _plan(config: Config, root: str | None, view: Viewpoint) -> Plan:
     mounts = list_mounts() if root is None else []
-    return plan_rules(config.paths, lambda path: look_at(path, base), mounts=mounts, machine=os.uname().machine)
+    return plan_rules(config.paths, view.look, mounts=mounts, machine=os.uname().machine)
 
 
 def install(
@@ -126,10 +125,11 @@ def install(
         ConfigError: If fimkit's own queries are missing or damaged.
     """
     site = _Site(config, root, rules_file)
-    plan = _plan(config, root)
-    osquery = plan_osquery_files(config, site.memory, root, extension=extension)
+    view = find_viewpoint(config, root, site.memory)
+    plan = _plan(config, root, view)
+    osquery = plan_osquery_files(config, site.memory, root, extension=extension, view=view)
     todo = _Todo(site, plan, osquery, keep=_kept_parts(config, extension))
-    words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped] + list(plan.notes) + todo.words()
+    words = [*view.words, *(f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped), *plan.notes, *todo.words()]
     if root is not None:
         return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
     try:

@@ -19,13 +19,16 @@ _BINARIES = (b"/usr/bin/osqueryd", b"/usr/local/bin/osqueryd", b"/opt/osquery/bi
 _PACK_NAME = "fimkit"
 
 
-def osquery_advice(config: Config, *, root: str | None = None, rendered: bytes | None = None) -> list[Advice]:
+def osquery_advice(
+    config: Config, *, root: str | None = None, rendered: bytes | None = None, base: bytes | None = None
+) -> list[Advice]:
     """Say what keeps osquery on a host from telling fimkit of changes. Changes nothing.
 
     Args:
         config: What fimkit is to watch, and where osquery is.
         root: The folder below which the host's files lie; without one this host, and its running osqueryd is asked too.
         rendered: A pack that is about to be put in place: it is looked at as if it were, and the running osqueryd is not asked.
+        base: The folder below which the watched paths lie, where that is not ``root``.
 
     Returns:
         One advice for each thing found; none for a configuration without osquery (``osquery_config`` empty).
@@ -33,14 +36,14 @@ def osquery_advice(config: Config, *, root: str | None = None, rendered: bytes |
     config_path = config.sources.osquery_config
     if not config_path:
         return []
-    base = b"" if root is None else os.path.abspath(os.fsencode(root)).rstrip(b"/")
-    installation = load_osquery_config(config_path, root=base)
-    if not _is_there(config, installation, base):
+    files_base = b"" if root is None else os.path.abspath(os.fsencode(root)).rstrip(b"/")
+    installation = load_osquery_config(config_path, root=files_base)
+    if not _is_there(config, installation, files_base):
         return [_absent(config_path)]
     if rendered is not None:
         file = os.path.join(os.path.dirname(config_path), b"packs", b"fimkit.conf")
         installation = with_pack(_with_file(installation), _PACK_NAME, rendered.decode("utf-8", "surrogateescape"), file=file)
-    facts = gather_lint_facts(config, installation, base=base)
+    facts = gather_lint_facts(config, installation, base=files_base if base is None else base)
     if root is not None or rendered is not None:
         return lint_osquery(installation, facts)
     from fimkit.verbs.osquery_live import ask_osqueryd, load_status_log  # Thrift takes its time to load

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fimkit.model.config import Config
-from fimkit.model.paths import is_below, join_path
+from fimkit.model.paths import is_below
 from fimkit.osquery.coverage import Base, Reach, parse_watch_pattern
 from fimkit.osquery.lint_facts import InotifyLimits, LintFacts, TreeCount
 from fimkit.osquery.lint_inotify import read_max_of
@@ -16,6 +16,7 @@ from fimkit.osquery.osquery_config import OsqueryConfig
 from fimkit.osquery.places import Place
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.place import look_at, process_name
+from fimkit.verbs.viewpoint import Viewpoint
 
 __all__ = ["count_tree", "find_bases", "gather_lint_facts", "load_inotify_limits", "placer"]
 
@@ -25,16 +26,7 @@ _LIMITS = Path("/proc/sys/fs/inotify")
 
 def placer(base: bytes) -> Callable[[bytes], Place]:
     """Give what looks a path up on the host whose files lie below ``base``."""
-
-    def place(path: bytes) -> Place:
-        facts = look_at(path, base)
-        nearest = os.path.dirname(facts.real)
-        while nearest != b"/" and not os.path.isdir(base + nearest):
-            nearest = os.path.dirname(nearest)
-        name_at = join_path(look_at(os.path.dirname(path), base).real, os.path.basename(path))
-        return Place(facts.real, name_at, nearest, facts.is_folder, facts.exists, facts.is_link)
-
-    return place
+    return Viewpoint(base=base).place
 
 
 def find_bases(pattern: bytes, base: bytes = b"") -> tuple[Base, ...]:

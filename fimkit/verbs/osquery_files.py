@@ -3,23 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fimkit.model.advice import Level
 from fimkit.model.config import Config
-from fimkit.model.paths import join_path, render_path
+from fimkit.model.paths import render_path
 from fimkit.osquery.config_file import load_osquery_config
 from fimkit.osquery.osquery_config import OsqueryConfig
 from fimkit.osquery.pack import MARK, PackPlan, plan_pack, render_pack
-from fimkit.osquery.places import Place
 from fimkit.osquery.queries import load_queries
 from fimkit.verbs.extension_files import findings_pack, known_extension_files, plan_extension_files, say_extension_flags
-from fimkit.verbs.installed import Memory, Part
+from fimkit.verbs.installed import Memory, Part, load_memory
 from fimkit.verbs.osquery_advice import osquery_advice
 from fimkit.verbs.own_files import scanned_watches
-from fimkit.verbs.place import look_at
 from fimkit.verbs.planned import Known, PlannedFile
+from fimkit.verbs.viewpoint import Viewpoint, find_viewpoint
 from fimkit.verbs.whole_files import below_root, read_file
 
 __all__ = ["EMPTY_CONFIG", "OsqueryFiles", "known_osquery_files", "plan_osquery_files", "print_pack"]
@@ -44,18 +42,6 @@ def _base(root: str | None) -> bytes:
     return b"" if root is None else os.path.abspath(os.fsencode(root)).rstrip(b"/")
 
 
-def _placer(base: bytes) -> Callable[[bytes], Place]:
-    def place(path: bytes) -> Place:
-        facts = look_at(path, base)
-        nearest = os.path.dirname(facts.real)
-        while nearest != b"/" and not os.path.isdir(base + nearest):
-            nearest = os.path.dirname(nearest)
-        name_at = join_path(look_at(os.path.dirname(path), base).real, os.path.basename(path))
-        return Place(facts.real, name_at, nearest, facts.is_folder, facts.exists, facts.is_link)
-
-    return place
-
-
 class _Paths:
     """Where the files are, as the host itself has them."""
 
@@ -71,19 +57,18 @@ class _Paths:
         return frozenset(map(os.fsencode, (self.pack, self.findings_pack, self.config_part)))
 
 
-def _pack(config: Config, installation: OsqueryConfig, root: str | None) -> tuple[PackPlan, bytes]:
-    base, own = _base(root), _Paths(config).own
+def _pack(config: Config, installation: OsqueryConfig, view: Viewpoint) -> tuple[PackPlan, bytes]:
+    own = _Paths(config).own
     others = tuple(one.pattern for one in installation.file_paths if one.file not in own)
-    watches = scanned_watches(config, lambda path: look_at(path, base))
-    plan = plan_pack(watches, _placer(base), others=others)
+    plan = plan_pack(scanned_watches(config, view.look), view.place, others=others)
     return plan, render_pack(plan, load_queries("pack"), interval_s=config.sources.osquery_interval_s)
 
 
-def _advice(config: Config, pack: bytes, root: str | None) -> list[str]:
+def _advice(config: Config, pack: bytes, root: str | None, view: Viewpoint) -> list[str]:
     """What keeps osqueryd from telling of changes, with the pack in place; notes are `fimkit doctor`'s, but for no osquery."""
     own = render_path(os.fsencode(_Paths(config).pack))
     told = []
-    for one in osquery_advice(config, root=root, rendered=pack):
+    for one in osquery_advice(config, root=root, rendered=pack, base=view.base):
         said = one.code == "osquery-absent" and one.where.startswith(own)  # by the pack's own notes
         if not said and (one.level is not Level.NOTE or one.code == "osquery-not-installed"):
             told.append(f"{one.where}: {one.problem} {one.remedy[0].upper()}{one.remedy[1:]}")
@@ -96,15 +81,15 @@ def print_pack(config: Config, *, root: str | None = None) -> tuple[bytes, tuple
     Returns:
         The pack's JSON, and words for people.
     """
-    if root is not None:
-        below_root(root, "/")
+    memory = None if root is None else load_memory(below_root(root, config.host.state_dir), rules_file="")
+    view = find_viewpoint(config, root, memory)
     installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
-    plan, pack = _pack(config, installation, root)
+    plan, pack = _pack(config, installation, view)
     words = (
         'put it into the configuration that your fleet manager gives out, as "packs": {"fimkit": …}; print it again when '
         "fimkit's configuration or the watched folders change",
     )
-    return pack, (*words, *plan.notes)
+    return pack, (*words, *view.words, *plan.notes)
 
 
 def _config_part(packs: dict[str, tuple[str, bytes]]) -> bytes:
@@ -131,7 +116,9 @@ def _reread(installation: OsqueryConfig) -> str:
     return "osqueryd takes the pack up when it starts again: systemctl restart osqueryd"
 
 
-def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, *, extension: str | None) -> OsqueryFiles:
+def plan_osquery_files(
+    config: Config, memory: Memory | None, root: str | None, *, extension: str | None, view: Viewpoint
+) -> OsqueryFiles:
     """Plan the files of osquery's part; none where the configuration names no osquery, or osqueryd would not read them.
 
     Args:
@@ -139,17 +126,18 @@ def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, 
         memory: What an earlier install left.
         root: The folder below which the host's files are.
         extension: fimkit's configuration as the extension is to read it; ``None``: no extension is asked for.
+        view: Where the watched paths are looked up.
     """
     if not config.sources.osquery_config:
         none = "sources.osquery_config is empty: nothing of osquery is installed, and no extension"
         return OsqueryFiles(words=(none,) if extension is not None else ())
     paths = _Paths(config)
     installation = load_osquery_config(config.sources.osquery_config, root=_base(root))
-    plan, pack = _pack(config, installation, root)
+    plan, pack = _pack(config, installation, view)
     started = () if extension is None else plan_extension_files(installation, extension)
     flags = [] if extension is None else say_extension_flags(installation, root)
     if installation.config_plugin != "filesystem":
-        return OsqueryFiles(files=started, words=(_managed(installation), *flags, *_advice(config, pack, root)))
+        return OsqueryFiles(files=started, words=(_managed(installation), *flags, *_advice(config, pack, root, view)))
     packs = {_PACK: (paths.pack, pack)}
     files = [PlannedFile(path=paths.pack, content=pack, part=Part.OSQUERY)]
     known = memory.file_at(paths.findings_pack) if memory else None
@@ -161,7 +149,7 @@ def plan_osquery_files(config: Config, memory: Memory | None, root: str | None, 
         packs[_FINDINGS] = (paths.findings_pack, known.written)
     files.append(PlannedFile(path=paths.config_part, content=_config_part(packs), part=Part.OSQUERY))
     files += _empty_config(paths, memory, root)
-    words = (*_elsewhere(installation, paths), *flags, *plan.notes, *_advice(config, pack, root))
+    words = (*_elsewhere(installation, paths), *flags, *plan.notes, *_advice(config, pack, root, view))
     return OsqueryFiles(files=(*files, *started), words=words, reread=_reread(installation))
 
 
