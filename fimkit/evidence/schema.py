@@ -95,7 +95,13 @@ _FIFTH = (
     "CREATE INDEX changes_inode ON changes (inode) WHERE inode IS NOT NULL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH = (
+    # Whose signatures packages are believed by, and which were installed, as a person took it to be good: one row, or none.
+    """CREATE TABLE package_pins (
+        one INTEGER PRIMARY KEY CHECK (one = 1), who NOT NULL, time_ns INTEGER NOT NULL, body TEXT NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

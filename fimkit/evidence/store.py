@@ -12,12 +12,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from fimkit.evidence import baseline_rows, canary_rows, changes_rows, findings_rows, history_rows, log_rows, retention
+from fimkit.evidence import baseline_rows, canary_rows, changes_rows, findings_rows, history_rows, log_rows, pin_rows, retention
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
+from fimkit.evidence.pin_rows import PinsRow
 from fimkit.model.changes import Change, Note
 from fimkit.model.findings import Finding
 from fimkit.model.records import BadLine
@@ -170,6 +171,18 @@ class Store:
         """Load what acceptances made of one path, or of all, the oldest first."""
         with translated_errors(self.path):
             yield from history_rows.load_history(self._connection, path)
+
+    # What packages are believed by.
+
+    def set_pins(self, pins: PinsRow) -> None:
+        """Store what packages are believed by from now on."""
+        with self.transaction():
+            pin_rows.save_pins(self._connection, pins)
+
+    def pins(self) -> PinsRow | None:
+        """Load what packages are believed by; nothing in a store from before, or of a host without packages."""
+        with translated_errors(self.path):
+            return pin_rows.load_pins(self._connection)
 
     # What the sources said.
 

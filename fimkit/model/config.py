@@ -40,7 +40,8 @@ class Sources:
     """``[sources]``: where this host's own records are.
 
     ``osquery_config`` is osqueryd's ``--config_path``: the pack is put beside it; empty is a host without osquery.
-    ``osquery_interval_s`` is how often the pack's queries run.
+    ``osquery_interval_s`` is how often the pack's queries run. ``package_root`` is where the tree is that the package databases are
+    in and speak of; empty is a host whose packages explain nothing.
     """
 
     audit_log: bytes = b"/var/log/audit/audit.log"
@@ -48,6 +49,7 @@ class Sources:
     osquery_socket: bytes = b"/var/osquery/osquery.em"
     osquery_config: bytes = b"/etc/osquery/osquery.conf"
     osquery_interval_s: int = 60
+    package_root: bytes = b"/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,6 +163,7 @@ CHECKS: dict[str, Check] = {
     "sources.osquery_socket": _check_path,
     "sources.osquery_config": _check_optional_path,
     "sources.osquery_interval_s": _between(1, 604_800),
+    "sources.package_root": _check_optional_path,
     "watch.rescan_s": _between(0, 31_536_000),
     "mail.smtp_server": check_server,
     "mail.password_file": _check_optional_path,

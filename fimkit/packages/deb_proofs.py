@@ -84,7 +84,8 @@ class DebProofs:
         self._database.prepare(names)
         owners = {owner for spot in spots for owner in self._owners(spot)}
         files = [file for owner in owners for file in self._candidates(owner)[:1]]
-        _ = self._indexes  # before the threads ask for it
+        if files:
+            _ = self._indexes  # before the threads ask for it
         self._shelf.prepare(files, names)
 
     def _spots(self, path: bytes) -> list[Spot]:

@@ -23,6 +23,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import load_earlier
+from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
@@ -133,9 +134,10 @@ def look_at_all(
     """
     look = _look(config, options, store, since_ns)
     known = {finding.id for finding in look.was_open}
-    findings = [
-        finding if finding.id in known else mark(finding) for finding in _settled_findings(config, options, store, look)
-    ]
+    explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open)
+    look.words += explained.words
+    findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
+    keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
     return _keep(config, options, store, look, findings), look
 
 

@@ -40,6 +40,7 @@ osquery_log = "/b"
 osquery_socket = "/c"
 osquery_config = "/d"
 osquery_interval_s = 5
+package_root = "/e"
 
 [watch]
 rescan_s = 7
@@ -91,7 +92,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
         ),
     )
     assert config.sources == Sources(
-        audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5
+        audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5, package_root=b"/e"
     )
     assert config.watch == Live(rescan_s=7)
     assert config.mail == Mail(
