@@ -1,6 +1,7 @@
 """What osqueryd answers on its socket, what it starts with, and what it ends with."""
 
 import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -94,6 +95,17 @@ def test_an_open_client_that_says_nothing_holds_up_no_other(running: Running) ->
 def test_the_process_table_has_the_daemon_itself(running: Running) -> None:
     (row,) = running.query(f"SELECT pid, parent, uid, on_disk FROM processes WHERE pid = {running.pid}")
     assert row == {"pid": str(running.pid), "parent": str(os.getpid()), "uid": str(os.getuid()), "on_disk": "1"}
+
+
+def test_hashes_are_joined_to_the_files_of_a_folder_however_the_join_is_written(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    want = f"WHERE {{}}.directory = '{tmp_path}' AND {{}}.path LIKE '%/a'"
+    for sql in (
+        "SELECT h.sha256 FROM file f JOIN hash h ON h.path = f.path " + want.format("f", "f"),
+        "SELECT sha256 FROM hash JOIN file f USING (path) " + want.format("f", "f"),
+    ):
+        assert running.query(sql) == [{"sha256": hashlib.sha256(b"a").hexdigest()}]
 
 
 def test_a_stop_that_was_asked_for_takes_the_socket_away(binary: tuple[str, ...], tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ _SOCKET_COLUMNS = (
     "pid:i fd:b socket:b family:i protocol:i local_address remote_address local_port:i remote_port:i path state net_namespace"
 )
 _FILE_COLUMNS = (
-    "path directory filename inode:b uid:b gid:b mode device:b size:b block_size:i atime:b mtime:b ctime:b btime:b hard_links:i "
+    "path! directory! filename inode:b uid:b gid:b mode device:b size:b block_size:i atime:b mtime:b ctime:b btime:b hard_links:i "
     "symlink:i type symlink_target_path"
 )
 _PROCESS_COLUMNS = (
@@ -355,7 +355,7 @@ _TABLES: dict[str, tuple[str, Callable[[Asked], Iterable[Mapping[str, Any]]]]] =
     "crontab": ("event minute hour day_of_month month day_of_week command path", _crontab),
     "file": (_FILE_COLUMNS, _files),
     "groups": ("gid:b gid_signed:b groupname", _groups),
-    "hash": ("path directory md5 sha1 sha256", _hash),
+    "hash": ("path! directory! md5 sha1 sha256", _hash),
     "interface_details": ("interface mac type:i mtu:i flags:i link_speed:b ifalias-", _interfaces),
     "kernel_info": ("version arguments path device", _kernel_info),
     "kernel_modules": ("name size:b used_by status address", _modules),

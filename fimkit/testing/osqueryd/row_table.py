@@ -9,16 +9,16 @@ __all__ = ["RowTable", "columns_of"]
 
 
 def columns_of(text: str) -> tuple[Column, ...]:
-    """Read columns: ``name`` is TEXT, ``name:i`` INTEGER, ``:b`` BIGINT, ``:d`` DOUBLE; a last ``-`` hides it.
+    """Read columns: ``name`` is TEXT, ``name:i`` INTEGER, ``:b`` BIGINT, ``:d`` DOUBLE; a last ``-`` hides it, ``!`` requires it.
 
-    >>> columns_of("pid:b eid-")
-    (Column(name='pid', type='BIGINT', hidden=False), Column(name='eid', type='TEXT', hidden=True))
+    >>> [(column.name, column.type, column.hidden, column.required) for column in columns_of("pid:b eid- path!")]
+    [('pid', 'BIGINT', False, False), ('eid', 'TEXT', True, False), ('path', 'TEXT', False, True)]
     """
     types = {"": "TEXT", "i": "INTEGER", "b": "BIGINT", "d": "DOUBLE"}
     found = []
     for word in text.split():
-        name, _, kind = word.removesuffix("-").partition(":")
-        found.append(Column(name, types[kind], word.endswith("-")))
+        name, _, kind = word.rstrip("-!").partition(":")
+        found.append(Column(name, types[kind], word.endswith("-"), word.endswith("!")))
     return tuple(found)
 
 

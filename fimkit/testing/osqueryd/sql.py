@@ -29,11 +29,15 @@ class SqlError(Exception):
 
 
 class Column(NamedTuple):
-    """A column: its type is one of TEXT, INTEGER, BIGINT, UNSIGNED BIGINT, DOUBLE, BLOB; a hidden one is not in ``SELECT *``."""
+    """A column: its type is one of TEXT, INTEGER, BIGINT, UNSIGNED BIGINT, DOUBLE, BLOB; a hidden one is not in ``SELECT *``.
+
+    A table with required ones has no rows unless a query says something of one of them: in a join it is asked last.
+    """
 
     name: str
     type: str = "TEXT"
     hidden: bool = False
+    required: bool = False
 
 
 class Constraint(NamedTuple):
@@ -173,14 +177,17 @@ class _Bound:
     def BestIndexObject(self, index: Any) -> bool:
         """Take every constraint that can be used; SQLite checks them again."""
         places = []
+        required = {number for number, column in enumerate(self._table.columns) if column.required}
+        is_required = bool(required)
         for number in range(index.nConstraint):
             column = index.get_aConstraint_iColumn(number)
             if column >= 0 and index.get_aConstraint_usable(number) and index.get_aConstraint_op(number) in _OPERATORS:
                 places.append(f"{column},{index.get_aConstraint_op(number)}")
                 index.set_aConstraintUsage_argvIndex(number, len(places))
+                is_required = is_required and column not in required
         bitset = sum(1 << number for number in index.colUsed)
         index.idxStr = ";".join([str(bitset), *places])
-        index.estimatedCost = 1_000_000.0 / (1 + len(places)) ** 2
+        index.estimatedCost = _NEVER_COST if is_required else 1_000_000.0 / (1 + len(places)) ** 2
         return True
 
     def Open(self) -> _Cursor:
@@ -193,6 +200,7 @@ class _Bound:
     Destroy = Disconnect
 
 
+_NEVER_COST = 1e15
 _OPERATORS = {2, 4, 8, 16, 32, 64, 65, 66, 67}
 
 
