@@ -21,6 +21,7 @@ VERBS = {
     "uninstall": "take exactly those away again",
     "baseline": "create, show, compare or accept the known good state",
     "check": "rescan, correlate with the records, and print what is new",
+    "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",

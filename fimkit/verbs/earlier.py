@@ -1,9 +1,9 @@
 """What earlier looks and acceptances settled, so that old records are not found again as something new."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fimkit.evidence.finding_life import PASSING, FindingStatus
+from fimkit.evidence.finding_life import PASSING, FindingStatus, Stored
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.findings import Finding, Kind
@@ -22,14 +22,29 @@ class Earlier:
     """
 
     accepted_ns: Mapping[bytes, int]
-    seen_ns: Mapping[bytes, int]
-    events: Collection[str]
-    open_ids: Collection[str]
+    seen_ns: dict[bytes, int]
+    events: set[str]
+    open_ids: set[str]
 
     def unsettled(self, findings: Iterable[Finding], changes: Sequence[Change]) -> list[Finding]:
         """Leave out the passing of files that an earlier look saw there: that is the end of its finding, and no new one."""
         arrivals = _Arrivals(changes)
         return [finding for finding in findings if finding.kind is not Kind.TRANSIENT or not self._was_seen(finding, arrivals)]
+
+    def settle(self, stored: Stored) -> None:
+        """Take in what was stored since, so that the store need not be read anew for each look of a watch."""
+        self.open_ids.difference_update(finding.id for finding in (*stored.superseded, *stored.gone))
+        for finding in (*stored.new, *stored.known):
+            self.open_ids.add(finding.id)
+            self._saw(finding)
+
+    def _saw(self, finding: Finding) -> None:
+        if finding.kind in PASSING:
+            return
+        self.events.update(finding.evidence)
+        name = finding.moved_to or finding.path
+        if finding.after is not None:
+            self.seen_ns[name] = max(finding.last_seen_ns, self.seen_ns.get(name, 0))
 
     def _was_seen(self, finding: Finding, arrivals: "_Arrivals") -> bool:
         if finding.id in self.open_ids:
@@ -59,19 +74,13 @@ class _Arrivals:
 def load_earlier(store: Store) -> Earlier:
     """Read it from the store, before this look's findings are put there."""
     accepted_ns = {row.path: row.acceptance.time_ns for row in store.history() if row.acceptance.kind == "accept"}
-    seen_ns: dict[bytes, int] = {}
-    events: set[str] = set()
-    open_ids: set[str] = set()
+    earlier = Earlier(accepted_ns=accepted_ns, seen_ns={}, events=set(), open_ids=set())
     for row in store.finding_rows(None):
         finding = row.finding
         if row.status is FindingStatus.OPEN:
-            open_ids.add(finding.id)
-        if finding.kind not in PASSING:
-            events.update(finding.evidence)
-            name = finding.moved_to or finding.path
-            if finding.after is not None:
-                seen_ns[name] = max(finding.last_seen_ns, seen_ns.get(name, 0))
-        elif row.status is FindingStatus.ACCEPTED:
+            earlier.open_ids.add(finding.id)
+        earlier._saw(finding)
+        if finding.kind in PASSING and row.status is FindingStatus.ACCEPTED:
             # Up to the last try that the finding had, not up to the acceptance: nobody saw what came in between.
             accepted_ns[finding.path] = max(finding.last_seen_ns + 1, accepted_ns.get(finding.path, 0))
-    return Earlier(accepted_ns=accepted_ns, seen_ns=seen_ns, events=events, open_ids=open_ids)
+    return earlier

@@ -9,7 +9,7 @@ from fimkit.model.findings import Finding
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
 
-__all__ = ["append_report", "render_report_line"]
+__all__ = ["append_lines", "append_report", "render_report_line"]
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -34,9 +34,18 @@ def append_report(path: bytes, findings: Sequence[Finding], *, now_ns: int) -> N
     Raises:
         HostError: If the file cannot be written; what is no regular file (a link, a pipe that nobody reads) is refused.
     """
-    if not path or not findings:
+    append_lines(path, [render_report_line(finding, now_ns=now_ns) for finding in findings])
+
+
+def append_lines(path: bytes, lines: Sequence[str]) -> None:
+    """Append lines; nothing where no file is configured.
+
+    Raises:
+        HostError: As :func:`append_report`.
+    """
+    if not path or not lines:
         return
-    text = "".join(render_report_line(finding, now_ns=now_ns) + "\n" for finding in findings)
+    text = "".join(line + "\n" for line in lines)
     try:
         with open(os.open(path, _FLAGS, 0o600), "ab") as opened:
             if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):

@@ -1,7 +1,9 @@
 """What a look could not see: where nothing may be concluded from what it did not find."""
 
+import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 from fimkit.baseline.problems import UNLISTED, VANISHED
 from fimkit.baseline.scan import Scan
@@ -27,6 +29,12 @@ class Sight:
         unlisted = {path for path, state in after.items() if state.problem is not None and UNLISTED in state.problem}
         self._unreached = {problem.path for problem in scan.problems if problem.path not in after and not _is_absent(problem.path)}
         self._closed = {*scan.mounts, *unlisted, *self._unreached}
+
+    def as_of(self, after: Mapping[bytes, FileState]) -> Self:
+        """Give the same blind spots over later states."""
+        other = copy.copy(self)
+        other._after = after
+        return other
 
     def is_hidden(self, path: bytes) -> bool:
         """Tell whether nothing can be said of a path: neither that it is there nor that it is not."""

@@ -1,0 +1,404 @@
+"""The live engine: what the sources claim goes in, paths are looked at again, what bears on them is correlated, findings come out.
+
+The same :func:`fimkit.correlate.correlate.correlate` as `check`, on the neighbourhood of what changed instead of on everything.
+A batch is one commit: the changes, the findings, what is undone. Only what is stored is told.
+"""
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from fimkit.audit.logfile import LogCursor
+from fimkit.baseline.diff import diff_states
+from fimkit.correlate.correlate import Around, correlate
+from fimkit.correlate.judge import DataFolders
+from fimkit.correlate.neighbourhood import Neighbourhood, Picture
+from fimkit.correlate.picture import ChangeIndex, Snapshot, key_of_change, parent_of_change
+from fimkit.evidence.finding_life import PASSING
+from fimkit.evidence.store import Store
+from fimkit.model.changes import Action, Change, Note, Source
+from fimkit.model.config import Config, Watch
+from fimkit.model.findings import Finding
+from fimkit.model.paths import is_below
+from fimkit.model.states import FileKey, FileState
+from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.earlier import Earlier, load_earlier
+from fimkit.verbs.watch_looks import Looks
+
+__all__ = ["Batch", "Engine"]
+
+SETTLE_S = 0.015
+"""A record tells of an open: the bytes come after it, mostly at once."""
+LONGEST_SETTLE_S = 0.06
+LATER_S = (0.3, 2.0)
+"""Bytes that come later are in no record, so what was opened for writing is looked at again."""
+MOST_PATHS = 2000
+MOST_NOTES = 1000
+_OPENINGS = frozenset({Action.BORN, Action.OPENED})
+_PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one turn came to: findings nobody was shown yet, differences that are no more, and how many paths were looked at."""
+
+    new: tuple[Finding, ...] = ()
+    gone: tuple[Finding, ...] = ()
+    looked: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A path that waits to be looked at: until when, and since when; ``below`` with all that lies in it."""
+
+    due_s: float
+    since_s: float
+    below: bool = False
+    judge: bool = False
+
+
+@dataclass(slots=True)
+class _Unstored:
+    """What is to go into the next commit beside the findings."""
+
+    changes: list[Change] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    cursors: dict[tuple[str, bytes], LogCursor] = field(default_factory=dict)
+
+
+class Engine:
+    """A picture of the host that follows the records. One thread; nothing in it waits.
+
+    Args:
+        config: The configuration.
+        store: Open; written by this one and by a `check` beside it.
+        watches: What is scanned.
+        since_ns: When the baseline was taken.
+        before: The baseline.
+        after: The present, as a whole look just found it.
+        hidden: Tells what that look could not see: nothing is concluded from its absence.
+        changes: What was recorded since the baseline.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        watches: Sequence[Watch],
+        since_ns: int,
+        before: Mapping[bytes, FileState],
+        after: Mapping[bytes, FileState],
+        hidden: Callable[[bytes], bool],
+        changes: Iterable[Change],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the picture over from a whole look."""
+        self.config, self.store, self.since_ns = config, store, since_ns
+        self.is_hidden = hidden
+        self._clock = clock
+        self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
+        self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
+        self._devices: dict[int, int] = {}
+        self._known_devs: set[int] = set()
+        self._span: tuple[int, int] | None = None
+        self._unstored = _Unstored()
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._later: list[tuple[float, bytes]] = []
+        self._canaries = Canaries(store.canaries())
+        for change in changes:
+            self._remember(change)
+        self.reload_store()
+
+    def reload_store(self) -> None:
+        """Read anew what others may have written: the baseline, what is open, what was accepted; differing paths are looked at."""
+        fresh = self.store.baseline()
+        for path in [path for path in {*fresh, *self.looks.before} if fresh.get(path) != self.looks.before.get(path)]:
+            if path in fresh:
+                self.looks.before.put(fresh[path])
+            else:
+                self.looks.before.drop(path)
+            self.mark_dirty(path, judge=True)
+        self._data_folders = DataFolders(self.looks.before)
+        self.reload_findings()
+        self._version = self.store.version()
+
+    def reload_findings(self) -> None:
+        """Read anew what is open and what was accepted."""
+        self._earlier: Earlier = load_earlier(self.store)
+        self._notes = list(self.store.notes(self.since_ns))[-MOST_NOTES:]
+        self._open = self.store.open_ids()
+        self._version = self.store.version()
+
+    def notice_others(self) -> bool:
+        """Where others wrote, judge anew what they may have found otherwise."""
+        if self.store.version() == self._version:
+            return False
+        was = dict(self._open)
+        meta = self.store.baseline_meta()
+        self.since_ns = self.since_ns if meta is None else meta.time_ns
+        self.reload_store()
+        for number in was.keys() ^ self._open.keys():
+            self.mark_dirty(was.get(number) or self._open[number], judge=True)
+        return True
+
+    @property
+    def open_count(self) -> int:
+        """How many differences are open."""
+        return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many paths wait to be looked at."""
+        return len(self._waiting)
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next look is due."""
+        dues = [waiting.due_s for waiting in self._waiting.values()] if len(self._waiting) < MOST_PATHS else [0.0]
+        if self._later:
+            dues.append(self._later[0][0])
+        return min(dues, default=None)
+
+    # What comes in.
+
+    def take(self, changes: Iterable[Change]) -> int:
+        """Take what the sources claim; paths that it concerns are looked at when they have settled. Gives how many concern us."""
+        taken = 0
+        for change in changes:
+            if change.time_ns < self.since_ns - 1_000_000_000 or not self.concerns(change):
+                continue
+            taken += 1
+            self._unstored.changes.append(change)
+            known = self._remember(change)
+            self._schedule(known)
+        return taken
+
+    def take_again(self, changes: Iterable[Change]) -> int:
+        """Take what another way of reading tells of too: what is known already is left out."""
+        return self.take([change for change in changes if not self.picture.changes.has(self._named_device(change))])
+
+    def add_note(self, note: Note) -> None:
+        """Store what a source says of itself, with the next batch."""
+        self._unstored.notes.append(note)
+        self._notes = [*self._notes, note][-MOST_NOTES:]
+
+    def set_cursor(self, source: str, log: bytes, cursor: LogCursor) -> None:
+        """Store where the reading of a log stands, with the next batch: all that it has told of is in that batch, or before it."""
+        self._unstored.cursors[source, log] = cursor
+
+    def mark_dirty(self, path: bytes, *, below: bool = False, judge: bool = False, settles: bool = False) -> None:
+        """Have a path looked at.
+
+        Args:
+            path: It may have changed.
+            below: And so may all that lies in it.
+            judge: It is judged anew, even where it is as it was.
+            settles: A writer may be at it still.
+        """
+        now_s = self._clock()
+        waiting = self._waiting.setdefault(path, _Waiting(now_s + (SETTLE_S if settles else 0.0), now_s))
+        waiting.below |= below
+        waiting.judge |= judge
+        if settles:
+            for later_s in LATER_S:
+                heapq.heappush(self._later, (now_s + later_s, path))
+
+    def concerns(self, change: Change) -> bool:
+        """Tell whether a change may be about a watched path, as :class:`fimkit.verbs.scope.Scope` does for logs."""
+        if change.path is not None and self.looks.is_within(change.path):
+            return True
+        if change.action is Action.LOST and change.path is None and change.dev is None and change.parent_dev is None:
+            return True
+        return any(map(self._is_known, (key_of_change(change), parent_of_change(change))))
+
+    def _is_known(self, key: FileKey | None) -> bool:
+        if key is None:
+            return False
+        dev = self._devices.get(key.dev, key.dev)
+        same = FileKey(dev, key.inode)
+        if self.picture.paths_of(same) or self.picture.changes.of_key(same):
+            return True
+        # a device that records call otherwise than stat does (btrfs): by its number alone, rather too much
+        is_foreign = dev not in self._known_devices()
+        return is_foreign and (self.looks.before.has_inode(key.inode) or self.looks.after.has_inode(key.inode))
+
+    def _known_devices(self) -> set[int]:
+        if not self._known_devs:
+            self._known_devs = {state.dev for state in self.looks.after.values() if state.dev is not None}
+        return self._known_devs
+
+    def _named_device(self, change: Change) -> Change:
+        """Call a device as ``stat`` does, where a record's name of a path shows that it is the same one."""
+        if change.dev is None or change.dev in self._known_devices():
+            return change
+        if change.dev not in self._devices and change.path is not None:
+            state = self.looks.after.get(change.path) or self.looks.before.get(change.path)
+            if state is not None and state.dev is not None and state.inode == change.inode:
+                self._devices[change.dev] = state.dev
+        dev = self._devices.get(change.dev)
+        if dev is None:
+            return change
+        return replace(change, dev=dev, parent_dev=None if change.parent_dev is None else self._devices.get(change.parent_dev, dev))
+
+    def _remember(self, change: Change) -> Change:
+        known = self._named_device(change)
+        self.picture.add(known)
+        if change.source is Source.AUDIT:
+            low, high = self._span or (change.time_ns, change.time_ns)
+            self._span = min(low, change.time_ns), max(high, change.time_ns)
+        return known
+
+    def _schedule(self, change: Change) -> None:
+        now_s = self._clock()
+        settles = change.action in _OPENINGS and (change.mode or 0) & 0o170000 == 0o100000
+        for path, below in self.picture.affected(change):
+            if not self.looks.is_within(path):
+                continue
+            waiting = self._waiting.get(path)
+            if waiting is None:
+                waiting = self._waiting[path] = _Waiting(now_s + (SETTLE_S if settles else 0.0), now_s)
+            elif settles:
+                waiting.due_s = min(now_s + SETTLE_S, waiting.since_s + LONGEST_SETTLE_S)
+            waiting.below |= below
+            waiting.judge = True
+            if settles:
+                for later_s in LATER_S:
+                    heapq.heappush(self._later, (now_s + later_s, path))
+
+    # One turn.
+
+    def step(self, *, everything: bool = False) -> Batch:
+        """Look at what is due, judge it, store it.
+
+        Args:
+            everything: At the end: what would settle still is looked at now.
+        """
+        now_s = self._clock()
+        while self._later and (self._later[0][0] <= now_s):
+            _, path = heapq.heappop(self._later)
+            if path not in self._waiting and self.looks.has_moved_on(path):
+                self._waiting[path] = _Waiting(now_s, now_s)
+        due = [path for path, waiting in self._waiting.items() if everything or waiting.due_s <= now_s + 0.001][:MOST_PATHS]
+        if not due:
+            return Batch()
+        return self._work({path: self._waiting.pop(path) for path in due})
+
+    def flush(self) -> None:
+        """Store what has no finding to go with it."""
+        unstored = self._unstored
+        if unstored.changes or unstored.notes or unstored.cursors:
+            with self.store.transaction():
+                self._store_sources()
+            self._unstored = _Unstored()
+
+    def _work(self, due: dict[bytes, _Waiting]) -> Batch:
+        began_ns = time.time_ns()
+        folders = [path for path, waiting in due.items() if waiting.below]
+        seen = self.looks.look((path for path in due), folders)
+        self._canaries = Canaries(self.store.canaries())
+        changed = self.looks.keep(seen, self._canaries, self._unread(seen), began_ns)
+        paths = {path for path, waiting in due.items() if waiting.judge} | changed
+        if not paths:
+            return Batch(looked=len(seen))
+        near = self._neighbourhood(paths)
+        findings = self._judge(near)
+        return self._store(near, findings, looked=len(seen))
+
+    def _unread(self, seen: Mapping[bytes, FileState | None]) -> list[Finding]:
+        """Give what is open at paths that could not be read whole; hardly ever any."""
+        paths = {path for path, state in seen.items() if state is not None and state.problem is not None}
+        if not paths:
+            return []
+        return [finding for finding in self.store.findings() if (finding.moved_to or finding.path) in paths]
+
+    def _neighbourhood(self, paths: set[bytes]) -> Neighbourhood:
+        if self.picture.changes.forgotten:
+            self._recall(paths)
+        return self.picture.neighbourhood(paths)
+
+    def _recall(self, paths: set[bytes]) -> None:
+        """Have what was recorded of some paths, and of their files, from the store again."""
+        keys = {state.key for path in paths for snapshot in (self.looks.before, self.looks.after) if (state := snapshot.get(path))}
+        inodes = {key.inode for key in keys if key is not None}
+        for change in self.store.changes_about(paths, inodes, since_ns=self.since_ns - 1_000_000_000):
+            known = self._named_device(change)
+            if not self.picture.changes.has(known):
+                self.picture.add(known)
+
+    def _judge(self, near: Neighbourhood) -> list[Finding]:
+        changes = self._canaries.strip(near.changes)
+        diffs = [
+            diff
+            for diff in diff_states(near.before, near.after)
+            if diff.before is None or not self.is_hidden(diff.path)
+        ]
+        if not diffs and _PASSED.isdisjoint(change.action for change in changes):
+            return []
+        findings = correlate(
+            host=self.config.host.name,
+            watches=self.looks.watches,
+            before=near.before,
+            after=near.after,
+            diffs=diffs,
+            changes=changes,
+            notes=self._notes,
+            since_ns=self.since_ns,
+            accepted_ns=self._earlier.accepted_ns,
+            seen_ns=time.time_ns(),
+            around=Around(data_folders=self._data_folders, span=self._span),
+        )
+        return self._earlier.unsettled([finding for finding in findings if finding.path in near.core], changes)
+
+    def _store_sources(self) -> None:
+        self.store.add_changes(self._unstored.changes)
+        self.store.add_notes(self._unstored.notes)
+        for (source, log), cursor in self._unstored.cursors.items():
+            self.store.set_cursor(source, log, asdict(cursor))
+
+    def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int) -> Batch:
+        now_ns = time.time_ns()
+        with self.store.transaction():
+            self._store_sources()
+            stored = self.store.add_findings(findings, now_ns=now_ns)
+            undone = [path for path in near.core if not self.is_hidden(path)]
+            gone = self.store.close_undone(undone, findings, now_ns=now_ns) if self._open else ()
+            untold = self.store.untold_of([finding.id for finding in stored.new])
+        self._unstored = _Unstored()
+        self._earlier.settle(replace(stored, gone=gone))
+        for finding in (*stored.superseded, *gone):
+            self._open.pop(finding.id, None)
+        self._open.update((finding.id, finding.path) for finding in stored.new if finding.kind not in PASSING)
+        return Batch(new=tuple(finding for finding in stored.new if finding.id in untold), gone=gone, looked=looked)
+
+    # A whole look, done elsewhere; another configuration.
+
+    def take_rescan(self, differing: frozenset[bytes], hidden: frozenset[bytes]) -> None:
+        """Take what a rescan found to differ from the baseline: it is looked at again, for it may be another by now.
+
+        Args:
+            differing: The paths that differ, as the rescan saw them.
+            hidden: Those that it could not see: nothing is concluded from that.
+        """
+        before, after = self.looks.before, self.looks.after
+        held = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+        self.is_hidden = hidden.__contains__
+        for path in differing:
+            if path not in held or self.looks.has_moved_on(path):
+                self.mark_dirty(path)
+        for path in held - differing - hidden:
+            self.mark_dirty(path)
+
+    def reconfigure(self, config: Config, watches: Sequence[Watch]) -> None:
+        """Take another configuration: what is watched anew is looked at, and what is not watched any more is forgotten."""
+        was = {watch.path for watch in self.looks.watches.watches}
+        self.config = config
+        self.looks.set_watches(watches)
+        for path in [path for path in self.looks.after if not self.looks.is_within(path) or not self.looks.is_watched(path)]:
+            self.looks.after.drop(path)
+        for path in list(self._open.values()):
+            self.mark_dirty(path, judge=True)
+        for watch in watches:
+            if watch.path not in was and not any(watch.path != one and is_below(watch.path, one) for one in was):
+                self.mark_dirty(watch.path, below=True)

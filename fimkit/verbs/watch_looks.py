@@ -1,0 +1,152 @@
+"""Looks at single paths again, and at whole folders that came or went, and keeps a live picture of the host by that."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from fimkit.baseline.scan import scan_watches
+from fimkit.correlate.picture import Snapshot
+from fimkit.model.config import Watch
+from fimkit.model.findings import Finding
+from fimkit.model.paths import is_below
+from fimkit.model.states import FileState, FileType
+from fimkit.model.watches import WatchSet
+from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.look import Looker
+from fimkit.verbs.sight import recall_states
+
+__all__ = ["Looks"]
+
+
+class Looks:
+    """The present of the watched paths, as of the last look at each.
+
+    Args:
+        watches: What is watched, as a scan takes it.
+        before: The baseline.
+        after: The present; kept up to date here.
+    """
+
+    def __init__(self, watches: Sequence[Watch], before: Snapshot, after: Snapshot) -> None:
+        """Begin with what a whole look found."""
+        self.before, self.after = before, after
+        self._looker = Looker()
+        self.set_watches(watches)
+
+    def set_watches(self, watches: Sequence[Watch]) -> None:
+        """Take other watches; what is not watched any more is not looked at from now on."""
+        self.watches = WatchSet(watches)
+        self._roots = tuple(watch.path for watch in watches)
+
+    def is_within(self, path: bytes) -> bool:
+        """Tell whether a path lies at or below a configured one, excluded or not."""
+        return any(is_below(path, root) for root in self._roots)
+
+    def is_watched(self, path: bytes) -> bool:
+        """Tell whether a path belongs to a watch, as far as its own kind is known."""
+        state = self.after.get(path) or self.before.get(path)
+        return self.watches.watch_of(path, is_folder=state is not None and state.type is FileType.DIRECTORY) is not None
+
+    def has_moved_on(self, path: bytes) -> bool:
+        """Tell by metadata alone whether a path may be another than when it was looked at."""
+        known = self.after.get(path)
+        try:
+            seen = os.lstat(path)
+        except OSError:
+            return known is not None
+        if known is None:
+            return True
+        return (seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_mode & 0o7777) != (
+            known.ctime_ns, known.mtime_ns, known.size, known.inode, known.mode,
+        )  # fmt: skip
+
+    def look(self, paths: Iterable[bytes], folders: Iterable[bytes]) -> dict[bytes, FileState | None]:
+        """Look at single paths, and at all that lies or lay in and below folders.
+
+        Args:
+            paths: Each is looked at by itself; one that turns out to be a folder nobody knew is taken as one that came.
+            folders: Those whose whole content may have come, gone or moved.
+
+        Returns:
+            What is at each path now; nothing is kept until :meth:`keep`.
+        """
+        seen: dict[bytes, FileState | None] = {}
+        came = list(folders)
+        for path in paths:
+            seen[path] = state = self._look(path)
+            known = self.after.get(path)
+            if state is not None and state.type is FileType.DIRECTORY and (known is None or known.key != state.key):
+                came.append(path)
+        for folder in _topmost(came):
+            self._look_below(folder, seen)
+        return seen
+
+    def _look(self, path: bytes) -> FileState | None:
+        if not self.is_within(path):
+            return None
+        state = self._looker.look(path)
+        if state is None or self.watches.watch_of(path, is_folder=state.type is FileType.DIRECTORY) is None:
+            return None
+        return state
+
+    def _look_below(self, folder: bytes, seen: dict[bytes, FileState | None]) -> None:
+        if not self.is_within(folder):
+            return
+        closed: list[bytes] = []
+        states: dict[bytes, FileState] = {}
+        if narrowed := self._narrowed(folder):
+            scan = scan_watches(narrowed)
+            states = {state.path: state for state in scan if is_below(state.path, folder)}
+            closed = [*scan.mounts]
+        known = {*self.before.below(folder), *self.after.below(folder)}
+        seen.update(states)
+        for path in known - states.keys():
+            if not any(path != mount and is_below(path, mount) for mount in closed):
+                seen[path] = self._look(path)
+
+    def _narrowed(self, folder: bytes) -> list[Watch]:
+        """Give the watches that a scan of one folder needs: the one that it lies in, from there on, and those further in."""
+        inner = [watch for watch in self.watches.watches if is_below(watch.path, folder)]
+        outer = self.watches.watch_of(folder, is_folder=True)
+        if outer is None or outer in inner or not self.watches.enters(folder):
+            return inner
+        return [replace(outer, path=folder), *inner]
+
+    def keep(
+        self, seen: dict[bytes, FileState | None], canaries: Canaries, open_findings: Sequence[Finding], began_ns: int
+    ) -> set[bytes]:
+        """Take over what was seen, without the canaries of a selftest.
+
+        Args:
+            seen: What :meth:`look` gave.
+            canaries: Loaded after that.
+            open_findings: What is open at these paths: what cannot be read now was perhaps read then.
+            began_ns: When the look began.
+
+        Returns:
+            The paths whose state is another one now.
+        """
+        states = {path: state for path, state in seen.items() if state is not None}
+        canaries.take_out(states, began_ns=began_ns, now_ns=time.time_ns(), look=self._looker.look)
+        recall_states(states, open_findings)
+        changed = set()
+        for path in seen:
+            state = states.get(path)
+            if state == self.after.get(path):
+                continue
+            changed.add(path)
+            if state is None:
+                self.after.drop(path)
+            else:
+                self.after.put(state)
+        return changed
+
+
+def _topmost(folders: Iterable[bytes]) -> list[bytes]:
+    """Leave out folders that lie in others."""
+    kept: list[bytes] = []
+    for folder in sorted(set(folders)):
+        if not kept or not is_below(folder, kept[-1]):
+            kept.append(folder)
+    return kept

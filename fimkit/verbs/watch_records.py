@@ -1,0 +1,242 @@
+"""Reads what the sources say while it is said: the kernel's records, osquery's results as they are written, or a growing audit log.
+
+A source gives :class:`Heard`. Records that were lost make a *blind interval*: from the last record before to the first one after.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fimkit.audit.changes import AuditChanges
+from fimkit.audit.drain import Drain, Loss
+from fimkit.audit.kernel import AuditKernel
+from fimkit.audit.logfile import LogCursor, find_rotations
+from fimkit.audit.parser import EventAssembler
+from fimkit.model.changes import Change, Note, NoteKind, Source
+from fimkit.model.errors import HostError
+from fimkit.model.records import AuditEvent, BadLine
+from fimkit.model.states import FileState
+from fimkit.model.time import render_time
+from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
+
+__all__ = ["AuditLogTail", "Blind", "Heard", "KernelLost", "KernelRecords", "OsqueryTail", "render_blind"]
+
+_FILE = "kernel"
+_MOST_BYTES = 1 << 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blind:
+    """A time in which a source did not tell all. ``lost`` is what it counted, which need not be records."""
+
+    from_ns: int
+    to_ns: int
+    lost: int
+    source: str
+
+    @property
+    def words(self) -> str:
+        """Say it in a sentence."""
+        when = f"between {render_time(self.from_ns)} and {render_time(self.to_ns)}"
+        return f"{self.source} lost records {when} (it counted {self.lost})"
+
+    def note(self) -> Note:
+        """Give it as what a source says of itself."""
+        return Note(source=Source.AUDIT, kind=NoteKind.RECORDS_LOST, time_ns=self.to_ns, text=self.words)
+
+
+def render_blind(blind: Blind) -> dict[str, Any]:
+    """Give it as an object for JSON."""
+    return {
+        "blind": {"from": render_time(blind.from_ns), "to": render_time(blind.to_ns), "lost": blind.lost, "source": blind.source}
+    }
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a source said since it was last asked."""
+
+    changes: list[Change] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    blind: list[Blind] = field(default_factory=list)
+    bad_lines: list[BadLine] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    cursor: LogCursor | None = None
+    ended: bool = False
+
+
+class KernelRecords:
+    """The kernel's live records, through the process that drains them."""
+
+    def __init__(self, drain: Drain) -> None:
+        """Take the running drain."""
+        self.drain = drain
+        self.events = 0
+        self.newest_ns = time.time_ns()
+        self._assembler = EventAssembler()
+        self._changes = AuditChanges(name_user)
+        self._bad = 0
+        self._lost_since: tuple[int, int, str] | None = None
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable."""
+        return self.drain.fileno()
+
+    @property
+    def lag_s(self) -> float:
+        """How old the newest record is that was taken, while others wait."""
+        return max(0.0, (time.time_ns() - self.newest_ns) / 1e9) if self.drain.backlog_bytes > _MOST_BYTES else 0.0
+
+    def hear(self) -> Heard:
+        """Take what has come, at most half a megabyte of it, so that the rest gets its turn."""
+        drained = self.drain.read(_MOST_BYTES)
+        heard = Heard(ended=drained.ended)
+        for lines in drained.lines:
+            self._read(self._assembler.push(lines, file=_FILE), heard)
+        if not drained.lines or drained.ended:
+            rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=time.time_ns() // 1_000_000)
+            self._read(rest, heard)
+        for loss in drained.losses:
+            self._lose(loss)
+        if self._lost_since is not None and (drained.ended or not drained.losses):
+            from_ns, lost, source = self._lost_since
+            heard.blind.append(Blind(from_ns=from_ns, to_ns=max(self.newest_ns, from_ns), lost=lost, source=source))
+            self._lost_since = None
+        heard.bad_lines += self._assembler.bad[self._bad :]
+        self._bad = len(self._assembler.bad)
+        return heard
+
+    def _read(self, events: list[AuditEvent], heard: Heard) -> None:
+        for event in events:
+            self.events += 1
+            self.newest_ns = max(self.newest_ns, event.event_id.time_ms * 1_000_000)
+            heard.changes += self._changes.changes_of(event)
+            heard.notes += self._changes.notes_of(event)
+
+    def _lose(self, loss: Loss) -> None:
+        from_ns, lost, _ = self._lost_since or (min(self.newest_ns, loss.time_ns), 0, "")
+        self.newest_ns = max(self.newest_ns, loss.time_ns)
+        self._lost_since = from_ns, lost + loss.times, loss.source
+
+
+class KernelLost:
+    """The kernel's own count of records that it dropped; what it refuses to say is words, once."""
+
+    def __init__(self, open_kernel: Callable[[], AuditKernel] = AuditKernel) -> None:
+        """Ask for the first time."""
+        self._open_kernel = open_kernel
+        self.trouble = ""
+        self._asked_ns = time.time_ns()
+        self.lost = self._ask() or 0
+
+    def _ask(self) -> int | None:
+        try:
+            with self._open_kernel() as kernel:
+                return kernel.status().lost
+        except HostError as error:
+            self.trouble = str(error)
+            return None
+
+    def hear(self) -> Blind | None:
+        """Ask again; a count that has grown is a blind interval since the last time."""
+        if self.trouble:
+            return None
+        was, was_ns = self.lost, self._asked_ns
+        now, self._asked_ns = self._ask(), time.time_ns()
+        if now is None:
+            return None
+        self.lost = now
+        return Blind(from_ns=was_ns, to_ns=self._asked_ns, lost=now - was, source="the kernel") if now > was else None
+
+
+class _Grown:
+    """Tells whether a log is another than when it was read last."""
+
+    def __init__(self, log: bytes) -> None:
+        self._log = log
+        self._seen: tuple[int, int] | None = None
+
+    def has(self) -> bool:
+        try:
+            status = os.stat(self._log)
+        except OSError:
+            return False
+        seen = status.st_ino, status.st_size
+        grown = seen != self._seen
+        self._seen = seen
+        return grown
+
+
+class AuditLogTail:
+    """auditd's log as it grows, where the kernel's records cannot be had; and its whole rest, where some were lost."""
+
+    def __init__(self, log: bytes, host: str, cursor: LogCursor | None) -> None:
+        """Begin where an earlier reading stopped."""
+        self.log, self.cursor = log, cursor
+        self._host = host
+        self._grown = _Grown(log)
+        self._pending = False
+
+    def hear(self, wanted: Callable[[Change], bool]) -> Heard:
+        """Read what is new, if anything is."""
+        if not self._grown.has() and not self._pending:
+            return Heard()
+        return self.read(wanted)
+
+    def read(self, wanted: Callable[[Change], bool]) -> Heard:
+        """Read what is new."""
+        gathered = gather_audit(
+            find_rotations(self.log), wanted=wanted, cursor=self.cursor, host=self._host, live=True, user_of=name_user
+        )
+        self._pending = gathered.cursor is not None and bool(gathered.cursor.pending)
+        return self._heard(gathered)
+
+    def _heard(self, gathered: Gathered) -> Heard:
+        self.cursor = gathered.cursor or self.cursor
+        return Heard(
+            changes=gathered.changes, notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
+            cursor=self.cursor,
+        )
+
+
+class OsqueryTail:
+    """osquery's results as they are written."""
+
+    def __init__(self, log: bytes, host: str, cursor: LogCursor | None) -> None:
+        """Begin where an earlier reading stopped."""
+        self.log, self.cursor = log, cursor
+        self.rows = 0
+        self._host = host
+        self._grown = _Grown(log)
+
+    def hear(
+        self,
+        wanted: Callable[[Change], bool],
+        before: Mapping[bytes, FileState],
+        after: Mapping[bytes, FileState],
+        earlier: Callable[[], list[Change]],
+    ) -> Heard:
+        """Read what is new, if anything is.
+
+        Args:
+            wanted: Tells which changes matter.
+            before: The baseline.
+            after: The present: what osquery did not hash is hashed now.
+            earlier: Gives osquery's earlier rows, whose renames still count.
+        """
+        if not self._grown.has():
+            return Heard()
+        gathered = gather_osquery(
+            find_rotations(self.log), wanted=wanted, host=self._host, cursor=self.cursor, live=True, user_of=name_user,
+            is_known=lambda path: path in before or path in after,
+        )  # fmt: skip
+        if gathered.changes:
+            mend_osquery(gathered, before=before, after=after, earlier=earlier(), own=True)
+        self.rows += len(gathered.changes)
+        self.cursor = gathered.cursor or self.cursor
+        return Heard(
+            changes=gathered.changes, notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
+            cursor=self.cursor,
+        )

@@ -1,0 +1,101 @@
+"""A whole look in a process of its own, beside the watch: it only names paths, which are then looked at again one by one.
+
+So nothing that it saw can overwrite what changed while it went on. It compares with the stored baseline and gives the paths that
+differ; those that the watch holds to differ, and that it does not name, are looked at again too.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import fimkit
+from fimkit.baseline.diff import diff_states
+from fimkit.baseline.scan import scan_watches
+from fimkit.evidence.store import open_store
+from fimkit.model.config import Watch
+from fimkit.verbs.sight import Sight
+
+__all__ = ["Rescan", "RescanResult", "main"]
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.watch_rescan import main; main()"
+
+
+class RescanResult:
+    """What a rescan found: the paths that differ from the baseline, those that it could not see, and words."""
+
+    def __init__(self, differing: Sequence[bytes], hidden: Sequence[bytes], words: Sequence[str]) -> None:
+        """Take plain values."""
+        self.differing, self.hidden, self.words = frozenset(differing), frozenset(hidden), tuple(words)
+
+
+class Rescan:
+    """One rescan under way. Its descriptor becomes readable at its end."""
+
+    def __init__(self, state_dir: bytes, watches: Sequence[Watch], *, quick: bool) -> None:
+        """Start the process.
+
+        Args:
+            state_dir: Where the baseline is.
+            watches: What is scanned.
+            quick: The hash of a file whose times did not move from the baseline is taken from there.
+        """
+        self.quick, self.began_ns = quick, time.time_ns()
+        self._answer = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(pickle.dumps((state_dir, list(watches), quick)))
+        self._process.stdin.close()
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def fileno(self) -> int:
+        """The descriptor of its answer."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def read(self) -> RescanResult | None:
+        """Take what has come; at the end, the result.
+
+        Returns:
+            ``None`` while it goes on. One that failed gives nothing but words.
+        """
+        assert self._process.stdout is not None
+        while (part := self._process.stdout.read(1 << 20)) is not None:
+            if part:
+                self._answer += part
+                continue
+            status = self._process.wait()
+            if status != 0 or not self._answer:
+                return RescanResult((), (), [f"the rescan ended with status {status}, and says nothing"])
+            return RescanResult(*pickle.loads(self._answer))
+        return None
+
+    def end(self) -> None:
+        """Stop it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def main() -> None:
+    """Look, compare, answer."""
+    state_dir, watches, quick = pickle.loads(sys.stdin.buffer.read())
+    os.nice(5)  # the records come first
+    with open_store(state_dir) as store:
+        before = store.baseline()
+    scan = scan_watches(watches, known=before if quick else None)
+    after = {state.path: state for state in scan}
+    sight = Sight(watches, scan, after)
+    diffs = diff_states(before, after)
+    hidden = [diff.path for diff in diffs if diff.before is not None and sight.is_hidden(diff.path)]
+    differing = [diff.path for diff in diffs if diff.path not in set(hidden)]
+    words = [f"{problem.path.decode('utf-8', 'replace')} {problem.text}" for problem in scan.problems]
+    sys.stdout.buffer.write(pickle.dumps((differing, hidden, words)))

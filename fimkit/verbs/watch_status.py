@@ -1,0 +1,130 @@
+"""How a watch is doing, in a small file of the state folder that it writes anew each second and anybody with the right may read."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from fimkit.evidence.folder import check_private_file
+from fimkit.model.errors import HostError
+from fimkit.model.paths import render_path
+
+__all__ = ["LOCK_NAME", "StatusFile", "WatchStatus", "load_watch_status"]
+
+LOCK_NAME = b"watch.lock"
+_NAME = b"watch.json"
+_BYTES = 4096
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchStatus:
+    """The numbers of one run. Times are nanoseconds since the epoch, rates of the last ten seconds; ``lag_s`` is of the records.
+
+    ``lost`` counts what was lost on the way, by source; ``last_blind_ns`` is the end of the last blind interval, 0 for none.
+    ``running`` is not written: it is whether the lock is held now.
+    """
+
+    pid: int = 0
+    records: str = ""
+    started_ns: int = 0
+    written_ns: int = 0
+    stopped_ns: int = 0
+    ready: bool = False
+    events: int = 0
+    changes: int = 0
+    findings: int = 0
+    open: int = 0
+    looks: int = 0
+    osquery_rows: int = 0
+    events_per_s: float = 0.0
+    findings_per_s: float = 0.0
+    lag_s: float = 0.0
+    backlog_bytes: int = 0
+    waiting: int = 0
+    held: int = 0
+    remembered: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    blind_intervals: int = 0
+    last_blind_ns: int = 0
+    rescans: int = 0
+    last_rescan_ns: int = 0
+    rescanning: bool = False
+    memory_bytes: int = 0
+    cpu_s: float = 0.0
+    running: bool = False
+
+    @property
+    def uptime_s(self) -> float:
+        """How long the run has lasted, or did."""
+        return max(0, (self.stopped_ns or self.written_ns) - self.started_ns) / 1e9
+
+
+class StatusFile:
+    """The file, open: one write in place a second, so that no record is made by writing it."""
+
+    def __init__(self, state_dir: bytes) -> None:
+        """Open or make it.
+
+        Raises:
+            HostError: If it cannot be opened, or could have been put there by another.
+        """
+        path = os.path.join(state_dir, _NAME)
+        check_private_file(path)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HostError(f"cannot open {render_path(path)}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        os.close(self._file)
+
+    def write(self, status: WatchStatus) -> None:
+        """Write the numbers; a full disk does not end the watch."""
+        status.written_ns = time.time_ns()
+        row = asdict(status)
+        del row["running"]
+        text = json.dumps(row, separators=(",", ":")).encode()
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, text.ljust(_BYTES - 1) + b"\n", 0)
+
+
+def load_watch_status(state_dir: bytes) -> WatchStatus | None:
+    """Read how the watch of a state folder is doing, or how the last one ended.
+
+    Returns:
+        The numbers; ``None`` where none ever ran, or they cannot be read.
+    """
+    row: Any = None
+    try:
+        with open(os.path.join(state_dir, _NAME), "rb") as file:
+            row = json.loads(file.read(1 << 16))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(row, dict):
+        return None
+    known = {item.name for item in fields(WatchStatus)}
+    status = WatchStatus(**{name: value for name, value in row.items() if name in known})
+    status.running = _is_held(os.path.join(state_dir, LOCK_NAME))
+    return status
+
+
+def _is_held(path: bytes) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
