@@ -19,7 +19,10 @@ from fimkit.evidence.search import Condition, render_condition
 from fimkit.model.errors import StoreError
 from fimkit.model.paths import render_path
 
-__all__ = ["Reader", "StoreStatus", "open_reader"]
+__all__ = ["OLDEST_SCHEMA", "Reader", "StoreStatus", "open_reader"]
+
+OLDEST_SCHEMA = 3
+"""The first schema with all that is read here: after an update of fimkit, the store is read before a check migrates it."""
 
 _BUSY_S = 2.0
 _MMAP_BYTES = 1 << 30
@@ -179,7 +182,8 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
         deadline_s: After this time whatever is being read ends as HostError.
 
     Raises:
-        StoreError: If there is none, or it is damaged, another program's, or of another schema than this program's.
+        StoreError: If there is none, or it is damaged, another program's, or of a later schema than this program's,
+            or of one before :data:`OLDEST_SCHEMA`.
         HostError: If folder or file could have been tampered with, or cannot be opened.
     """
     path = store_path(state_dir)
@@ -202,6 +206,6 @@ def _check_schema(version: int, path: bytes) -> None:
     known = len(MIGRATIONS)
     if version > known:
         raise StoreError(f"the evidence store {render_path(path)} is of a later fimkit (schema {version}, known {known})")
-    if version < known:
+    if version < OLDEST_SCHEMA:
         raise StoreError(f"the evidence store {render_path(path)} is of an earlier fimkit (schema {version}, now {known});"
                          " the next 'fimkit check' brings it up to date")  # fmt: skip

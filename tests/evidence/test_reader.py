@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.evidence.cells import CELLS
 from fimkit.evidence.connection import store_path
 from fimkit.evidence.log_rows import LAST_CHECK
-from fimkit.evidence.reader import Reader, open_reader
-from fimkit.evidence.schema import MIGRATIONS
+from fimkit.evidence.reader import OLDEST_SCHEMA, Reader, open_reader
+from fimkit.evidence.schema import MIGRATIONS, migrate
 from fimkit.evidence.search import Condition
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.changes import Action, Note, NoteKind, Source
@@ -198,8 +199,6 @@ def test_the_status_tells_of_all_parts(folder: bytes, store: Store) -> None:
 
 
 def test_all_columns_can_be_read_together(folder: bytes, store: Store) -> None:
-    from fimkit.evidence.cells import CELLS
-
     _fill(store)
     store.add_changes([a_change(b"/a"), a_change(b"/b", actor=None, action=Action.DENIED, serial=3)])
     store.put_findings([a_finding(), a_finding("b2", b"/b", actors=(), before=None)], now_ns=NOW)
@@ -216,7 +215,7 @@ def _age(folder: bytes, version: int) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("version", "words"), [(len(MIGRATIONS) + 1, "later"), (len(MIGRATIONS) - 1, "earlier")])
+@pytest.mark.parametrize(("version", "words"), [(len(MIGRATIONS) + 1, "later"), (OLDEST_SCHEMA - 1, "earlier")])
 def test_a_store_of_another_schema_is_refused_in_words(folder: bytes, version: int, words: str) -> None:
     open_store(folder, create=True).close()
     _age(folder, version)
@@ -224,6 +223,19 @@ def test_a_store_of_another_schema_is_refused_in_words(folder: bytes, version: i
         open_reader(folder)
     with sqlite3.connect(os.fsdecode(store_path(folder))) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == version
+
+
+def test_a_store_that_no_check_has_migrated_yet_is_read(folder: bytes) -> None:
+    path = os.fsdecode(store_path(folder))
+    os.close(os.open(path, os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrate(connection, MIGRATIONS[:OLDEST_SCHEMA])
+    connection.close()
+    with open_reader(folder) as reader:
+        assert reader.status().schema == OLDEST_SCHEMA
+        for table, source in CELLS.items():
+            assert list(reader.rows(table, list(source.cells), {"path": Condition(likes=("/x%",))})) == []
 
 
 def test_no_store_is_made_by_reading(folder: bytes) -> None:
