@@ -1,15 +1,14 @@
 """What the audit plan asks of a host: what a path is, where its links lead, and where file systems are mounted."""
 
 import os
-import re
 from pathlib import Path
 
 from fimkit.audit.rules import PathFacts
+from fimkit.baseline.mounts import load_mount_points
 
 __all__ = ["list_mounts", "look_at", "process_name"]
 
 _MOST_LINKS = 40  # as many as the kernel follows
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 def look_at(path: bytes, root: bytes = b"") -> PathFacts:
@@ -50,14 +49,8 @@ def _resolve(path: bytes, root: bytes) -> bytes:
 
 
 def list_mounts(mountinfo: Path = Path("/proc/self/mountinfo")) -> list[bytes]:
-    """List the mount points of this host. Source: proc_pid_mountinfo(5); spaces and the like are octal there."""
-    try:
-        lines = mountinfo.read_bytes().split(b"\n")
-    except OSError:
-        return []
-    return [
-        _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4]) for line in lines if line.count(b" ") > 4
-    ]
+    """List the mount points of this host, except of folders mounted on themselves: there nothing else is seen."""
+    return sorted(load_mount_points(mountinfo))
 
 
 def process_name(pid: int) -> str | None:

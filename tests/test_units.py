@@ -1,0 +1,136 @@
+"""The shipped units: sound for systemd, sealed as far as is said, and enough for what they run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+__all__: list[str] = []
+
+ROOT = Path(__file__).parents[1]
+UNITS = ROOT / "units"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+PROGRAM = "/opt/fimkit/current/bin/fimkit"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (package systemd)")
+WORST = {"fimkit-watch.service": 2.8, "fimkit-check.service": 2.6, "fimkit-rules.service": 2.5}
+"""The exposure that `systemd-analyze security` states: 0 is sealed, 10 is open. The README repeats them."""
+
+
+@needs_systemd
+def test_systemd_has_no_complaint(tmp_path: Path) -> None:
+    for path in UNITS.glob("fimkit-*"):
+        text = path.read_text(encoding="utf-8").replace(PROGRAM, "/bin/true")  # it is not installed on the host of the tests
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *sorted(tmp_path.iterdir())], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", SERVICES)
+def test_a_service_is_no_more_exposed_than_is_said(unit: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNITS / unit], capture_output=True, text=True, check=False
+    )
+    score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert score is not None, done.stdout + done.stderr
+    assert float(score[1]) <= WORST[unit]
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_no_setting_hides_what_is_watched(unit: str) -> None:
+    text = (UNITS / unit).read_text(encoding="utf-8")
+    assert "PrivateTmp=no\n" in text
+    for hiding in ("ProtectKernelModules=", "PrivateDevices=", "InaccessiblePaths=", "TemporaryFileSystem=", "PrivateNetwork="):
+        assert not re.search(f"^{hiding}", text, re.MULTILINE), hiding
+
+
+def test_the_readme_states_the_scores() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{unit.removesuffix('.service')}` {score}" in text for unit, score in WORST.items())
+
+
+SEALED = """
+import ctypes, sys
+PR_SET_MDWE = 65  # what MemoryDenyWriteExecute= asks of kernels from 6.3 on
+if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_MDWE, *map(ctypes.c_ulong, (1, 0, 0, 0))):
+    print("no PR_SET_MDWE")
+    sys.exit(77)
+import mmap
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    sys.exit("memory could be written and executed")
+except PermissionError:
+    pass
+import fimkit.correlate.correlate, fimkit.dirty.dirty_paths, fimkit.packages.openpgp, fimkit.osquery.client
+from fimkit.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> list[str]:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/a").write_text("a")
+    config = tmp_path / "fimkit.toml"
+    config.write_text(
+        f'[host]\nname = "web01"\nstate_dir = "{tmp_path}/state"\n[[paths]]\npath = "{tmp_path}/tree"\ntier = "critical"\n'
+        f'[sources]\naudit_log = "{tmp_path}/audit.log"\nosquery_log = "{tmp_path}/osquery.log"\nosquery_config = ""\n'
+    )
+    (tmp_path / "audit.log").touch()
+    subprocess.run([sys.executable, "-m", "fimkit", "--config", config, "baseline", "create"], check=True, cwd=ROOT)
+    (tmp_path / "tree/a").write_text("b")
+    return ["--config", str(config), "check", "--json"]
+
+
+def test_a_check_works_where_no_memory_is_both_writable_and_executable(host: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", SEALED, *host], capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE (before 6.3)")
+    assert done.returncode == 1, done.stderr
+    assert '"modified"' in done.stdout
+
+
+def allowed_calls(unit: str) -> set[str]:
+    """Work out the unit's SystemCallFilter by systemd's own tables."""
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", (UNITS / unit).read_text(encoding="utf-8"), re.MULTILINE):
+        calls = {call for word in line.removeprefix("~").split() for call in expand(word)}
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed | expand("@default")
+
+
+def expand(group: str) -> set[str]:
+    if not group.startswith("@"):
+        return {group}
+    listed = subprocess.run(["systemd-analyze", "syscall-filter", group], capture_output=True, text=True, check=True).stdout
+    words = [line.strip() for line in listed.splitlines()[1:] if line.startswith("    ") and not line.strip().startswith("#")]
+    return {call for word in words for call in expand(word)}
+
+
+@needs_systemd
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace, to see the system calls")
+def test_a_check_makes_no_call_that_its_unit_forbids(host: list[str], tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    subprocess.run(
+        ["strace", "-f", "-qq", "-o", trace, sys.executable, "-m", "fimkit", *host], capture_output=True, check=False, cwd=ROOT
+    )
+    made = set(re.findall(r"^[0-9]+ +([a-z0-9_]+)\(", trace.read_text(errors="replace"), re.MULTILINE))
+    assert {"openat", "fdatasync"} <= made or {"openat", "fsync"} <= made
+    assert made - allowed_calls("fimkit-check.service") == set()
+
+
+def test_cron_does_what_the_units_do_and_only_without_systemd() -> None:
+    lines = [line for line in (UNITS / "fimkit.cron").read_text(encoding="utf-8").splitlines() if line and "=" not in line[:8]]
+    jobs = [line for line in lines if not line.startswith("#")]
+    assert len(jobs) == 2
+    for job in jobs:
+        assert re.fullmatch(r"(@reboot|[0-9]+ [0-9]+ \* \* \*) +root +\[ -d /run/systemd/system \] \|\| .*", job)
+        assert f"{PROGRAM} install" in job or f"{PROGRAM} check" in job
+    assert not (UNITS / "fimkit.cron").stat().st_mode & 0o022
+    assert os.linesep == "\n"
