@@ -12,6 +12,7 @@ import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from fimkit.audit.calls import CALLS, Call, Family, opens_for_writing, opens_tmpfile
 from fimkit.model.changes import Action, Actor, Change, Note, NoteKind, Source
@@ -54,7 +55,9 @@ def _quote(text: str) -> str:
     return f'"{text}"' if "'" in text and not _LIVE_IN_QUOTES.intersection(text) else shlex.quote(text)
 
 
+@lru_cache(maxsize=4096)
 def _proctitle(raw: bytes) -> str:
+    """Write a command line as text; a program that changes a thousand files has one."""
     parts = tuple(raw.rstrip(b"\0").split(b"\0"))
     return render_path(parts[0]) if len(parts) == 1 else render_command(parts)
 

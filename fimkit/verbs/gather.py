@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
@@ -45,7 +46,12 @@ class Gathered:
 
 
 def name_user(number: int) -> str | None:
-    """Name one of this host's user ids; ``None`` for one without a name."""
+    """Name one of this host's user ids; ``None`` for one without a name. What was asked for is remembered for a minute."""
+    return _name_user(number, int(time.monotonic()) // 60)
+
+
+@lru_cache(maxsize=1024)
+def _name_user(number: int, minute: int) -> str | None:
     try:
         return pwd.getpwuid(number).pw_name
     except (KeyError, OverflowError):

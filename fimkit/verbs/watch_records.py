@@ -95,6 +95,8 @@ class KernelRecords:
         heard = Heard(ended=drained.ended)
         for lines in drained.lines:
             self._read(self._assembler.push(lines, file=_FILE), heard)
+        if not drained.lines:
+            self.drain.backlog_bytes = 0  # its numbers come with the records: without any they are old
         if not drained.lines or drained.ended:
             rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=time.time_ns() // 1_000_000)
             self._read(rest, heard)
