@@ -134,7 +134,7 @@ def look_at_all(
     """
     look = _look(config, options, store, since_ns)
     known = {finding.id for finding in look.was_open}
-    explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open)
+    explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.changes)
     look.words += explained.words
     findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again

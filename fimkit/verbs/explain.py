@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimkit.evidence.pin_rows import PinsRow
 from fimkit.evidence.store import Store
+from fimkit.model.changes import Change
 from fimkit.model.config import Config
 from fimkit.model.errors import PackageError
 from fimkit.model.findings import Finding, Verdict
 from fimkit.packages.folders import may_be_packaged
+from fimkit.verbs.package_backups import explain_backups, is_backup
 from fimkit.verbs.packages import explain_findings, is_provable
 
 if TYPE_CHECKING:
@@ -42,10 +44,17 @@ def may_be_explained(config: Config, finding: Finding) -> bool:
 
     What cannot is final as it is. What can should be explained before it is told, within some bound: an upgrade must not alarm.
     """
-    return bool(config.sources.package_root) and is_provable(finding, config.sources.package_root, may_be_packaged)
+    root = config.sources.package_root
+    return bool(root) and (is_provable(finding, root, may_be_packaged) or is_backup(finding))
 
 
-def explain(config: Config, findings: Iterable[Finding], pins: PinsRow | None, was_open: Iterable[Finding] = ()) -> Explanation:
+def explain(
+    config: Config,
+    findings: Iterable[Finding],
+    pins: PinsRow | None,
+    was_open: Iterable[Finding] = (),
+    changes: Iterable[Change] = (),
+) -> Explanation:
     """Judge findings anew in the light of the packages that are on the host now.
 
     The store is not touched, so it may run beside other work: some 50 ms for a file of no package, a second where the signed
@@ -57,12 +66,12 @@ def explain(config: Config, findings: Iterable[Finding], pins: PinsRow | None, w
         findings: Of one look; those that no package can explain stay as they are.
         pins: What the store has: ``store.pins()``.
         was_open: The findings that were open before: what was proved of a difference stays proved.
+        changes: What was recorded of the findings' paths; dpkg's passing names are told by it.
 
     Returns:
         The findings, the same number in the same order. Give it to :func:`keep_pins`.
     """
-    findings = list(findings)
-    root = config.sources.package_root
+    findings, was_open, root = list(findings), list(was_open), config.sources.package_root
     if not any(may_be_explained(config, finding) for finding in findings):
         return Explanation(findings)
     from fimkit.packages.sources import gather_package_sources
@@ -78,7 +87,10 @@ def explain(config: Config, findings: Iterable[Finding], pins: PinsRow | None, w
         trusted = parse_pins(pins.body)
     except PackageError as error:
         return Explanation(findings, (f"{error}; run `fimkit baseline pin` on a host that is good",))
-    return _explain(sources, trusted, findings, {one.id: one for one in was_open})._replace(pinned_ns=pins.time_ns)
+    explained = _explain(sources, trusted, findings, {one.id: one for one in was_open})
+    judged = explain_backups(explained.findings, changes, was_open)
+    words = (*explained.words, *_work_words(sources, judged))
+    return explained._replace(findings=judged, words=words, pinned_ns=pins.time_ns)
 
 
 def _explain(
@@ -95,7 +107,7 @@ def _explain(
     with PackageProofs(sources, pins) as proofs:
         explained = explain_findings(findings, proofs, earlier, root=sources.root, is_candidate=may_be_packaged)
         problems = (*problems, *proofs.problems)
-    words = [*learned.words, *(f"packages: {problem}" for problem in problems), *_work_words(sources, explained.findings)]
+    words = [*learned.words, *(f"packages: {problem}" for problem in problems)]
     return Explanation(explained.findings, tuple(dict.fromkeys(words)), explained.proofs, learned.keys)
 
 

@@ -68,8 +68,9 @@ def explain_findings(
 
 def is_provable(finding: Finding, root: bytes, is_candidate: Callable[[bytes], bool] = lambda path: True) -> bool:
     """Tell by a finding alone whether packages below a root may explain it; ``is_candidate`` as in :func:`explain_findings`."""
-    if finding.kind not in _PROVABLE or (finding.kind is Kind.ATTRIBUTES and TIMES_ONLY.issuperset(finding.changed)):
-        return False
+    times_only = finding.kind is Kind.ATTRIBUTES and TIMES_ONLY.issuperset(finding.changed)
+    if finding.kind not in _PROVABLE or (times_only and "inode" not in finding.changed):
+        return False  # another inode with the same bytes is what an upgrade leaves of a file that did not change in it
     paths = [path for path in (finding.path, finding.moved_to) if path is not None]
     return all(is_below(path, root) and is_candidate(_inside(path, root)) for path in paths)
 
