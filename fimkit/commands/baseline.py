@@ -6,14 +6,15 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_states
+from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_pinned, render_states
 from fimkit.commands.progress import Progress
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError, clip
+from fimkit.model.findings import Verdict
 from fimkit.model.json_form import render_state
 from fimkit.model.paths import join_path, parse_path, render_path, render_terminal
 from fimkit.model.time import parse_time, render_time
-from fimkit.verbs.accept import accept, plan_acceptance
+from fimkit.verbs.accept import PROVED, accept, plan_acceptance
 from fimkit.verbs.baseline import (
     Created,
     compare_with_baseline,
@@ -25,6 +26,7 @@ from fimkit.verbs.baseline import (
     show_history,
 )
 from fimkit.verbs.caller import load_caller
+from fimkit.verbs.pin import pin_packages, plan_pins
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,7 +34,7 @@ _MOST_WORDS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the four actions, each with its own arguments."""
+    """Declare the actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="scan what is configured, and take it as good", allow_abbrev=False)
     create.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument("path", nargs="*", metavar="PATH", help="what is at and below PATH; default: every open finding")
     take.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
     take.add_argument("--yes", action="store_true", help="do not ask on a terminal")
+    take.add_argument("--expected", action="store_true", help="only findings that signed packages prove: an upgrade, all at once")
+    pin = actions.add_parser("pin", help="trust for packages what apt and rpm trust now, in the same baseline", allow_abbrev=False)
+    pin.add_argument("--dry-run", action="store_true", help="only show which keys would come and go")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0, or 1 if `diff` found differences or `accept` left something open.
     """
-    actions = {"create": _create, "show": _show, "diff": _diff, "accept": _accept}
+    actions = {"create": _create, "show": _show, "diff": _diff, "accept": _accept, "pin": _pin}
     return actions[arguments.action](arguments)
 
 
@@ -112,6 +117,9 @@ def _tell_created(done: Created, where: str) -> None:
     _say_all(done.problems)
     about = f", {len(done.problems)} with something that could not be known" if done.problems else ""
     print(render_terminal(f"{done.count} paths {where}{about}"))
+    if done.pinned is not None:
+        _say_all(done.pinned.problems)
+        print(render_pinned(done.pinned, pinned=True))
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -169,23 +177,40 @@ def _diff(arguments: argparse.Namespace) -> int:
 def _accept(arguments: argparse.Namespace) -> int:
     config, paths = load_config(arguments.config), _paths(arguments.path)
     asks = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
-    reason, agreed = arguments.reason, None
+    verdict = Verdict.EXPECTED if arguments.expected else None
+    reason, agreed = arguments.reason or (PROVED if arguments.expected else ""), None
     with Progress("Looking again") as progress:
         if asks:
-            agreed = plan_acceptance(config, paths, on_progress=progress.show)
+            agreed = plan_acceptance(config, paths, verdict=verdict, on_progress=progress.show)
     if agreed is not None:
         _say_all(agreed.refused)
+        if verdict is not None and not agreed.items and not agreed.refused:
+            print("0 accepted")
+            return 0
         if not agreed.items or not _agrees(list(render_items(agreed.items)), len(agreed.items)):
             print("nothing accepted")
             return 1
         reason = reason or _ask("Why? ")
     with Progress("Looking again") as progress:
-        done = accept(config, paths, who=load_caller(), why=reason, agreed=agreed, on_progress=progress.show)
+        done = accept(
+            config, paths, who=load_caller(), why=reason, verdict=verdict, agreed=agreed, on_progress=progress.show
+        )
     if agreed is None:
         _print_lines(render_items(done.items))
     _say_all([words for words in done.refused if agreed is None or words not in agreed.refused])
     print(f"{len(done.items)} accepted" + (f", {len(done.refused)} not" if done.refused else ""))
     return 1 if done.refused else 0
+
+
+def _pin(arguments: argparse.Namespace) -> int:
+    config = load_config(arguments.config)
+    done = plan_pins(config) if arguments.dry_run else pin_packages(config, who=load_caller())
+    _say_all(done.collected.problems)
+    for sign, keys in (("-", done.dropped), ("+", done.added)):
+        for key in keys:
+            print(render_terminal(f"{sign} {key.fingerprint} {render_path(key.file)}"))
+    print(render_pinned(done.collected, pinned=not arguments.dry_run))
+    return 0
 
 
 def _agrees(lines: Sequence[str], count: int) -> bool:

@@ -11,8 +11,9 @@ from fimkit.model.time import render_time
 from fimkit.report.text import display_width, fit, fit_head
 from fimkit.verbs.accept import Item
 from fimkit.verbs.baseline import kind_of
+from fimkit.verbs.pins import Collected
 
-__all__ = ["render_diffs", "render_history", "render_items", "render_meta", "render_states"]
+__all__ = ["render_diffs", "render_history", "render_items", "render_meta", "render_pinned", "render_states"]
 
 _WIDTH = 80
 _LETTERS = {
@@ -78,6 +79,13 @@ def render_meta(meta: BaselineMeta, *, at: str | None) -> Iterator[str]:
         yield fit_head(f"  ! {render_terminal(note)}", _WIDTH)
     if at is not None:
         yield f"As it was at {render_terminal(at)}:"
+
+
+def render_pinned(collected: Collected, *, pinned: bool) -> str:
+    """Write how much packages are believed by."""
+    pins = collected.pins
+    words = "pinned" if pinned else "would be pinned"
+    return f"{_count(len(pins.keys), 'key')} of packages and {_count(len(pins.packages), 'installed version')} {words}"
 
 
 def render_diffs(diffs: Sequence[StateDiff]) -> Iterator[str]:

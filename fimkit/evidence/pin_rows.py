@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
-from fimkit.model.errors import StoreError
 
 __all__ = ["PinsRow", "load_pins", "save_pins"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinsRow:
-    """The pins, as JSON has them; who took them to be good, and when."""
+    """The pins, as JSON has them (nothing in it: they cannot be read); who took them to be good, and when."""
 
     body: Mapping[str, Any]
     who: str
@@ -30,16 +29,12 @@ def save_pins(connection: sqlite3.Connection, pins: PinsRow) -> None:
 
 
 def load_pins(connection: sqlite3.Connection) -> PinsRow | None:
-    """Load the pins; nothing where there are none.
-
-    Raises:
-        StoreError: If they are no JSON.
-    """
+    """Load the pins; nothing where there are none. A row that is no JSON object is one of no keys: it must not end a check."""
     row = connection.execute("SELECT who, time_ns, body FROM package_pins").fetchone()
     if row is None:
         return None
     try:
         body = dict(json.loads(row[2]))
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"the pins of packages in it are no JSON: {error}; `fimkit baseline pin` makes new ones") from error
+    except (ValueError, TypeError):
+        body = {}
     return PinsRow(body=body, who=text_out(row[0]) or "", time_ns=int_out(row[1]) or 0)

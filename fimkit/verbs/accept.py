@@ -13,7 +13,7 @@ from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.config import Config, Watch
 from fimkit.model.errors import UsageError
-from fimkit.model.findings import Finding, Kind
+from fimkit.model.findings import Finding, Kind, Verdict
 from fimkit.model.paths import is_below, render_path
 from fimkit.model.states import TIMES_ONLY, FileKey, FileState, FileType, compare_states
 from fimkit.model.watches import WatchSet
@@ -22,7 +22,10 @@ from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 
-__all__ = ["Accepted", "Item", "Plan", "accept", "plan_acceptance"]
+__all__ = ["PROVED", "Accepted", "Item", "Plan", "accept", "plan_acceptance"]
+
+PROVED = "proved by signed packages"
+"""The reason that is written down for expected findings where none is given: each has its own proof in its words."""
 
 _LINK_COUNT = frozenset({"nlink", "ctime_ns"})
 
@@ -56,22 +59,31 @@ class Accepted:
     refused: tuple[str, ...]
 
 
-def plan_acceptance(config: Config, paths: Sequence[bytes], *, on_progress: Progress | None = None) -> Plan:
+def plan_acceptance(
+    config: Config, paths: Sequence[bytes], *, verdict: Verdict | None = None, on_progress: Progress | None = None
+) -> Plan:
     """Find what can be accepted, and look at all of it again.
 
     Without paths it is every open finding. With paths it is the open findings at and below them, and the differences there that no
-    finding speaks of yet.
+    finding speaks of yet. With a verdict it is the open findings that are judged so, if any, and no other difference.
 
     Raises:
-        UsageError: If there is no baseline, or nothing to accept.
+        UsageError: If there is no baseline, or (without a verdict) nothing to accept.
     """
     store, _ = open_baseline(config)
     with store:
-        return _plan(store, config, paths, on_progress)
+        return _plan(store, config, paths, verdict, on_progress)
 
 
 def accept(
-    config: Config, paths: Sequence[bytes], *, who: str, why: str, agreed: Plan | None = None, on_progress: Progress | None = None
+    config: Config,
+    paths: Sequence[bytes],
+    *,
+    who: str,
+    why: str,
+    verdict: Verdict | None = None,
+    agreed: Plan | None = None,
+    on_progress: Progress | None = None,
 ) -> Accepted:
     """Take it into the baseline, in one transaction, with who, when and why.
 
@@ -80,18 +92,19 @@ def accept(
         paths: As in :func:`plan_acceptance`.
         who: The name.
         why: The reason.
+        verdict: As in :func:`plan_acceptance`.
         agreed: What a person was shown: nothing else is accepted, should there be more meanwhile, or something else.
         on_progress: Told of the rescan.
 
     Raises:
-        UsageError: If there is no baseline, or nothing to accept.
+        UsageError: If there is no baseline, or (without a verdict) nothing to accept.
         HostError: If another fimkit is at work.
     """
     open_baseline(config)[0].close()  # says what is missing before the lock makes the folder
     with lock_state(config.host.state_dir, verb="baseline accept"):
         store, _ = open_baseline(config)
         with store:
-            plan = _plan(store, config, paths, on_progress)
+            plan = _plan(store, config, paths, verdict, on_progress)
             items = [item for item in plan.items if agreed is None or item in agreed.items]
             late = [] if agreed is None else [item for item in agreed.items if item not in items]
             if items:
@@ -106,9 +119,15 @@ def _changed_again(path: bytes) -> str:
     return f"{render_path(path)}: changed again since it was seen; run `fimkit check`, and look at it"
 
 
-def _plan(store: Store, config: Config, paths: Sequence[bytes], on_progress: Progress | None) -> Plan:
+def _plan(
+    store: Store, config: Config, paths: Sequence[bytes], verdict: Verdict | None, on_progress: Progress | None
+) -> Plan:
     findings = [finding for finding in store.findings() if finding.host == config.host.name]
-    chosen = [finding for finding in findings if not paths or any(_concerns(finding, folder) for folder in paths)]
+    chosen = [
+        finding
+        for finding in findings
+        if verdict in (None, finding.verdict) and (not paths or any(_concerns(finding, folder) for folder in paths))
+    ]
     planner = _Planner(store)
     items: list[Item] = []
     refused: list[str] = []
@@ -122,12 +141,12 @@ def _plan(store: Store, config: Config, paths: Sequence[bytes], on_progress: Pro
                 Item(path=finding.path, moved_to=finding.moved_to, kind=finding.kind, finding_id=finding.id, pairs=pairs)
             )
             settled.update(path for path, _ in pairs)
-    for folder in paths:
+    for folder in paths if verdict is None else ():
         found, unseen = _differences(store, config, folder, on_progress)
         items += [item for item in found if item.path not in settled]
         refused += unseen
         settled.update(item.path for item in found)
-    if not items and not refused:
+    if not items and not refused and verdict is None:
         raise UsageError(_nothing(paths))
     return Plan(items=tuple(items), refused=tuple(refused))
 

@@ -24,6 +24,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
+from fimkit.verbs.pins import Collected, collect_for_baseline
 from fimkit.verbs.sight import Sight
 
 __all__ = [
@@ -49,10 +50,14 @@ _MOUNTED = "a file system is mounted here, and was not looked at"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """A baseline or snapshot that was taken: how many paths, and what could not be known of the host, in words."""
+    """A baseline or snapshot that was taken: how many paths, and what could not be known of the host, in words.
+
+    ``pinned`` is what packages are believed by from now on; ``None`` where none can lie in what is watched.
+    """
 
     count: int
     problems: tuple[str, ...]
+    pinned: Collected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +160,15 @@ def recreate_baseline(config: Config, *, who: str, why: str, on_progress: Progre
 
 def _write(config: Config, store: Store, *, who: str, why: str, on_progress: Progress | None) -> Created:
     told = _Told(config, on_progress)
-    # The time before the scan: what changes while it runs is later than the baseline.
+    # The time, and the packages' versions, before the scan: what changes while it runs is later than the baseline.
+    time_ns = time.time_ns()
+    pinned = collect_for_baseline(config)
     states = _without_canaries(store, told)
-    count = store.write_baseline(states, who=who, why=why, time_ns=time.time_ns(), notes=told.notes)
-    return Created(count=count, problems=(*told.notes, *told.words))
+    with store.transaction():
+        count = store.write_baseline(states, who=who, why=why, time_ns=time_ns, notes=told.notes)
+        if pinned is not None:
+            store.set_pins(pinned.row(who=who, time_ns=time_ns))
+    return Created(count=count, problems=(*told.notes, *told.words), pinned=pinned)
 
 
 def _without_canaries(store: Store, told: _Told) -> Iterator[FileState]:
