@@ -57,8 +57,7 @@ class DirtyPaths:
             HostError: If the kernel gives no inotify instance.
         """
         self.overflows = 0
-        self._watches = watches
-        self._roots = tuple(sorted({watch.path for watch in watches.watches}))
+        self._watches, self._roots = watches, _roots_of(watches)
         self._list_mounts, self._mounts = mounts, frozenset[bytes]()
         self._ways: dict[bytes, set[bytes]] = {}
         self._listed: set[bytes] = set()
@@ -130,6 +129,14 @@ class DirtyPaths:
         self._mounts = frozenset(path for root in self._roots for path in _as_met(points, root))
         for root in self._roots:
             self._attach(root)
+
+    def reconfigure(self, watches: WatchSet) -> None:
+        """Watch other paths from now on, by the same descriptor; what stays watched is watched all the time."""
+        self._watches, self._roots = watches, _roots_of(watches)
+        self._ways.clear()
+        self._missing.clear()
+        self._forget(b"/")
+        self.refresh()
 
     # What the kernel says.
 
@@ -315,6 +322,10 @@ class DirtyPaths:
         """A polled folder has a watch now; what happened before that is told."""
         self._compare(folder)
         self._polled.discard(folder)
+
+
+def _roots_of(watches: WatchSet) -> tuple[bytes, ...]:
+    return tuple(sorted({watch.path for watch in watches.watches}))
 
 
 def _join(folder: bytes, name: bytes) -> bytes:

@@ -49,8 +49,7 @@ class FolderWatches:
         self._numbers[path] = number
         self._paths.setdefault(number, set()).add(path)
         self._stale.pop(number, None)
-        if path != b"/":
-            self._children.setdefault(path[: path.rfind(b"/")] or b"/", set()).add(path)
+        self._link(path)
 
     def forget(self, path: bytes) -> list[bytes]:
         """Let go of a path and of all below it, which is not there any more, or not what it was; give the paths.
@@ -65,8 +64,7 @@ class FolderWatches:
             todo += self._children.pop(one, ())
             if one in self._numbers:
                 self._unmap(one)
-        if path != b"/":
-            self._children.get(path[: path.rfind(b"/")] or b"/", set()).discard(path)
+        self._children.get(_above(path), set()).discard(path)
         return gone
 
     def drop(self, number: int) -> tuple[bytes, ...]:
@@ -86,6 +84,15 @@ class FolderWatches:
             except OSError:  # it ended with its folder
                 continue
 
+    def _link(self, path: bytes) -> None:
+        """Have a path found from each folder above it, also from those that have no watch."""
+        while path != b"/":
+            siblings = self._children.setdefault(_above(path), set())
+            if path in siblings:
+                return
+            siblings.add(path)
+            path = _above(path)
+
     def _unmap(self, path: bytes) -> None:
         number = self._numbers.pop(path)
         paths = self._paths[number]
@@ -93,3 +100,7 @@ class FolderWatches:
         if not paths:
             del self._paths[number]
             self._stale[number] = None
+
+
+def _above(path: bytes) -> bytes:
+    return path[: path.rfind(b"/")] or b"/"

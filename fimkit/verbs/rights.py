@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fimkit.model.errors import HostError, UsageError, clip
 
-__all__ = ["RIGHTS", "drop_rights", "held_rights"]
+__all__ = ["RIGHTS", "drop_rights", "held_rights", "join_group"]
 
 RIGHTS = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
@@ -115,3 +115,20 @@ def drop_rights(keep: Collection[str]) -> frozenset[str]:
         half.inheritable &= mask  # the ambient set follows by itself
     _call("capset", ctypes.byref(_Header(_VERSION_3, 0)), halves)
     return held_rights()
+
+
+def join_group(group: int) -> None:
+    """Become a member of one more group, before the right to it is given up: a member may give files of its own to the group.
+
+    Args:
+        group: The number; -1 is none.
+
+    Raises:
+        HostError: If the kernel refuses.
+    """
+    if group == -1 or group == os.getegid() or group in os.getgroups():
+        return
+    try:
+        os.setgroups([*os.getgroups(), group])
+    except OSError as error:
+        raise HostError(f"cannot join the group {group}: {error.strerror}") from error

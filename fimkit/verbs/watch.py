@@ -16,6 +16,7 @@ from types import FrameType
 from fimkit.audit.drain import Drain
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.dirty.dirty_paths import DirtyPaths
+from fimkit.evidence.folder import file_access
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
@@ -32,7 +33,7 @@ from fimkit.verbs.check import CheckOptions, look_at_all
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.place import list_mounts
 from fimkit.verbs.report_file import append_lines, render_report_line
-from fimkit.verbs.rights import drop_rights
+from fimkit.verbs.rights import drop_rights, join_group
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_groups import FindingGroup, Grouper
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, KernelRecords, OsqueryTail
@@ -47,6 +48,7 @@ _LOG_S = 0.02
 _CATCH_UP_S = 10.0
 _LIMITS_S = 3600.0
 _FIRST_NS = 10_000_000_000
+_UNSEEN_S = 60.0
 _END_S = 30.0
 _START_LOCK_S = 600.0
 _SLACK_NS = 2_000_000_000
@@ -213,16 +215,18 @@ class _Watcher:
         self._rescan: Rescan | None = None
         self._rescan_again = False
         self._osquery_changes: list[Change] = []
-        self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up"), 0.0)
+        self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
         self._next["limits"] = time.monotonic() + _LIMITS_S
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = False
+        self._files_ns = time.time_ns()
+        self._unseen: frozenset[str] = frozenset()
 
     def _drop_rights(self) -> None:
         """The large buffer needed a right that reading needs no more."""
-        shared = ("CHOWN",) if getattr(self.config.host, "group", "") else ()
         try:
-            drop_rights((*_KEPT_RIGHTS, *shared))
+            join_group(file_access(self.config.host.state_dir)[1])  # a member gives its files to the group without a right
+            drop_rights(_KEPT_RIGHTS)
         except HostError as error:
             self._sources.words.append(f"the rights that are not needed any more were kept: {error}")
 
@@ -360,8 +364,23 @@ class _Watcher:
             self.engine.set_cursor("osquery", self._osquery.log, heard.cursor)
 
     def _take_dirty(self, source: DirtyPaths) -> None:
-        for dirty in source.read():
+        """Have looked at what inotify names; where it lost events, everything, in a process of its own."""
+        overflows, from_ns, self._files_ns = source.overflows, self._files_ns, time.time_ns()
+        paths = source.read()
+        if source.overflows > overflows:
+            self._go_blind(Blind(from_ns=from_ns, to_ns=time.time_ns(), lost=source.overflows - overflows, source="inotify"))
+            roots = {watch.path for watch in self.engine.looks.watches.watches}
+            paths = [dirty for dirty in paths if not (dirty.recursive and dirty.path in roots)]
+        for dirty in paths:
             self.engine.mark_dirty(dirty.path, below=dirty.recursive, settles=not dirty.closed_write)
+
+    def _say_unseen(self, source: DirtyPaths, now_s: float) -> None:
+        """Say what inotify cannot see, or not at once: when it comes up, and what is new of it once a minute."""
+        new = tuple(words for words in source.problems if words not in self._unseen)
+        if new and now_s >= self._next["unseen"]:
+            self._next["unseen"] = now_s + _UNSEEN_S
+            self._unseen = frozenset(source.problems)
+            self._show(Told(words=new))
 
     # What cannot be heard.
 
@@ -455,6 +474,8 @@ class _Watcher:
         self._next["tick"] = now_s + _TICK_S
         if self._kernel_lost is not None and (blind := self._kernel_lost.hear()) is not None:
             self._go_blind(blind)
+        if self._sources.dirty is not None:
+            self._say_unseen(self._sources.dirty, now_s)
         self.engine.notice_others()
         quiet = self.engine.waiting == 0 and self.status.backlog_bytes < 1 << 20
         if quiet and now_s >= self._next["catch_up"]:
@@ -510,6 +531,8 @@ class _Watcher:
         else:
             self.config = config
             self.engine.reconfigure(config, scanned_watches(config))
+            if self._sources.dirty is not None:
+                self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))
             self._next_rescan = min(self._next_rescan, self._rescan_due())
             self._show(Told(words=("the configuration was read anew",)))
         notify_systemd.ready(self._words())

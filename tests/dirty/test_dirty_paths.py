@@ -348,6 +348,25 @@ def test_refresh_takes_up_what_was_mounted_or_freed(tree: Path) -> None:
         assert list(names(dirty, tree)) == ["sub/deep/f"]
 
 
+def test_other_paths_are_watched_by_the_same_descriptor(tree: Path) -> None:
+    (tree / "other").mkdir()
+    with DirtyPaths(WatchSet([Watch(path=os.fsencode(tree / "sub"))])) as dirty:
+        number, folders = dirty.fileno(), dirty.folders
+        dirty.reconfigure(WatchSet([Watch(path=os.fsencode(tree / "other"))]))
+        (tree / "sub/b.txt").write_text("not any more")
+        (tree / "other/f").write_text("x")
+        assert list(names(dirty, tree)) == ["other/f"]
+        assert dirty.read() == []
+        assert (dirty.fileno(), dirty.folders) == (number, folders - 1)
+
+
+def test_what_stays_configured_is_watched_all_the_time(opened: DirtyPaths, tree: Path) -> None:
+    (tree / "a.txt").write_text("before it is read")
+    opened.reconfigure(WatchSet([Watch(path=os.fsencode(tree), exclude=("*.swp",))]))
+    (tree / "sub/b.txt").write_text("after")
+    assert sorted(names(opened, tree)) == ["a.txt", "sub/b.txt"]
+
+
 # Whatever is done: each difference between two looks is at, or below, a path that was told in between.
 
 

@@ -75,6 +75,27 @@ def test_what_is_not_held_is_not_gained() -> None:
     assert in_child(program) == {"held": ["KILL"]}
 
 
+@as_root
+def test_a_member_gives_its_files_to_the_group_without_the_right_to_give_files_away(tmp_path: Path) -> None:
+    program = f"""
+from fimkit.verbs.rights import join_group
+join_group(-1)
+before = os.getgroups()
+join_group(64123)
+drop_rights([])
+path = {str(tmp_path / "file")!r}
+open(path, 'w').close()
+os.chown(path, -1, 64123)
+try:
+    os.chown(path, -1, 64124)
+except PermissionError:
+    print(json.dumps({{'group': os.stat(path).st_gid, 'before': before, 'now': os.getgroups()}}))
+"""
+    seen = in_child(program)
+    assert seen["group"] == 64123
+    assert seen["now"] == [*seen["before"], 64123]  # type: ignore[misc]
+
+
 def test_a_user_without_rights_drops_nothing_and_is_not_hindered() -> None:
     user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     readable = {"cwd": Path(__file__).parents[2]}
