@@ -1,0 +1,223 @@
+# shellcheck shell=sh
+# The installation for the whole host, as `bootstrap --system` makes and removes it. Sourced by bootstrap, never run.
+#
+#   /opt/fimkit/versions/TIME    a venv of its own for each version; the one before stays, for what still runs of it
+#   /opt/fimkit/current          a link to the one in use, switched in one step
+#   /usr/local/bin/fimkit        a link into it
+#   /usr/local/lib/systemd/system/fimkit-*, /etc/cron.d/fimkit
+#   /var/lib/fimkit              root's, and readable for the group `fimkit`
+#
+# Configuration (/etc/fimkit) and state are the administrator's: only --purge takes them away.
+
+opt=/opt/fimkit
+units_dir=/usr/local/lib/systemd/system
+cron_file=/etc/cron.d/fimkit
+link=/usr/local/bin/fimkit
+state=/var/lib/fimkit
+units='fimkit-watch.service fimkit-check.service fimkit-check.timer fimkit-rules.service'
+
+systemd_runs() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
+
+system_usage() {
+    say "unknown: $1; expected --system, --system --remove, or --system --remove --purge"
+    exit 2
+}
+
+need_root() { [ "$(id -u)" = 0 ] || refuse "--system changes the whole host: run it as root (sudo)"; }
+
+is_ours() { # a link that an earlier run made
+    case $(readlink -- "$1" 2>/dev/null) in "$opt"/*) return 0 ;; esac
+    return 1
+}
+
+# Another's files are never written over.
+check_places() {
+    { [ ! -e "$link" ] && [ ! -L "$link" ]; } || is_ours "$link" || refuse "$link is there and is none of fimkit's: move it away first"
+    { [ ! -e "$opt" ] && [ ! -L "$opt" ]; } || [ -d "$opt/versions" ] || refuse "$opt is there and is none of fimkit's: move it away first"
+}
+
+# The new version in a venv of its own; nothing that is in use is touched. A copy is built, so that the checkout stays as it is.
+build_version() {
+    new=$opt/versions/$(date -u +%Y%m%dT%H%M%SZ)-$$
+    mkdir -p "$opt/versions"
+    check_python
+    say "installing fimkit into $new"
+    copy=$(mktemp -d)
+    (cd -- "$here" && cp -R bootstrap pyproject.toml README.md fimkit queries units "$copy")
+    find "$copy" -name __pycache__ -type d -prune -exec rm -rf {} +
+    "$python" -I -m venv "$new" >"$log" 2>&1 || {
+        tail -n 5 "$log" >&2
+        refuse "no venv could be made in $new; if its module is missing: $(install_command python3-venv)"
+    }
+    "$new/bin/python" -I -m pip --quiet --disable-pip-version-check --no-input install --progress-bar off "$copy" >"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        refuse "pip could not install fimkit into $new; its words are above"
+    }
+    venv=$new
+    link_binding
+    rm -rf -- "$copy"
+    copy=
+    "$new/bin/fimkit" --version >"$log" 2>&1 || {
+        tail -n 5 "$log" >&2
+        refuse "the new version does not start; what was there stays in use"
+    }
+    # Nobody but root may have a say in what runs as root.
+    chown -R 0:0 "$new"
+    chmod -R go-w "$new"
+}
+
+make_group_and_state() {
+    getent group fimkit >/dev/null || groupadd --system fimkit
+    if [ ! -e "$state" ]; then
+        mkdir -m 0750 "$state"
+        chgrp fimkit "$state"
+    elif [ ! -e "$opt/current" ]; then # there before the first installation: what its owner set is kept
+        say "$state is kept as it is; to let the group fimkit read it: chgrp fimkit $state && chmod 0750 $state"
+    fi
+}
+
+place_files() {
+    mkdir -p "$units_dir" "$(dirname "$link")"
+    for unit in $units; do
+        install -m 0644 -o 0 -g 0 "$here/units/$unit" "$units_dir/.$unit.new"
+        mv -- "$units_dir/.$unit.new" "$units_dir/$unit"
+    done
+    # Where there is no cron there is nothing to say to it.
+    if [ -d "$(dirname "$cron_file")" ]; then
+        install -m 0644 -o 0 -g 0 "$here/units/fimkit.cron" "$cron_file.new"
+        mv -- "$cron_file.new" "$cron_file"
+    fi
+}
+
+switch_version() {
+    old=$(readlink -- "$opt/current" 2>/dev/null || :)
+    ln -s "versions/$(basename "$new")" "$opt/.current.$$"
+    mv -T -- "$opt/.current.$$" "$opt/current"
+    done_with=$new
+    ln -sfT "$opt/current/bin/fimkit" "$link"
+    for version in "$opt"/versions/*; do
+        [ "$version" = "$new" ] || [ "$version" = "$opt/$old" ] || rm -rf -- "$version"
+    done
+}
+
+# What is installed on the host names the interpreter that it was installed with.
+renew_installed() {
+    [ -e "$state/install.json" ] && [ -e /etc/fimkit/fimkit.toml ] || return 0
+    "$opt/current/bin/fimkit" install >"$log" 2>&1 || say "fimkit install had a complaint: $(tail -n 1 "$log")"
+}
+
+restart_services() {
+    if ! systemd_runs; then
+        say "systemd does not run here: the units are placed, and nothing is started"
+        return 0
+    fi
+    systemctl daemon-reload
+    # Those that run now, and no others; a check under way goes on with the version that it began with.
+    systemctl try-restart fimkit-watch.service || say "fimkit-watch did not come back: journalctl -u fimkit-watch"
+}
+
+next_steps() {
+    [ -e /etc/fimkit/fimkit.toml ] || say "next: fimkit init, then read /etc/fimkit/fimkit.toml"
+    [ -e "$state/fimkit.sqlite" ] || say "then: fimkit baseline create; fimkit install"
+    if [ -z "$old" ]; then
+        say "then: systemctl enable --now fimkit-rules.service fimkit-watch.service fimkit-check.timer"
+        say "who may read the findings: usermod -aG fimkit NAME"
+    fi
+}
+
+clean_half() {
+    release_services
+    [ -z "${copy:-}" ] || rm -rf -- "$copy"
+    [ -z "${new:-}" ] || [ "${done_with:-}" = "$new" ] || rm -rf -- "$new"
+    rm -f -- "$log" "$opt/.current.$$"
+    rmdir -- "$opt/versions" "$opt" 2>/dev/null || :
+}
+
+begin_system() {
+    need_root
+    umask 022
+    log=$(mktemp)
+    trap clean_half EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # One at a time; the folder is there in any case, and the lock ends with this process.
+    exec 9</etc
+    flock 9
+}
+
+install_system() {
+    begin_system
+    check_places
+    ensure_packages
+    build_version
+    make_group_and_state
+    place_files
+    switch_version
+    renew_installed
+    restart_services
+    if [ -n "$old" ]; then say "upgraded: $("$link" --version)"; else say "installed: $("$link" --version)"; fi
+    next_steps
+    [ -z "$missing" ] || say "not here: $missing; what needs them says so"
+}
+
+stop_services() {
+    if systemd_runs; then
+        for unit in fimkit-watch.service fimkit-check.timer fimkit-check.service fimkit-rules.service; do
+            [ ! -e "$units_dir/$unit" ] || systemctl disable --now "$unit" >"$log" 2>&1 || say "$unit: $(tail -n 1 "$log")"
+        done
+    fi
+    rm -f /etc/systemd/system/multi-user.target.wants/fimkit-watch.service \
+        /etc/systemd/system/multi-user.target.wants/fimkit-rules.service \
+        /etc/systemd/system/timers.target.wants/fimkit-check.timer
+}
+
+# Once the program is gone nobody could undo what `fimkit install` did.
+uninstall_rules() {
+    [ -e "$state/install.json" ] && [ -x "$opt/current/bin/fimkit" ] || return 0
+    if "$opt/current/bin/fimkit" uninstall >"$log" 2>&1; then
+        say "the audit rules and osquery's files of fimkit are taken away too"
+    else
+        refuse "fimkit uninstall had a complaint, and everything else stays: $(tail -n 1 "$log")"
+    fi
+}
+
+purge_system() {
+    rm -rf -- "$state" /etc/fimkit
+    getent group fimkit >/dev/null || return 0
+    if [ -n "$(getent group fimkit | cut -d: -f4)" ]; then
+        say "the group fimkit has members, and is kept: groupdel fimkit"
+    else
+        groupdel fimkit
+    fi
+}
+
+remove_system() {
+    begin_system
+    uninstall_rules
+    stop_services
+    for unit in $units; do rm -f -- "${units_dir:?}/$unit"; done
+    rm -f -- "$cron_file"
+    if is_ours "$link"; then rm -f -- "$link"; fi
+    rmdir -- "$units_dir" "$(dirname "$units_dir")" 2>/dev/null || : # where others have none there
+    [ ! -d "$opt/versions" ] || rm -rf -- "$opt"
+    if systemd_runs; then systemctl daemon-reload; fi
+    if [ "${1:-}" = --purge ]; then
+        purge_system
+        say "removed, with state and configuration; the system's own packages stay"
+    else
+        say "removed; kept: $state, /etc/fimkit and the group fimkit (--purge takes them too), and the system's own packages"
+    fi
+}
+
+system_main() {
+    level=run
+    case ${1:-} in
+    '') install_system ;;
+    --remove)
+        case ${2:-} in '' | --purge) ;; *) system_usage "$2" ;; esac
+        [ -z "${3:-}" ] || system_usage "$3"
+        remove_system "${2:-}"
+        ;;
+    *) system_usage "$1" ;;
+    esac
+}
