@@ -18,6 +18,7 @@ __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
 UNITS = ("fimkit-watch.service", "fimkit-check.service", "fimkit-check.timer", "fimkit-rules.service")
+SEARCHED = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -43,7 +44,7 @@ class Host:
         settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and name != "PIP_FIND_LINKS"}
         return subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={self.root}/proc", "chroot", self.root, *words],
-            capture_output=True, text=True, check=False, cwd="/", env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} | settings,
+            capture_output=True, text=True, check=False, cwd="/", env=settings | {"PATH": SEARCHED},
         )  # fmt: skip
 
     def bootstrap(self, *words: str) -> str:

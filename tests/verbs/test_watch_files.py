@@ -179,3 +179,26 @@ def test_events_that_the_kernel_dropped_are_a_blind_interval_and_nothing_is_miss
         assert [row["blind"]["source"] for row in seen if "blind" in row] == ["inotify"]
         assert watched.said("the kernel's queue of events overflowed 1 time")
         watched.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_a_member_of_the_group_reads_what_a_watch_with_few_rights_writes(host: Host) -> None:
+    state = host.folder / "state"
+    os.chown(state, 0, 64_123)
+    state.chmod(0o750)
+    user = ("setpriv", "--reuid=64124", "--regid=64123", "--clear-groups")
+    member = [*user, *host.fimkit, "baseline", "show", "--json"]
+    with watching(host, "--records", "files") as watched:
+        (host.tree / "a").write_text("b")
+        assert watched.next()["path"] == f"{host.tree}/a"
+        limits = Path(f"/proc/{watched.process.pid}/status").read_text()
+        assert "\nCapEff:\t0000002040000004\n" in limits, "AUDIT_READ, AUDIT_CONTROL and DAC_READ_SEARCH, and nothing else"
+        during = subprocess.run(member, capture_output=True, text=True, check=False, cwd=ROOT)
+        watched.stop()
+    after = subprocess.run(member, capture_output=True, text=True, check=False, cwd=ROOT)
+    for done in (during, after):
+        assert done.returncode == 0, done.stderr
+        assert f"{host.tree}/a" in done.stdout
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in state.iterdir() if path.name.startswith("fimkit.sqlite")} == {
+        "fimkit.sqlite": "0o640", "fimkit.sqlite-wal": "0o640", "fimkit.sqlite-shm": "0o640",
+    }  # fmt: skip
