@@ -213,6 +213,23 @@ refused_answers b queries that this extension refused, since it started
 refused_words t the last of them, and why
 started_time b when the extension started, in seconds since 1970
 pid b the extension's process
+watch_running i 1 while `fimkit watch` is at work on this state folder, 0 if not; null where none ever was
+watch_pid b the watch's process
+watch_uptime_s b how long it is at work, or the last one was
+watch_records t where it has its records from: kernel, log, or files (then there is no who)
+watch_written_time b when it last said how it is doing, in seconds since 1970
+watch_events b audit events that it read
+watch_events_per_s b the same a second, of the last ten
+watch_findings_per_s b findings a second, of the last ten
+watch_lag_ms b how old the records are that it reads now
+watch_waiting b paths that wait to be looked at
+watch_backlog_bytes b records that wait, in memory or in a file
+watch_lost b what was lost on the way, as the sources counted it
+watch_blind_intervals b how often something was lost
+watch_last_blind_time b when that ended last, in seconds since 1970
+watch_last_rescan_time b when it last looked at everything, in seconds since 1970
+watch_memory_bytes b its memory, with the process that reads the records
+watch_cpu_s b its processor time, in seconds
 """,
     ),
 )

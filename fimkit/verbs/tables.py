@@ -16,9 +16,10 @@ from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
-from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, Table
+from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, Table
 from fimkit.osquery.extension_server import Answer
 from fimkit.osquery.tables import Asked, Limits, Operator
+from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
 __all__ = ["StoreTables"]
 
@@ -95,6 +96,7 @@ class StoreTables:
             "started_time": _seconds(self._started_ns),
             "pid": str(os.getpid()),
             **_of_store(status),
+            **_of_watch(load_watch_status(self._config.host.state_dir)),
         }
 
 
@@ -133,6 +135,31 @@ def _of_store(status: StoreStatus | None) -> dict[str, str | None]:
         "audit_time": _seconds(known.audit_ns),
         "records_lost_time": _seconds(known.records_lost_ns),
     }
+
+
+def _of_watch(status: WatchStatus | None) -> dict[str, str | None]:
+    if status is None:
+        return dict.fromkeys(column.name for column in STATUS.columns if column.name.startswith("watch_"))
+    row: dict[str, int | str | None] = {
+        "running": int(status.running),
+        "pid": status.pid,
+        "uptime_s": int(status.uptime_s),
+        "records": status.records,
+        "written_time": status.written_ns // _SECOND_NS,
+        "events": status.events,
+        "events_per_s": round(status.events_per_s),
+        "findings_per_s": round(status.findings_per_s),
+        "lag_ms": round(status.lag_s * 1000),
+        "waiting": status.waiting,
+        "backlog_bytes": status.backlog_bytes,
+        "lost": sum(status.lost.values()),
+        "blind_intervals": status.blind_intervals,
+        "last_blind_time": status.last_blind_ns // _SECOND_NS or None,
+        "last_rescan_time": status.last_rescan_ns // _SECOND_NS or None,
+        "memory_bytes": status.memory_bytes,
+        "cpu_s": round(status.cpu_s),
+    }
+    return {f"watch_{name}": None if value is None else str(value) for name, value in row.items()}
 
 
 def _store_bytes(state_dir: bytes) -> str:

@@ -251,6 +251,7 @@ class _Watcher:
             after=look.after,
             hidden=lambda path: False,
             changes=look.changes,
+            has_records=self._sources.dirty is None,
         )
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
         self._osquery_changes = [change for change in look.changes if change.source is Source.OSQUERY]

@@ -6,7 +6,7 @@ A batch is one commit: the changes, the findings, what is undone. Only what is s
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from fimkit.audit.logfile import LogCursor
@@ -19,7 +19,7 @@ from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Action, Change, Note, Source
 from fimkit.model.config import Config, Watch
-from fimkit.model.findings import Finding
+from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
@@ -35,6 +35,11 @@ LATER_S = (0.3, 2.0)
 """Bytes that come later are in no record, so what was opened for writing is looked at again."""
 MOST_PATHS = 2000
 MOST_NOTES = 1000
+MOST_NAMELESS = 1000
+RECORD_S = 0.02
+"""What nobody is recorded to have done may have been seen before its record came: it is judged again after this time,"""
+RECORD_TRIES = 5
+"""and so often."""
 _OPENINGS = frozenset({Action.BORN, Action.OPENED})
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
 
@@ -56,6 +61,7 @@ class _Waiting:
     since_s: float
     below: bool = False
     judge: bool = False
+    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -79,6 +85,7 @@ class Engine:
         after: The present, as a whole look just found it.
         hidden: Tells what that look could not see: nothing is concluded from its absence.
         changes: What was recorded since the baseline.
+        has_records: There are live records of who does what.
     """
 
     def __init__(
@@ -92,11 +99,12 @@ class Engine:
         after: Mapping[bytes, FileState],
         hidden: Callable[[bytes], bool],
         changes: Iterable[Change],
+        has_records: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the picture over from a whole look."""
         self.config, self.store, self.since_ns = config, store, since_ns
-        self.is_hidden = hidden
+        self.is_hidden, self.has_records = hidden, has_records
         self._clock = clock
         self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
@@ -106,6 +114,7 @@ class Engine:
         self._unstored = _Unstored()
         self._waiting: dict[bytes, _Waiting] = {}
         self._later: list[tuple[float, bytes]] = []
+        self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
         for change in changes:
             self._remember(change)
@@ -167,13 +176,28 @@ class Engine:
         """Take what the sources claim; paths that it concerns are looked at when they have settled. Gives how many concern us."""
         taken = 0
         for change in changes:
-            if change.time_ns < self.since_ns - 1_000_000_000 or not self.concerns(change):
+            if change.time_ns < self.since_ns - 1_000_000_000:
                 continue
-            taken += 1
-            self._unstored.changes.append(change)
-            known = self._remember(change)
-            self._schedule(known)
+            if not self.concerns(change):
+                self._keep_nameless(change)
+                continue
+            for one in (*self._nameless.pop(key_of_change(change), ()), change):
+                taken += 1
+                self._unstored.changes.append(one)
+                self._schedule(self._remember(one))
         return taken
+
+    def _keep_nameless(self, change: Change) -> None:
+        """Keep what is done to a file that has no name yet (O_TMPFILE): it may be given one in a watched folder."""
+        key = key_of_change(change)
+        if key is None or change.path is not None or change.source is not Source.AUDIT:
+            return
+        if change.action is Action.BORN:
+            while len(self._nameless) >= MOST_NAMELESS:
+                del self._nameless[next(iter(self._nameless))]
+            self._nameless[key] = [change]
+        elif key in self._nameless:
+            self._nameless[key].append(change)
 
     def take_again(self, changes: Iterable[Change]) -> int:
         """Take what another way of reading tells of too: what is known already is left out."""
@@ -303,8 +327,25 @@ class Engine:
         if not paths:
             return Batch(looked=len(seen))
         near = self._neighbourhood(paths)
-        findings = self._judge(near)
-        return self._store(near, findings, looked=len(seen))
+        findings, early = self._without_early(self._judge(near), due)
+        return self._store(near, findings, looked=len(seen), left=early)
+
+    def _without_early(self, findings: Sequence[Finding], due: Mapping[bytes, _Waiting]) -> tuple[list[Finding], set[bytes]]:
+        """Leave out, for a moment, what is so young that its record may not have come yet."""
+        now_s, now_ns = self._clock(), time.time_ns()
+        kept: list[Finding] = []
+        early: set[bytes] = set()
+        for finding in findings:
+            waiting = due.get(finding.path)
+            tries = 0 if waiting is None else waiting.tries
+            changed_ns = now_ns if finding.after is None else finding.after.ctime_ns or now_ns
+            is_young = self.has_records and now_ns - changed_ns < RECORD_S * RECORD_TRIES * 1e9 and tries < RECORD_TRIES
+            if finding.attribution is Attribution.UNATTRIBUTED and is_young and finding.id not in self._open:
+                early.add(finding.path)
+                self._waiting.setdefault(finding.path, _Waiting(now_s + RECORD_S, now_s, judge=True, tries=tries + 1))
+            else:
+                kept.append(finding)
+        return kept, early
 
     def _unread(self, seen: Mapping[bytes, FileState | None]) -> list[Finding]:
         """Give what is open at paths that could not be read whole; hardly ever any."""
@@ -357,12 +398,12 @@ class Engine:
         for (source, log), cursor in self._unstored.cursors.items():
             self.store.set_cursor(source, log, asdict(cursor))
 
-    def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int) -> Batch:
+    def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int, left: Collection[bytes]) -> Batch:
         now_ns = time.time_ns()
         with self.store.transaction():
             self._store_sources()
             stored = self.store.add_findings(findings, now_ns=now_ns)
-            undone = [path for path in near.core if not self.is_hidden(path)]
+            undone = [path for path in near.core if path not in left and not self.is_hidden(path)]
             gone = self.store.close_undone(undone, findings, now_ns=now_ns) if self._open else ()
             untold = self.store.untold_of([finding.id for finding in stored.new])
         self._unstored = _Unstored()

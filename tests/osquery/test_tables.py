@@ -121,7 +121,7 @@ def test_ids_sizes_and_times_have_64_bits() -> None:
     for table in TABLES:
         for column in table.columns:
             if column.type is ColumnType.INTEGER:
-                assert column.name in {"cmdline_verified", "path_sure", "hash_late", "ok", "audit_enabled"}
+                assert column.name in {"cmdline_verified", "path_sure", "hash_late", "ok", "audit_enabled", "watch_running"}
 
 
 def test_constraints_on_every_column_are_asked_for() -> None:
