@@ -6,6 +6,7 @@ from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config
 from fimkit.verbs.doctor_audit import check_audit_log, check_auditd, check_context, check_kernel, check_rules
 from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
+from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.osquery_advice import osquery_advice
 
 __all__ = ["SECTIONS", "DoctorHost", "doctor", "is_healthy", "osquery_advice"]
@@ -25,6 +26,7 @@ SECTIONS: tuple[Section, ...] = (
     check_context,
     check_auditd,
     check_audit_log,
+    check_packages,
     _osquery,
 )
 """What is looked at, in this order. A new subject is a function here."""
