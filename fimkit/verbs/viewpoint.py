@@ -43,7 +43,7 @@ def find_viewpoint(config: Config, root: str | None, memory: Memory | None) -> V
     """Choose where to look.
 
     ``--root`` is the files of another host (an image, a mounted disk), or a folder that a packager fills for hosts like this one:
-    where it has none of the watched paths and this host has some, they are as they are here.
+    where it has none of the watched paths, and this host has some or it not even folders above them, they are as they are here.
 
     Args:
         config: What is watched.
@@ -57,7 +57,9 @@ def find_viewpoint(config: Config, root: str | None, memory: Memory | None) -> V
     below = Viewpoint(base=base, made=_made(config, root, base, memory))
     if any(below.look(watch.path).exists for watch in config.paths):
         return below
-    if any(look_at(watch.path).exists for watch in config.paths):
+    here = Viewpoint()
+    is_blank = all(below.place(watch.path).nearest == b"/" for watch in config.paths)
+    if is_blank or any(here.look(watch.path).exists for watch in config.paths):
         return Viewpoint(words=(f"--root {root}: none of the watched paths is there; they are taken to be as on this host",))
     return below
 

@@ -80,7 +80,17 @@ def test_a_folder_of_the_images_own_counts_though_an_install_wrote_into_it(tmp_p
 def test_a_folder_that_got_somebody_elses_file_is_there(tmp_path: Path) -> None:
     config = config_of("/etc/missing/deep")
     install(config, root=str(tmp_path))
-    assert patterns_of(tmp_path) == ["/%", "/etc/missing/deep/%%"]
+    assert patterns_of(tmp_path) == ["/etc/%", "/etc/missing/deep/%%"]
     (tmp_path / "etc/hosts").write_text("x")
+    assert find_viewpoint(config, str(tmp_path), None).words == ()
     install(config, root=str(tmp_path))
     assert patterns_of(tmp_path) == ["/etc/%", "/etc/missing/deep/%%"]
+
+
+def test_what_is_missing_here_too_is_watched_from_the_nearest_folder_of_this_host(tmp_path: Path) -> None:
+    here, root = tmp_path / "here", tmp_path / "root"
+    here.mkdir()
+    root.mkdir()
+    for _ in range(2):
+        install(config_of(here / "not/there"), root=str(root))
+        assert patterns_of(root) == [f"{here}/%", f"{here}/not/there/%%"]
