@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -59,12 +60,13 @@ class Drained(NamedTuple):
 class Drain:
     """The reading end. ``backlog_bytes`` and ``records`` are the process's own numbers, ``buffer_bytes`` the socket's."""
 
-    def __init__(self, *, buffer_bytes: int = 64 << 20, spool_dir: str) -> None:
+    def __init__(self, *, buffer_bytes: int = 64 << 20, spool_dir: str, opened: Callable[[], None] = lambda: None) -> None:
         """Join the group and start the process; what is recorded from here on is handed over.
 
         Args:
             buffer_bytes: How much may wait in the socket.
             spool_dir: Where the nameless file is made, if it is needed.
+            opened: Called once the socket is there, before the process starts: what rights are given up here, it never has.
 
         Raises:
             HostError: Without the right, or without audit in the kernel.
@@ -76,6 +78,7 @@ class Drain:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
         with theirs, MulticastReader(buffer_bytes=buffer_bytes) as reader:
             self.buffer_bytes = reader.buffer_bytes
+            opened()
             numbers = [str(theirs.fileno()), str(reader.fileno())]
             root = str(Path(fimkit.__file__).parents[1])
             # A group of its own: an interrupt from the terminal is its parent's affair.
@@ -156,6 +159,10 @@ class _Backlog:
         self._file: BinaryIO | None = None
         self._read_at = self._write_at = 0
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def __len__(self) -> int:
         return self._first_bytes + self._write_at - self._read_at
 
@@ -199,10 +206,11 @@ def main(peer_number: int, netlink: int, spool_dir: str) -> None:
     """Hand on until the other side is gone, or asks for the end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # a service manager sends them to all its processes; the end of the peer counts
-    with socket.socket(fileno=peer_number) as peer, MulticastReader(joined=netlink) as reader:
+    backlog = _Backlog(spool_dir, MEMORY_BYTES, SPOOL_BYTES)
+    with socket.socket(fileno=peer_number) as peer, MulticastReader(joined=netlink) as reader, contextlib.closing(backlog):
         peer.setblocking(False)
         with contextlib.suppress(OSError):  # the other side is gone
-            _Pump(peer, reader, _Backlog(spool_dir, MEMORY_BYTES, SPOOL_BYTES)).run()
+            _Pump(peer, reader, backlog).run()
 
 
 class _Pump:

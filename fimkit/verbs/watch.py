@@ -167,7 +167,11 @@ def _open_sources(config: Config, options: WatchOptions, stack: contextlib.ExitS
     wanted = options.records
     if wanted in (Records.AUTO, Records.KERNEL):
         try:
-            drain = Drain(buffer_bytes=options.buffer_bytes, spool_dir=os.fsdecode(config.host.state_dir))
+            drain = Drain(
+                buffer_bytes=options.buffer_bytes,
+                spool_dir=os.fsdecode(config.host.state_dir),
+                opened=lambda: sources.words.extend(_drop_rights(config)),
+            )
             sources.kernel = KernelRecords(stack.enter_context(drain))
         except HostError as error:
             if wanted is Records.KERNEL:
@@ -183,6 +187,18 @@ def _open_sources(config: Config, options: WatchOptions, stack: contextlib.ExitS
     sources.dirty = stack.enter_context(_open_dirty(config))
     sources.words.append(f"neither live audit records nor a log of them can be had, {_NO_WHO}")
     return sources
+
+
+def _drop_rights(config: Config) -> list[str]:
+    """Give up what the start alone needs, as the large buffer's right; say it where that cannot be. Again, it changes nothing."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        join_group(file_access(config.host.state_dir)[1])  # a member gives its files to the group without a right
+        drop_rights(_KEPT_RIGHTS)
+    except HostError as error:
+        return [f"the rights that are not needed any more were kept: {error}"]
+    return []
 
 
 def _open_dirty(config: Config) -> DirtyPaths:
@@ -209,8 +225,7 @@ class _Watcher:
         self.status.records = self._sources.name
         self._status_file.write(self.status)
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
-        if os.geteuid() == 0:
-            self._drop_rights()
+        self._sources.words += _drop_rights(config)  # where no kernel's records were to be had, for the first time here
         self._groups = Grouper(time.monotonic)
         self._rescan: Rescan | None = None
         self._rescan_again = False
@@ -221,14 +236,6 @@ class _Watcher:
         self._stopping = False
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
-
-    def _drop_rights(self) -> None:
-        """The large buffer needed a right that reading needs no more."""
-        try:
-            join_group(file_access(self.config.host.state_dir)[1])  # a member gives its files to the group without a right
-            drop_rights(_KEPT_RIGHTS)
-        except HostError as error:
-            self._sources.words.append(f"the rights that are not needed any more were kept: {error}")
 
     # The start.
 
