@@ -10,7 +10,7 @@ from typing import Any
 
 from fimkit.model.errors import clip
 
-__all__ = ["CHECKS", "Check", "check_command", "check_server"]
+__all__ = ["CHECKS", "Check", "check_command", "check_server", "check_servers", "split_servers"]
 
 Check = Callable[[Any], str | None]
 
@@ -74,6 +74,27 @@ def check_server(text: str, own_names: tuple[str, ...] = ()) -> str | None:
     if address is not None and address.is_multicast:
         return f"{clip(text)} is a multicast address, expected one server"
     return None
+
+
+def split_servers(text: str) -> tuple[tuple[str, int], ...]:
+    """Read one server or several, with commas between them, as host and port. What is no server is left out.
+
+    >>> split_servers("mail.example.org:587, [2001:db8::25]:465"), split_servers("")
+    ((('mail.example.org', 587), ('2001:db8::25', 465)), ())
+    """
+    return tuple(pair for part in text.split(",") if (pair := _split(part.strip())))
+
+
+def check_servers(text: str, own_names: tuple[str, ...] = ()) -> str | None:
+    """Check one server or several, with commas between them: each as :func:`check_server` does.
+
+    >>> check_servers("mail.example.org:587, 192.0.2.25:25"), check_servers("mail.example.org:587,")
+    (None, "'mail.example.org:587,' names a server without a name")
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > 1 and not all(parts):
+        return f"{clip(text)} names a server without a name"
+    return next((words for part in parts if (words := check_server(part, own_names))), None)
 
 
 def _check_peer(text: str) -> str | None:
@@ -165,7 +186,7 @@ CHECKS: dict[str, Check] = {
     "sources.osquery_interval_s": _between(1, 604_800),
     "sources.package_root": _check_optional_path,
     "watch.rescan_s": _between(0, 31_536_000),
-    "mail.smtp_server": check_server,
+    "mail.smtp_server": check_servers,
     "mail.password_file": _check_optional_path,
     "mail.ca_file": _check_optional_path,
     "mail.sender": _check_sender,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Watch
-from fimkit.model.config_checks import CHECKS, check_command, check_server
+from fimkit.model.config_checks import CHECKS, check_command, check_servers
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
 from fimkit.model.errors import ConfigError, clip
@@ -164,7 +164,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
 def _check_together(config: Config, own_name: str, problems: _Problems) -> None:
     """Find what is wrong only beside another value."""
     mail, panic = config.mail, config.panic
-    words = check_server(mail.smtp_server, (own_name, config.host.name))
+    words = check_servers(mail.smtp_server, (own_name, config.host.name))
     if words:
         problems.add(("mail", "smtp_server"), words)
     if mail.username and not mail.password_file and ("mail", "password_file") not in problems.places:

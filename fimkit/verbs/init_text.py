@@ -33,7 +33,7 @@ KEY_WORDS = {
     "sources.osquery_interval_s": "how often osqueryd runs the pack's queries",
     "sources.package_root": "whose dpkg or rpm explains upgrades: this host's, or a tree's watched from outside; empty: nobody's",
     "watch.rescan_s": "everything is looked at anew this often, for what no record shows; 0: only on SIGUSR1",
-    "mail.smtp_server": "host:port, as mail.example.org:587; never this host; empty: no mail",
+    "mail.smtp_server": "host:port, as mail.example.org:587; several with commas; never this host; empty: no mail",
     "mail.starttls": "send nothing before the connection is encrypted",
     "mail.username": "empty: no login",
     "mail.password_file": "a file with the password alone, 0600",
