@@ -64,15 +64,16 @@ def parse_config_json(text: str) -> tuple[dict[str, Any] | None, list[JsonProble
     problems: list[JsonProblem] = []
     stripped = _LINE_COMMENT.sub(_blank, text.replace("\\\n", ""))
     found, problem = _try(_loader(problems), stripped)
+    still = problem
     if problem is not None:
         problems = [problem]
         lenient = _COMMA.sub(_blank_unless_string, _LENIENT.sub(_blank_unless_string, stripped))
         found, still = _try(_loader(problems), lenient)
-        if still is None and found is not None:
+        if still is None:
             problems[0] = problem._replace(
                 words=f"{problem.words}: comments go on lines of their own (# or //), and no comma stands before a bracket"
             )
-    if found is not None and not isinstance(found, dict):
+    if still is None and not isinstance(found, dict):
         return None, [*problems, JsonProblem("it is no JSON object", 1, 1, True)]
     if len(stripped.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         problems.append(JsonProblem(f"it is longer than {MOST_BYTES} bytes, the most that osqueryd takes", None, None, True))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fimkit.osquery.config_json import MOST_BYTES, parse_config_json
@@ -64,7 +64,15 @@ def test_a_file_that_is_too_long_or_too_deep_for_osqueryd_is_told() -> None:
     assert parse_config_json('{"a":' * 30 + "1" + "}" * 30)[1] == []
 
 
+def test_what_is_json_and_no_object_is_told() -> None:
+    for text in ("null", "[]", "1", '"x"', "null // nothing"):
+        found, problems = parse_config_json(text)
+        assert found is None
+        assert problems[-1].words == "it is no JSON object" and problems[-1].refused
+
+
 @given(st.text() | st.text(alphabet='{}[]",:/*#\\\n ab1'))
+@example("null")
 def test_any_text_is_read_or_is_a_problem(text: str) -> None:
     found, problems = parse_config_json(text)
     assert found is not None or problems
