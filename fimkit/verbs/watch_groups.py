@@ -11,8 +11,10 @@ from fimkit.model.paths import render_path
 __all__ = ["FindingGroup", "Grouper", "render_group"]
 
 FEW = 20
-"""So many of one kind are told one by one within a window; from the next on it is a burst."""
-WINDOW_S = 5.0
+"""So many of one kind that come at once are told one by one; more are a burst."""
+MOST = 200
+"""And so many within a window, however they come: who reads along could not follow more."""
+WINDOW_S = 1.0
 QUIET_S = 1.0
 LONGEST_S = 60.0
 _SAMPLE = 10
@@ -79,7 +81,7 @@ class Grouper:
             if burst is None or (burst.worst is None and now_s - burst.opened_s > WINDOW_S):
                 burst = self._bursts[key] = _Burst(now_s)
             burst.last_s = now_s
-            if burst.worst is None and burst.told + len(same) <= FEW:
+            if burst.worst is None and len(same) <= FEW and burst.told + len(same) <= MOST:
                 burst.told += len(same)
                 at_once += same
                 continue
@@ -102,7 +104,7 @@ class Grouper:
                 )
                 del self._bursts[key]
                 if not ended and not everything:
-                    self._bursts[key] = _Burst(now_s, told=FEW, last_s=now_s)
+                    self._bursts[key] = _Burst(now_s, told=MOST, last_s=now_s)
         return done
 
     @property

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.model.findings import Finding, Severity
-from fimkit.verbs.watch_groups import FEW, LONGEST_S, QUIET_S, WINDOW_S, FindingGroup, Grouper, render_group
+from fimkit.verbs.watch_groups import FEW, LONGEST_S, MOST, QUIET_S, WINDOW_S, FindingGroup, Grouper, render_group
 from tests.evidence.examples import a_finding
 
 
@@ -56,6 +56,22 @@ def test_a_burst_without_an_end_is_told_in_between() -> None:
         clock.now_s += 1.0 - 1e-6
     assert told > 30 * LONGEST_S
     assert groups.held > 0
+
+
+def test_many_one_by_one_are_a_burst_too() -> None:
+    clock = Clock()
+    groups = Grouper(clock)
+    told = [len(groups.take(findings(1, start=number))) for number in range(MOST + 1)]
+    assert told == [1] * MOST + [0]
+
+
+def test_a_steady_stream_is_told_one_by_one() -> None:
+    clock = Clock()
+    groups = Grouper(clock)
+    for number in range(2000):
+        clock.now_s += 2 * WINDOW_S / MOST
+        assert len(groups.take(findings(1, start=number))) == 1
+        groups.release()
 
 
 def test_another_folder_is_no_part_of_a_burst() -> None:

@@ -1,0 +1,69 @@
+"""What a watch asks of the store: what is undone at a few paths, what others found meanwhile, the changes of a few files."""
+
+from pathlib import Path
+
+import pytest
+
+from fimkit.evidence.finding_life import FindingStatus
+from fimkit.evidence.store import Store, open_store
+from fimkit.model.findings import Kind
+from tests.evidence.examples import NOW, a_change, a_finding
+
+OPEN = [
+    a_finding("a1", b"/etc/a", kind=Kind.MODIFIED),
+    a_finding("b1", b"/etc/b", kind=Kind.CREATED),
+    a_finding("c1", b"/etc/c", kind=Kind.TRANSIENT),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path):  # type: ignore[no-untyped-def]
+    with open_store(bytes(tmp_path / "state"), create=True) as opened:
+        yield opened
+
+
+def test_what_a_look_at_some_paths_does_not_find_again_is_closed_there_and_nowhere_else(store: Store) -> None:
+    store.add_findings(OPEN, now_ns=NOW)
+    gone = store.close_undone([b"/etc/a", b"/etc/c", b"/etc/none"], [], now_ns=NOW + 1)
+    assert [finding.id for finding in gone] == ["a1"]  # what passed happened, and stays until it is accepted
+    assert {finding.id for finding in store.findings()} == {"b1", "c1"}
+    assert [row.finding.id for row in store.finding_rows(FindingStatus.GONE)] == ["a1"]
+
+
+def test_what_is_found_again_stays_open(store: Store) -> None:
+    store.add_findings(OPEN, now_ns=NOW)
+    assert store.close_undone([b"/etc/a", b"/etc/b"], OPEN, now_ns=NOW + 1) == ()
+    assert store.open_ids() == {"a1": b"/etc/a", "b1": b"/etc/b"}
+
+
+def test_a_whole_look_leaves_open_what_another_found_since_it_began(store: Store) -> None:
+    store.add_findings(OPEN[:1], now_ns=NOW)
+    known = set(store.open_ids())
+    store.add_findings(OPEN[1:2], now_ns=NOW)  # a watch beside it
+    stored = store.put_findings([], now_ns=NOW + 1, known=known)
+    assert [finding.id for finding in stored.gone] == ["a1"]
+    assert set(store.open_ids()) == {"b1"}
+
+
+def test_only_what_nobody_was_shown_is_untold(store: Store) -> None:
+    store.add_findings(OPEN, now_ns=NOW)
+    store.tell(["a1"], time_ns=NOW)
+    assert store.untold_of(["a1", "b1", "none"]) == {"b1"}
+
+
+def test_changes_are_found_by_name_and_by_inode_once_each_in_their_order(store: Store) -> None:
+    by_name = a_change(b"/etc/x", time_ns=NOW + 2, serial=3, inode=7)
+    by_inode = a_change(None, time_ns=NOW + 1, serial=2, inode=8)  # type: ignore[arg-type]
+    both = a_change(b"/etc/x", time_ns=NOW + 3, serial=4, inode=8)
+    store.add_changes([by_name, by_inode, both, a_change(b"/etc/other", time_ns=NOW + 4, serial=5, inode=9)])
+    assert store.changes_about([b"/etc/x"], [8], since_ns=NOW) == [by_inode, by_name, both]
+    assert store.changes_about([b"/etc/x"], [8], since_ns=NOW + 3) == [both]
+
+
+def test_the_version_moves_when_another_writes_and_not_by_itself(tmp_path: Path, store: Store) -> None:
+    first = store.version()
+    store.add_findings(OPEN, now_ns=NOW)
+    assert store.version() == first
+    with open_store(bytes(tmp_path / "state")) as other:
+        other.tell(["a1"], time_ns=NOW)
+    assert store.version() != first
