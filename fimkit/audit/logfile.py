@@ -186,8 +186,9 @@ class LogReader:
         rest, too_long = b"", False
         waiting: list[bytes] = []  # the middle of a long line: joined once, when its end is there
         held = 0
+        told = len(self.problems)
         self._move(part, offset, line)
-        while chunk := part.read(CHUNK_BYTES):
+        for chunk in self._chunks(part):
             if self._live and not part.has_its_head():
                 return  # emptied and begun anew meanwhile: from the cursor on, the rest is in its copy
             if too_long:  # the rest of a line that was given up
@@ -218,7 +219,16 @@ class LogReader:
             self._move(part, offset, line)
         if rest and not leave_rest:
             yield BadLine(part.label, line, rest[:4096], "no newline at its end: the line may be cut short")
-            self._move(part, offset + len(rest), line)
+            if len(self.problems) == told:  # a damaged file may be one that is still being packed: its rest comes later
+                self._move(part, offset + len(rest), line)
+
+    def _chunks(self, part: LogPart) -> Iterator[bytes]:
+        """Read on to the end, or to where the file is damaged: what came before that counts."""
+        try:
+            while chunk := part.read(CHUNK_BYTES):
+                yield chunk
+        except READ_ERRORS as error:
+            self.problems.append(f"{part.label} cannot be read to its end: {error}")
 
     def _count(self, lines: bytes) -> int:
         taken, self.lines_taken = self.lines_taken, None

@@ -44,7 +44,7 @@ class _Zstd:
 class LogPart:
     """An open file of a log. A later rename does not touch it."""
 
-    __slots__ = ("_file", "_stream", "_waiting", "compressed", "dev", "head", "inode", "label", "path")
+    __slots__ = ("_damage", "_file", "_stream", "_waiting", "compressed", "dev", "head", "inode", "label", "path")
 
     def __init__(self, path: Path) -> None:
         """Open it and read its first bytes.
@@ -59,10 +59,11 @@ class LogPart:
         self.dev, self.inode = status.st_dev, status.st_ino
         self._stream, self.compressed = self._open_stream()
         self._waiting = b""
+        self._damage: Exception | None = None
         try:
             self.head = self._read_full(HEAD_BYTES)
         except READ_ERRORS:
-            self.head = b""  # said when it is read
+            self.head, self._damage = b"", None  # said when it is read
             self._file.seek(0)
             self._stream, self.compressed = self._open_stream()
         self._waiting = self.head
@@ -82,9 +83,27 @@ class LogPart:
 
     def _read_full(self, size: int) -> bytes:
         pieces = []
-        while size > 0 and (piece := self._stream.read(size)):
+        while size > 0 and (piece := self._read_stream(size)):
             pieces.append(piece)
             size -= len(piece)
+        return b"".join(pieces)
+
+    def _read_stream(self, size: int) -> bytes:
+        """Read on; what a damaged file gives before the damage comes first, and the next call raises."""
+        if not self.compressed:
+            return self._stream.read(size)
+        if self._damage is not None:
+            raise self._damage
+        pieces = []
+        read_some = getattr(self._stream, "read1", self._stream.read)  # read() would lose what it had when it fails
+        try:
+            while size > 0 and (piece := read_some(size)):
+                pieces.append(piece)
+                size -= len(piece)
+        except READ_ERRORS as error:
+            if not pieces:
+                raise
+            self._damage = error
         return b"".join(pieces)
 
     @property
@@ -101,7 +120,7 @@ class LogPart:
         if self._waiting:
             waiting, self._waiting = self._waiting, b""
             return waiting
-        piece = self._stream.read(size)
+        piece = self._read_stream(size)
         if not self.head:  # it was empty when it was opened
             self.head = piece[:HEAD_BYTES]
         return piece
