@@ -130,8 +130,14 @@ class Engine:
                 self.looks.before.drop(path)
             self.mark_dirty(path, judge=True)
         self._data_folders = DataFolders(self.looks.before)
+        self._mark = self._baseline_mark()
         self.reload_findings()
         self._version = self.store.version()
+
+    def _baseline_mark(self) -> object:
+        """Give what is another whenever the baseline is: it is loaded anew for that alone."""
+        acceptances = self.store.acceptances()
+        return self.store.baseline_meta(), acceptances[-1].id if acceptances else 0
 
     def reload_findings(self) -> None:
         """Read anew what is open and what was accepted."""
@@ -145,9 +151,12 @@ class Engine:
         if self.store.version() == self._version:
             return False
         was = dict(self._open)
-        meta = self.store.baseline_meta()
-        self.since_ns = self.since_ns if meta is None else meta.time_ns
-        self.reload_store()
+        if self._baseline_mark() == self._mark:
+            self.reload_findings()
+        else:
+            meta = self.store.baseline_meta()
+            self.since_ns = self.since_ns if meta is None else meta.time_ns
+            self.reload_store()
         for number in was.keys() ^ self._open.keys():
             self.mark_dirty(was.get(number) or self._open[number], judge=True)
         return True
