@@ -363,8 +363,8 @@ class LineLoad:
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read, in words."""
-        return [*self._reader.problems, *(f"{line.file}:{line.line}: {line.error}" for line in self.bad)]
+        """What could not be read, in words; ``bad`` is not told again."""
+        return list(self._reader.problems)
 
     def __iter__(self) -> Iterator[tuple[bytes, str, int]]:
         """Read to the end."""
