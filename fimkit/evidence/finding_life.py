@@ -89,10 +89,12 @@ def merge_finding(stored: Finding, again: Finding, now_ns: int) -> Finding:
     """Join a stored finding with the same one found again.
 
     It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place, and so does one that
-    knows of more (a denied try that is repeated). ``sources`` are the union. The last time moves to ``now_ns`` where the difference
-    is still there.
+    knows of more (a denied try that is repeated), and reasons that say more. ``sources`` are the union. The last time moves to
+    ``now_ns`` where the difference is still there.
     """
     joined = _judged(_attributed(stored, again), again)
+    if set(again.reasons) > set(joined.reasons):
+        joined = replace(joined, reasons=again.reasons)  # all that was said, and more: what packages say comes a little later
     seen = () if stored.kind in PASSING else (now_ns,)
     return replace(
         joined,

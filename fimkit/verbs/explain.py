@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from fimkit.packages.proof import Proof
     from fimkit.packages.sources import PackageSources
 
-__all__ = ["Explanation", "explain", "keep_pins", "may_be_explained"]
+__all__ = ["UNPINNED", "Explanation", "explain", "keep_pins", "may_be_explained"]
 
-_UNPINNED = (
+UNPINNED = (
     "no keys of packages are pinned, so an upgrade is not told from a tampering: run `fimkit baseline pin` on a host that is good"
 )
 
@@ -80,7 +80,7 @@ def explain(
     if sources.dpkg is None and sources.rpm is None:
         return Explanation(findings)
     if pins is None:
-        return Explanation(findings, (_UNPINNED,))
+        return Explanation(findings, (UNPINNED,))
     from fimkit.packages.pins import parse_pins
 
     try:

@@ -7,7 +7,7 @@ from fimkit.model.changes import Action, Change, Source
 from fimkit.model.findings import Finding, Kind, Verdict, severity_of
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["explain_backups", "is_backup"]
+__all__ = ["explain_backups", "is_backup", "replaced_name"]
 
 _BACKUP = b".dpkg-tmp"
 """Source: dpkg, lib/dpkg/dpkg.h, DPKGTEMPEXT; src/main/archives.c links or copies what it is about to replace to this name."""
@@ -41,7 +41,7 @@ def explain_backups(findings: list[Finding], changes: Iterable[Change], was_open
             of_name[change.path].append(change)
     return [
         _expect(finding)
-        if is_backup(finding) and _is_of(replaced.get(finding.path.removesuffix(_BACKUP)), of_name[finding.path])
+        if is_backup(finding) and _is_of(replaced.get(replaced_name(finding.path)), of_name[finding.path])
         else finding
         for finding in findings
     ]
@@ -50,6 +50,11 @@ def explain_backups(findings: list[Finding], changes: Iterable[Change], was_open
 def is_backup(finding: Finding) -> bool:
     """Tell by its kind and name whether a finding may be such a name."""
     return finding.kind is Kind.TRANSIENT and finding.path.endswith(_BACKUP)
+
+
+def replaced_name(path: bytes) -> bytes:
+    """Give the name of the file that such a name was the second one of."""
+    return path.removesuffix(_BACKUP)
 
 
 def _is_of(before: FileState | None, changes: list[Change]) -> bool:

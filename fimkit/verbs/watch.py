@@ -35,6 +35,7 @@ from fimkit.verbs.place import list_mounts
 from fimkit.verbs.report_file import append_lines, render_report_line
 from fimkit.verbs.rights import drop_rights, join_group
 from fimkit.verbs.watch_engine import Batch, Engine
+from fimkit.verbs.watch_explain import Explained, PackageHold
 from fimkit.verbs.watch_groups import FindingGroup, Grouper
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, KernelRecords, OsqueryTail
 from fimkit.verbs.watch_rescan import Rescan, RescanResult
@@ -261,6 +262,7 @@ class _Watcher:
             has_records=self._sources.dirty is None,
         )
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
+        self._packages = PackageHold(config, self.store)
         self._osquery_changes = [change for change in look.changes if change.source is Source.OSQUERY]
         sources = config.sources
         self._log = AuditLogTail(sources.audit_log, config.host.name, self._cursor("audit", sources.audit_log))
@@ -301,12 +303,13 @@ class _Watcher:
         finally:
             if self._rescan is not None:
                 self._rescan.end()
+            self._packages.end()
             self.status.stopped_ns = time.time_ns()
             self._write_status()
             notify_systemd.stopping()
 
     def _pause(self) -> float:
-        dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._groups.next_s]
+        dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._groups.next_s, self._packages.next_s]
         if self._sources.name == "log":
             dues.append(self._next["log"])
         due = min(one for one in dues if one is not None)
@@ -335,6 +338,7 @@ class _Watcher:
             self._take_osquery()
         self._read_rescan(selector)
         self._told(self.engine.step())
+        self._tell_explained(self._packages.read())
         self._release()
         if now_s >= self._next["tick"]:
             self._tick()
@@ -444,7 +448,12 @@ class _Watcher:
         self.status.looks += batch.looked
         if batch.gone:
             self._show(Told(gone=len(batch.gone)))
-        self._tell_new(batch.new)
+        self._tell_explained(self._packages.take(batch.new))
+
+    def _tell_explained(self, explained: Explained) -> None:
+        """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""
+        self._show(Told(words=tuple(explained.words)))
+        self._tell_new(explained.findings)
 
     def _tell_new(self, findings: Sequence[Finding]) -> None:
         if not findings:
@@ -537,7 +546,7 @@ class _Watcher:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
             self._show(Told(words=(*problems, "the new configuration is refused: the old one stays in force")))
         else:
-            self.config = config
+            self.config = self._packages.config = config
             self.engine.reconfigure(config, scanned_watches(config))
             if self._sources.dirty is not None:
                 self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))

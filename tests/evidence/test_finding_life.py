@@ -75,3 +75,11 @@ def test_merging_again_changes_nothing_more(one: Attribution, two: Attribution, 
     assert merge_finding(merged, again, now) == merged
     assert list(Attribution).index(merged.attribution) >= list(Attribution).index(one)
     assert merged.last_seen_ns >= stored.last_seen_ns
+
+
+def test_reasons_that_say_all_that_was_said_and_more_take_its_place() -> None:
+    was = a_finding(reasons=("replaced",))
+    more = a_finding(reasons=("replaced", "no package ships this path"))
+    assert merge_finding(was, more, LATER).reasons == more.reasons
+    assert merge_finding(more, was, LATER).reasons == more.reasons
+    assert merge_finding(was, a_finding(reasons=("other", "words")), LATER).reasons == was.reasons

@@ -24,6 +24,9 @@ osquery_log = "{place}/none.log"
 osquery_config = ""
 package_root = "{root}"
 
+[panic]
+package_hold_s = 8
+
 [[paths]]
 path = "{root}/usr"
 tier = "critical"

@@ -1,8 +1,10 @@
 """A real upgrade by real dpkg under this kernel's real audit, and intruders beside it: what each file is judged to be."""
 
+import contextlib
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 
 from fimkit.model.config_text import load_config
 from fimkit.verbs.install import install, uninstall
+from fimkit.verbs.watch_status import load_watch_status
 from tests.live import LiveAudit, live_audit
 from tests.packages.debworld import NEEDS_DEBIAN
 from tests.verbs.package_host import PackageHost, make_package_host, publish_second
+from tests.watching import Watching
 
 __all__: list[str] = []
 
@@ -183,3 +187,46 @@ def test_an_accepted_upgrade_is_the_measure_of_the_next_change(live_host: tuple[
     one = found["/usr/bin/tool"]
     assert (one["verdict"], one["severity"], maker(one)) == (*BAD, (DOWNGRADER, "dpkg"))
     assert "an older version than 1:2.0, which was installed before" in one["reasons"]
+
+
+@contextlib.contextmanager
+def watching(host: PackageHost) -> Iterator[Watching]:
+    command = [sys.executable, "-m", "fimkit", "--config", str(host.config_file), "watch", "--json"]
+    errors = host.place / "watch.err"
+    with errors.open("w") as file:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
+    run = Watching(process, errors)
+    try:
+        state_dir = os.fsencode(host.place / "state")
+        run.wait(lambda: (status := load_watch_status(state_dir)) is not None and status.ready, 60)
+        yield run
+    finally:
+        run.stop()
+        run._reader.join()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def told(host: PackageHost, run: Watching) -> dict[str, tuple[str, str]]:
+    return {"/" + os.path.relpath(one["path"], host.root): (one["verdict"], one["severity"]) for one in run.findings}
+
+
+def test_a_watch_tells_nothing_of_an_upgrade_as_critical_that_is_proved(live_host: tuple[PackageHost, LiveAudit]) -> None:
+    host, live = live_host
+    debs, own = publish_second(host.world), own_package(host)
+    with watching(host) as run:
+        does(live, ADMIN, *host.upgrade_command(*debs))
+        does(live, PACKAGER, *host.upgrade_command(own))
+        intrude(host, live)
+        wanted = UPGRADE.keys() | INTRUDERS.keys()
+        run.wait(lambda: wanted <= told(host, run).keys(), 60)  # the lock is held all the time, and holds nothing back for long
+        every = [("/" + os.path.relpath(one["path"], host.root), one["verdict"]) for one in run.findings]
+    assert {path: judged for path, judged in told(host, run).items() if path in wanted} == {
+        path: judged for path, (judged, *_) in (UPGRADE | INTRUDERS).items()
+    }
+    # Nothing of the upgrade was ever told as something else before.
+    assert [path for path, verdict in every if verdict != "expected" and UPGRADE.get(path, (BAD,))[0] == GOOD] == []
+    found, _ = host.check("--all")
+    assert {path: one["verdict"] for path, one in found.items() if path in wanted} == {
+        path: judged[0] for path, (judged, *_) in (UPGRADE | INTRUDERS).items()
+    }
