@@ -1,0 +1,111 @@
+"""Runs configured commands into an incident: no shell, a session of their own, killed as a group at their bound."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from fimkit.model.paths import render_terminal
+from fimkit.panic.incident import OutputOver, Sink
+from fimkit.panic.steps import Step, StepAbsent
+
+__all__ = ["plan_commands"]
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/"}
+_READ_BYTES = 1 << 16
+_POLL_S = 0.1
+_REAP_S = 1.0
+
+
+def plan_commands(
+    name: str, commands: Sequence[Sequence[str]], *, most_s: float = 5.0, most_bytes: int = 4 << 20, share: float = 0.5
+) -> tuple[Step, ...]:
+    """Make a step of each command.
+
+    Args:
+        name: Of the steps, with a number; ``recon``, ``packetgrab``.
+        commands: A program and its words, each.
+        most_s: A command that runs longer is killed, with all that it started in its session.
+        most_bytes: Of its output, both streams; at more it is killed too.
+        share: Of the time left that one may take.
+    """
+    return tuple(
+        Step(
+            name=f"{name}_{number}",
+            subject=render_terminal(" ".join(command)),
+            file=f"{name}-{number:02d}.txt",
+            write=_writer(tuple(command), most_s),
+            most_bytes=most_bytes,
+            most_s=most_s + _REAP_S,
+            share=share,
+        )
+        for number, command in enumerate(commands, 1)
+    )
+
+
+def _writer(command: tuple[str, ...], most_s: float) -> Callable[[Sink], str | None]:
+    def write(sink: Sink) -> str | None:
+        return _run(command, sink, time.monotonic() + most_s)
+
+    return write
+
+
+def _run(command: tuple[str, ...], sink: Sink, end: float) -> str:
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+            env=_ENVIRONMENT, start_new_session=True, close_fds=True,
+        )
+    except FileNotFoundError:
+        raise StepAbsent(f"there is no program {render_terminal(command[0])}") from None
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            finished = _copy(process.stdout.fileno(), sink, end)
+            finished = finished and _ended(process, end, sink)
+        finally:
+            _kill(process)
+    if not finished:
+        raise OutputOver("killed, with all it had started: it ran too long")
+    return _describe(process.returncode)
+
+
+def _copy(reader: int, sink: Sink, end: float) -> bool:
+    """Copy output until nobody writes any more, and tell so; false when the time is over."""
+    os.set_blocking(reader, False)
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    while not sink.over and (left := end - time.monotonic()) > 0:
+        if not poll.poll(min(left, _POLL_S) * 1000):
+            continue
+        chunk = os.read(reader, _READ_BYTES)
+        if not chunk:
+            return True
+        sink.write(chunk)
+    return False
+
+
+def _ended(process: subprocess.Popen[bytes], end: float, sink: Sink) -> bool:
+    """Wait for one that has closed its output, and may go on."""
+    while not sink.over and time.monotonic() < end:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_S)
+            return True
+    return False
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the group, also what a program that has ended left in it. One that hangs in the kernel is left there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_REAP_S)
+
+
+def _describe(code: int | None) -> str:
+    if code is None:
+        return "it does not end, not even killed"
+    return f"exit status {code}" if code >= 0 else f"ended by signal {-code}"
