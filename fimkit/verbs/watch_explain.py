@@ -57,6 +57,7 @@ class PackageHold:
         self._process: subprocess.Popen[bytes] | None = None
         self._answer = b""
         self._began_s = self._due_s = 0.0
+        self._was_at_work = False
         self._said: set[str] = set()
 
     def __len__(self) -> int:
@@ -106,6 +107,7 @@ class PackageHold:
     def _ask(self) -> None:
         findings = [finding for finding, _ in self._held.values()]
         self._asked, self._answer, self._began_s = frozenset(self._held), b"", self._clock()
+        self._was_at_work = self._at_work()  # one that ends while the question is worked on has shown a half-done database
         was_open, changes = self._beside(findings)
         question = os.memfd_create("fimkit-question")  # a pipe would make this wait until the other side has begun to read
         with open(question, "w+b") as file:
@@ -153,7 +155,7 @@ class PackageHold:
             judged = [finding for finding in done.findings if finding.id in mine]
             keep_pins(self._store, done)
             self._store.add_findings(judged, now_ns=max((finding.last_seen_ns for finding in judged), default=0))
-        waits = self._at_work()
+        waits = self._was_at_work or self._at_work()
         told = []
         for finding in judged:
             _, since_s = self._held[finding.id]
