@@ -1,6 +1,7 @@
 """Reads the sources' logs into changes and notes, and keeps what could not be read."""
 
 import pwd
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = ["Gathered", "gather_audit", "gather_osquery", "mend_osquery", "name_u
 _OSQUERY_LINE_BYTES = 1 << 28
 """A batch is one line, however many rows: osquery keeps 50,000 by default, and 100,000 are 50 MB."""
 
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MOST_HOSTS = 10
 
 
@@ -148,6 +150,8 @@ def gather_osquery(
     gathered.changes = collapse_rows(rows)
     gathered.bad_lines += [*lines.bad, *results.bad]
     gathered.uncounted = results.uncounted
+    if not live:  # of its own log a host need not be told what it calls itself there
+        words += _other_name(results.names, host)
     gathered.problems += [*lines.problems, *words, *results.problems]
     gathered.rows = Counter(
         {"read": results.rows, "of other tables": results.other_rows, "removed": results.removed_rows, "accesses":
@@ -204,3 +208,13 @@ def _own_osquery_nodes(nodes: Mapping[str, set[str]], host: str) -> tuple[set[st
         return own, []
     shown = ", ".join(clip(node) for node in others[:_MOST_HOSTS]) + (", …" if len(others) > _MOST_HOSTS else "")
     return own, [f"rows of {len(others)} other hosts than {host!r} were left out: {shown}"]
+
+
+def _other_name(nodes: Mapping[str, set[str]], host: str) -> list[str]:
+    """Say that a log's only host is called otherwise than the host that is asked about; a UUID is no other name."""
+    names = sorted(name for each in nodes.values() for name in each)
+    short = host.lower().partition(".")[0]
+    if len(nodes) != 1 or any(name.lower().partition(".")[0] == short or _UUID.fullmatch(name) for name in names):
+        return []
+    called = ", ".join(map(clip, names[:_MOST_HOSTS]))
+    return [f"the osquery log is of a host that it calls {called}; its rows are taken as {host!r}'s"]

@@ -265,3 +265,23 @@ def test_every_row_is_seen_once_whatever_happens(steps: list[str], tmp_path_fact
     assert sorted(seen) == list(range(1, log.next))
     assert log.bad == steps.count("noise")
     assert log.problems == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"hostIdentifier": "web02"}, True),
+        ({"hostIdentifier": "web01.example.org"}, False),
+        ({"hostIdentifier": UUID}, False),
+        ({"hostIdentifier": UUID, "decorations": {"hostname": "web01"}}, False),
+    ],
+)
+def test_a_log_from_elsewhere_that_only_knows_another_name_is_taken_and_said(
+    tmp_path: Path, line: dict[str, Any], said: bool
+) -> None:
+    log = tmp_path / "r.log"
+    log.write_bytes(event(row(1), **line) + b"\n")
+    gathered = gather_osquery([log], wanted=lambda change: True, host="web01")
+    assert numbers(gathered) == [1]
+    assert [words for words in gathered.problems if "'web02'" in words and "'web01'" in words] == gathered.problems
+    assert bool(gathered.problems) is said
