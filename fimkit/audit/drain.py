@@ -31,7 +31,7 @@ __all__ = ["MEMORY_BYTES", "SPOOL_BYTES", "Drain", "Drained", "Loss", "main"]
 
 MEMORY_BYTES = 64 << 20
 SPOOL_BYTES = 2 << 30
-_LINES = 2000
+_LINES = 500
 _TELL_S = 0.5
 _HEAD = 5
 _PIPE_BYTES = 1 << 20
@@ -110,7 +110,7 @@ class Drain:
         """Take what has come, without waiting."""
         ended = False
         parts = [self._rest]
-        size = len(self._rest)
+        size = 0  # of what is new: a message that is longer than this must come to its end too
         while size < most_bytes:
             try:
                 part = self.peer.recv(1 << 18)
