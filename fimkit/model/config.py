@@ -1,10 +1,11 @@
 """The configuration, typed, with its defaults. Pure. Reading and checking it is :mod:`fimkit.model.config_text`."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from fimkit.model.findings import Tier
 
-__all__ = ["Config", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Watch"]
+__all__ = ["Config", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Syslog", "Transport", "Watch", "Webhook"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,32 @@ class Mail:
     nomail: bool = False
 
 
+class Transport(StrEnum):
+    """How a syslog server is reached."""
+
+    TLS = "tls"
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syslog:
+    """``[syslog]``: a server elsewhere that hears of a panic beside the mail; empty is none."""
+
+    server: str = ""
+    transport: str = "tls"
+    ca_file: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """``[webhook]``: a URL that a panic is posted to beside the mail; empty is none."""
+
+    url: str = ""
+    ca_file: bytes = b""
+    token_file: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLimits:
     """``[store]``: how long and how much evidence is kept."""
@@ -112,5 +139,7 @@ class Config:
     sources: Sources = field(default_factory=Sources)
     watch: Live = field(default_factory=Live)
     mail: Mail = field(default_factory=Mail)
+    syslog: Syslog = field(default_factory=Syslog)
+    webhook: Webhook = field(default_factory=Webhook)
     store: StoreLimits = field(default_factory=StoreLimits)
     panic: Panic = field(default_factory=Panic)

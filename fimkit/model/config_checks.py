@@ -7,10 +7,12 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+from fimkit.model.config import Transport
 from fimkit.model.errors import clip
 
-__all__ = ["CHECKS", "Check", "check_command", "check_server", "check_servers", "split_servers"]
+__all__ = ["CHECKS", "Check", "check_command", "check_server", "check_servers", "check_url", "split_servers"]
 
 Check = Callable[[Any], str | None]
 
@@ -164,6 +166,37 @@ def _check_action(text: str) -> str | None:
     return None if text in ("down", "isolate") else f"{clip(text)} is unknown, expected 'down' or 'isolate'"
 
 
+def _check_transport(text: str) -> str | None:
+    return None if text in [one.value for one in Transport] else f"{clip(text)} is unknown, expected 'tls', 'tcp' or 'udp'"
+
+
+def check_url(text: str, own_names: tuple[str, ...] = ()) -> str | None:
+    """Check where to post to: HTTPS, without a name and password in it, and never this host.
+
+    Args:
+        text: Empty is nowhere.
+        own_names: What this host is called.
+
+    Returns:
+        What is wrong, in words, or ``None``. The URL itself may be a secret, and is not repeated.
+
+    >>> check_url("https://hooks.example.org/x"), check_url("http://hooks.example.org/x")
+    (None, 'is no https:// URL of a server')
+    """
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "is no https:// URL of a server"
+    if parts.scheme != "https" or not host or not text.isascii() or not text.isprintable() or " " in text:
+        return "is no https:// URL of a server"
+    if parts.username is not None or parts.fragment:
+        return "has a user or a fragment in it, expected host, path and query alone"
+    return check_server(f"[{host}]:{port or 443}" if ":" in host else f"{host}:{port or 443}", own_names)
+
+
 def _between(least: int, most: int) -> Check:
     def check(value: int) -> str | None:
         return None if least <= value <= most else f"{clip(value)} is out of range, expected {least} to {most}"
@@ -194,6 +227,12 @@ CHECKS: dict[str, Check] = {
     "mail.general_recipients": _check_mailbox,
     "mail.deadline_s": _between(1, 3600),
     "mail.digest_s": _between(0, 86_400),
+    "syslog.server": check_server,
+    "syslog.transport": _check_transport,
+    "syslog.ca_file": _check_optional_path,
+    "webhook.url": check_url,
+    "webhook.ca_file": _check_optional_path,
+    "webhook.token_file": _check_optional_path,
     "store.keep_days": _between(1, 36_500),
     "store.max_mb": _between(1, 16_777_216),
     "panic.action": _check_action,

@@ -12,8 +12,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Watch
-from fimkit.model.config_checks import CHECKS, check_command, check_servers
+from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
 from fimkit.model.errors import ConfigError, clip
@@ -22,7 +22,8 @@ from fimkit.model.paths import join_path
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
-    "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "store": StoreLimits, "panic": Panic,
+    "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "syslog": Syslog,
+    "webhook": Webhook, "store": StoreLimits, "panic": Panic,
 }
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -154,6 +155,8 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         sources=Sources(**parts["sources"]),
         watch=Live(**parts["watch"]),
         mail=Mail(**parts["mail"]),
+        syslog=Syslog(**parts["syslog"]),
+        webhook=Webhook(**parts["webhook"]),
         store=StoreLimits(**parts["store"]),
         panic=Panic(**parts["panic"]),
     )
@@ -164,9 +167,14 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
 def _check_together(config: Config, own_name: str, problems: _Problems) -> None:
     """Find what is wrong only beside another value."""
     mail, panic = config.mail, config.panic
-    words = check_servers(mail.smtp_server, (own_name, config.host.name))
-    if words:
-        problems.add(("mail", "smtp_server"), words)
+    own_names = (own_name, config.host.name)
+    for place, words in (
+        (("mail", "smtp_server"), check_servers(mail.smtp_server, own_names)),
+        (("syslog", "server"), check_server(config.syslog.server, own_names)),
+        (("webhook", "url"), check_url(config.webhook.url, own_names)),
+    ):
+        if words:
+            problems.add(place, words)
     if mail.username and not mail.password_file and ("mail", "password_file") not in problems.places:
         problems.add(("mail", "username"), "has no password beside it, expected password_file too")
     if panic.action == "isolate" and not panic.allow and ("panic", "allow") not in problems.places:
@@ -175,7 +183,12 @@ def _check_together(config: Config, own_name: str, problems: _Problems) -> None:
 
 def _check_files(config: Config, problems: _Problems) -> None:
     """Find the files that the configuration names and that this host does not have, or has too open."""
-    for key, path in (("password_file", config.mail.password_file), ("ca_file", config.mail.ca_file)):
+    mail, webhook = config.mail, config.webhook
+    for table, key, path in (
+        ("mail", "password_file", mail.password_file), ("mail", "ca_file", mail.ca_file),
+        ("syslog", "ca_file", config.syslog.ca_file),
+        ("webhook", "ca_file", webhook.ca_file), ("webhook", "token_file", webhook.token_file),
+    ):
         if not path:
             continue
         shown = clip(os.fsdecode(path))
@@ -184,12 +197,12 @@ def _check_files(config: Config, problems: _Problems) -> None:
             mode = os.fstat(opened).st_mode
             os.close(opened)
         except OSError as error:
-            problems.add(("mail", key), f"{shown} cannot be read: {error.strerror}")
+            problems.add((table, key), f"{shown} cannot be read: {error.strerror}")
             continue
         if not stat.S_ISREG(mode):
-            problems.add(("mail", key), f"{shown} is no regular file")
-        elif key == "password_file" and mode & 0o007:
-            problems.add(("mail", key), f"{shown} is open to every user (mode {mode & 0o7777:04o}), expected 0600")
+            problems.add((table, key), f"{shown} is no regular file")
+        elif key != "ca_file" and mode & 0o007:
+            problems.add((table, key), f"{shown} is open to every user (mode {mode & 0o7777:04o}), expected 0600")
 
 
 def _parse(text: str, source: str) -> tuple[Config, _Problems]:

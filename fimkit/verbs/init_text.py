@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Any
 
-from fimkit.model.config import Host, Live, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config import Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
@@ -44,6 +44,12 @@ KEY_WORDS = {
     "mail.deadline_s": "a server has this long to take a mail",
     "mail.digest_s": "at most one general mail in this time, with all that happened in it",
     "mail.nomail": "true: send nothing, as --nomail",
+    "syslog.server": "host:port, as log.example.org:6514; told of a panic beside the mail; empty: none",
+    "syslog.transport": "tls (RFC 5425), tcp or udp",
+    "syslog.ca_file": "certificates to trust for it instead of the system's",
+    "webhook.url": "https://…: a panic is posted there as one JSON object; empty: none",
+    "webhook.ca_file": "certificates to trust there instead of the system's",
+    "webhook.token_file": "a file with a bearer token alone, 0600; empty: none is sent",
     "store.keep_days": "older evidence goes, except what is critical",
     "store.max_mb": "the oldest non-critical rows go first, and it says so",
     "panic.action": "down: every interface · isolate: all but what allow names",
@@ -66,6 +72,8 @@ _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "sources": (Sources, "Where this host's own records are."),
     "watch": (Live, "What `fimkit watch` does beside following the records."),
     "mail": (Mail, "Who is told, and by which server: never this host, where an intruder reads and holds up what goes through."),
+    "syslog": (Syslog, "A log server elsewhere, told of a panic side by side with the mail."),
+    "webhook": (Webhook, "A chat or pager elsewhere, told of a panic side by side with the mail."),
     "store": (StoreLimits, "How long and how much evidence is kept."),
     "panic": (Panic, "What happens when something critical changes. Nothing, until `fimkit panic arm`."),
 }

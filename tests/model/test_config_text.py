@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Watch
+from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError
@@ -56,6 +56,14 @@ general_recipients = ["b@example.org"]
 deadline_s = 11
 digest_s = 0
 nomail = true
+[syslog]
+server = "log.example.org:6514"
+transport = "udp"
+ca_file = "/ca2"
+[webhook]
+url = "https://hooks.example.org/x?y=1"
+ca_file = "/ca3"
+token_file = "/t"
 [store]
 keep_days = 1
 max_mb = 2
@@ -100,6 +108,8 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
         sender="fim@example.org", panic_recipients=("a@example.org",), general_recipients=("b@example.org",),
         deadline_s=11, digest_s=0, nomail=True,
     )
+    assert config.syslog == Syslog(server="log.example.org:6514", transport="udp", ca_file=b"/ca2")
+    assert config.webhook == Webhook(url="https://hooks.example.org/x?y=1", ca_file=b"/ca3", token_file=b"/t")
     assert config.store == StoreLimits(keep_days=1, max_mb=2)
     assert config.panic == Panic(
         action="isolate", keep_interfaces=("mgmt*",), allow=("192.0.2.10:22", "[2001:db8::1]:22"), threshold=2, deadline_s=3,
@@ -111,7 +121,10 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
 def test_no_key_of_the_example_is_left_at_its_default() -> None:
     tables = {name: table[0] if name == "paths" else table for name, table in tomllib.loads(WHOLE).items()}
     given_keys = {f"{name}.{key}" for name, table in tables.items() for key in table}
-    classes = {"host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "store": StoreLimits, "panic": Panic}
+    classes = {
+        "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "syslog": Syslog, "webhook": Webhook,
+        "store": StoreLimits, "panic": Panic,
+    }
     assert given_keys == {f"{table}.{field.name}" for table, cls in classes.items() for field in dataclasses.fields(cls)}
     assert set(CHECKS) <= given_keys
 
@@ -192,6 +205,12 @@ tier = "Critical"
         (WATCHED + "[mail]\nsmtp_server = 'mail.example.org'", "is no server, expected host:port"),
         (WATCHED + "[mail]\nsmtp_server = 'mail.example.org:70000'", "is no server, expected host:port"),
         (WATCHED + "[mail]\nsmtp_server = '224.0.0.1:25'", "is a multicast address"),
+        (WATCHED + "[mail]\nsmtp_server = 'mail.example.org:25,127.0.0.1:25'", "is this host"),
+        (WATCHED + "[syslog]\nserver = 'localhost:514'", "is this host"),
+        (WATCHED + "[syslog]\ntransport = 'relp'", "expected 'tls', 'tcp' or 'udp'"),
+        (WATCHED + "[webhook]\nurl = 'http://hooks.example.org/'", "is no https:// URL"),
+        (WATCHED + "[webhook]\nurl = 'https://127.0.0.1/x'", "is this host"),
+        (WATCHED + "[webhook]\nurl = 'https://u:p@hooks.example.org/x'", "has a user"),
         (WATCHED + "[mail]\nsender = 'a@b\\nBcc: c@d'", "mail.sender: "),
         (WATCHED + '[mail]\npanic_recipients = ["a@b\\r\\nBcc: c@d"]', "mail.panic_recipients[0]: "),
         (WATCHED + "[mail]\nusername = 'u'", "mail.username: has no password beside it"),

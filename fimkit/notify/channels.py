@@ -1,0 +1,111 @@
+"""The channels beside mail: what the configuration names, made ready before it is needed, and told side by side."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fimkit.model.config import Config, Transport
+from fimkit.model.config_checks import split_servers
+from fimkit.model.json_form import render_finding
+from fimkit.model.paths import render_path
+from fimkit.model.time import render_time
+from fimkit.notify.compose import PanicNews, render_counts, weigh
+from fimkit.notify.endpoint import load_endpoint
+from fimkit.notify.message import render_word
+from fimkit.notify.race import Outcome, Task, run_side_by_side
+from fimkit.notify.secrets import load_secret
+from fimkit.notify.syslog import SyslogTarget, plan_syslog
+from fimkit.notify.syslog_text import SyslogSeverity, render_syslog
+from fimkit.notify.tls import make_context
+from fimkit.notify.webhook import WebhookTarget, plan_webhook, split_url
+
+__all__ = ["Channels", "load_channels", "plan_news", "render_news", "tell"]
+
+_FINDINGS = 50  # in a webhook's object; the mail has them all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """Those that are configured."""
+
+    syslog: SyslogTarget | None = None
+    webhook: WebhookTarget | None = None
+
+
+def load_channels(config: Config, *, deadline_s: float) -> Channels:
+    """Read secrets and certificates and resolve the servers.
+
+    Args:
+        config: Its ``[syslog]`` and ``[webhook]``.
+        deadline_s: For each server's name.
+
+    Raises:
+        HostError: If a server is this host or has no address, or a file is not as it must be.
+    """
+    syslog, webhook = None, None
+    for host, port in split_servers(config.syslog.server):
+        syslog = SyslogTarget(
+            endpoint=load_endpoint(host, port, deadline_s=deadline_s),
+            transport=Transport(config.syslog.transport),
+            context=make_context(config.syslog.ca_file),
+        )
+    if config.webhook.url:
+        host, port, path = split_url(config.webhook.url)
+        webhook = WebhookTarget(
+            endpoint=load_endpoint(host, port, deadline_s=deadline_s),
+            path=path,
+            context=make_context(config.webhook.ca_file),
+            token=load_secret(config.webhook.token_file) if config.webhook.token_file else "",
+        )
+    return Channels(syslog=syslog, webhook=webhook)
+
+
+def render_news(news: PanicNews) -> bytes:
+    """Write a panic as one JSON object; ``text`` is a line for people, which chat servers show."""
+    ordered = weigh(news.findings)
+    words = render_counts(ordered) if ordered else news.cause
+    return json.dumps({
+        "kind": "panic",
+        "text": render_word(f"[fimkit] {news.host} PANIC {words}"),
+        "host": news.host,
+        "addresses": list(news.addresses),
+        "incident": news.incident,
+        "cause": news.cause,
+        "time": render_time(news.triggered_ns),
+        "folder": render_path(news.folder),
+        "done": list(news.done),
+        "next": list(news.next_steps),
+        "count": len(ordered),
+        "findings": [render_finding(finding) for finding in ordered[:_FINDINGS]],
+    }).encode("ascii")
+
+
+def plan_news(channels: Channels, news: PanicNews) -> tuple[Task, ...]:
+    """Make a task of a panic's news for each channel."""
+    tasks: list[Task] = []
+    ordered = weigh(news.findings)
+    if channels.syslog:
+        fields = {"incident": news.incident, "findings": str(len(ordered)), "cause": news.cause}
+        if ordered:
+            fields |= {"path": render_path(ordered[0].path), "kind": ordered[0].kind.value, "finding": ordered[0].id}
+        message = render_syslog(
+            f"PANIC {render_counts(ordered)}: {news.cause}", severity=SyslogSeverity.ALERT, host=news.host, kind="panic",
+            time_ns=news.triggered_ns, fields=fields,
+        )
+        tasks.append(plan_syslog(channels.syslog, message))
+    if channels.webhook:
+        tasks.append(plan_webhook(channels.webhook, render_news(news)))
+    return tuple(tasks)
+
+
+def tell(tasks: Sequence[Task], *, deadline_s: float) -> list[Outcome]:
+    """Tell every channel, side by side, and wait no longer than the deadline.
+
+    Args:
+        tasks: From :func:`plan_news`.
+        deadline_s: For all of them.
+
+    Returns:
+        An outcome for each, in order. None of them raises.
+    """
+    return run_side_by_side(tasks, deadline_s=deadline_s) if tasks else []
