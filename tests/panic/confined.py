@@ -5,6 +5,8 @@
 
 import ctypes
 import functools
+import inspect
+import itertools
 import json
 import os
 import pickle
@@ -94,8 +96,6 @@ def confined(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def _without_where(test: Callable[..., None]) -> Any:
-    import inspect
-
     signature = inspect.signature(test)
     return signature.replace(parameters=[each for name, each in signature.parameters.items() if name != "where"])
 
@@ -164,8 +164,10 @@ def ip(*words: str, pid: int | None = None) -> str:
 
 
 def ip_batch(lines: Sequence[str]) -> None:
-    """Run many lines of ip in one process."""
-    _run(["ip", "-batch", "-"], input="\n".join(lines) + "\n")
+    """Run many lines of ip in one process, or a few: a line may begin with ``-6``."""
+    for is_v6, part in itertools.groupby(lines, key=lambda line: line.startswith("-6 ")):
+        text = "\n".join(line.removeprefix("-6 ") for line in part) + "\n"
+        _run(["ip", *(["-6"] if is_v6 else []), "-batch", "-"], input=text)
 
 
 def ip_json(*words: str) -> Any:
