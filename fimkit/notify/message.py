@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email import message_from_bytes, policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 
@@ -13,7 +14,7 @@ from fimkit.model.findings import Finding
 from fimkit.model.json_form import render_finding
 from fimkit.model.paths import render_terminal
 
-__all__ = ["Attachment", "Letter", "attach_findings", "build_message", "render_word"]
+__all__ = ["Attachment", "Letter", "attach_findings", "build_message", "parse_message", "render_word"]
 
 _SUBJECT_CHARS = 180
 _PLAIN_BYTES = 64 * 1024         # above it, compressed
@@ -124,4 +125,11 @@ def build_message(letter: Letter, *, sender: str, recipients: Sequence[str], tim
     message.set_content(letter.text.encode("utf-8", "replace").decode("utf-8"), cte="quoted-printable")
     for part in letter.attachments:
         message.add_attachment(part.content, maintype="application", subtype=part.subtype, filename=part.name)
+    return message
+
+
+def parse_message(raw: bytes) -> EmailMessage:
+    """Read a message of :func:`build_message` back, from its bytes in a queue."""
+    message = message_from_bytes(raw, policy=policy.SMTP)
+    assert isinstance(message, EmailMessage)  # what that policy makes
     return message
