@@ -26,6 +26,7 @@ _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: the table changed while it was read
 _CAPPED, _HAS_WORDS = 0x100, 0x200
 _SOL_NETLINK, _ADD_GROUP, _CAP_ACK, _EXT_ACK, _STRICT = 270, 1, 10, 11, 12
 _WORDS = 1  # NLMSGERR_ATTR_MSG
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # Source: linux/netfilter/nfnetlink.h
 _RECEIVE = 1 << 20
 _RECEIVE_BUFFER = 8 << 20
 BATCH = 64
@@ -215,27 +216,39 @@ class Netlink:
                     waiting.discard(message.sequence)
         return came
 
-    def transact(self, messages: Sequence[bytes], first: int, last: int) -> Answer:
-        """Send messages that the kernel takes as one: with their own begin, end and sequence numbers, in one send.
+    def transact(self, subsystem: int, requests: Sequence[Request]) -> Answer:
+        """Have netfilter take requests as one: all of them, or none.
 
         Args:
-            messages: Whole messages, begin and end among them.
-            first: The sequence number of the first one.
-            last: That of the last one that asks for an answer.
+            subsystem: That of netfilter which they are for.
+            requests: What comes between the begin and the end of the batch, which are put here.
 
         Returns:
-            The first error, or that of the last one: 0 if all was taken.
+            The first error, or 0 if all was taken.
 
         Raises:
             HostError: If no answer comes.
         """
-        self._send(b"".join(messages))
-        while True:
+        mark = struct.pack(">BBH", 0, 0, subsystem)
+        begin, numbers, end = self._next(), [self._next() for _ in requests], self._next()
+        self._send(b"".join((
+            pack_message(_BATCH_BEGIN, _REQUEST, begin, mark),
+            *(
+                pack_message(request.kind, _REQUEST | ACK | request.flags, number, request.body)
+                for request, number in zip(requests, numbers, strict=True)
+            ),
+            pack_message(_BATCH_END, _REQUEST, end, mark),
+        )))
+        waiting = set(numbers)
+        while waiting:
             for message in self._received():
-                if message.kind == _ERROR and first <= message.sequence <= last:
+                # Without the right, the answer is to the begin.
+                if message.kind == _ERROR and message.sequence in (begin, end, *numbers):
                     answer = _read_answer(message)
-                    if answer.code or message.sequence == last:
+                    if answer.code:
                         return answer
+                    waiting.discard(message.sequence)
+        return Answer(0)
 
     def told(self) -> list[Message]:
         """Take what the kernel told by itself, without waiting.
