@@ -17,6 +17,7 @@ from fimkit.notify.own_address import find_own_address
 
 __all__ = ["Line", "Outcome", "Task", "run_side_by_side"]
 
+_SLACK_S = 5.0      # a socket's own timeout comes after the deadline, and only wakes a thread that was left behind
 _CONNECT_SHARE = 2  # of the time that is left: an address that does not answer leaves the rest to the next one
 
 
@@ -68,7 +69,7 @@ class Line:
             self.stage = f"connecting to {address}"
             left = self.left_s()
             try:
-                return self._open(address, endpoint.port, left if number == len(addresses) else left / _CONNECT_SHARE)
+                return self._open(address, endpoint.port, left + _SLACK_S if number == len(addresses) else left / _CONNECT_SHARE)
             except OSError as error:
                 problems.append(f"{address}: {error.strerror or error}")
         raise HostError("; ".join(problems) or "it has no address")
@@ -78,7 +79,7 @@ class Line:
         if connection.getpeername()[0] == connection.getsockname()[0]:
             connection.close()
             raise HostError(f"{address} is an address of this host: both ends of the connection are the same")
-        connection.settimeout(self.left_s())
+        connection.settimeout(max(0.0, self._end - time.monotonic()) + _SLACK_S)
         return self.guard(connection)
 
     def cut(self) -> None:

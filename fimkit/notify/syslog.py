@@ -75,7 +75,6 @@ def _send_stream(target: SyslogTarget, message: bytes, line: Line) -> str:
 
 def _give(connection: socket.socket, message: bytes, line: Line) -> None:
     line.stage = "sending"
-    connection.settimeout(line.left_s())
     connection.sendall(frame_octets(message))
     # A cut may follow at once: what waits in this host's buffers then never leaves it.
     line.stage = "waiting for its host to acknowledge"
