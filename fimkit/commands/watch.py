@@ -107,6 +107,8 @@ def _print_status(arguments: argparse.Namespace) -> int:
     state = "runs" if status.running else "does not run"
     print(f"watch {state}; pid {status.pid}, started {render_time(status.started_ns)}, up {status.uptime_s:.0f} s")
     print(f"records  {status.records}: {status.events} events, {status.events_per_s:g}/s, lag {status.lag_s:.1f} s")
+    if status.running and status.problem:
+        print(f"problem  {status.problem}")
     looked = f"{status.looks} looks, {status.waiting} waiting"
     print(f"changes  {status.changes} on watched paths, {status.osquery_rows} by osquery; {looked}")
     print(f"findings {status.findings} told or held ({status.held} held), {status.findings_per_s:g}/s; {status.open} open")

@@ -58,13 +58,21 @@ def explain_gaps(draft: Draft, notes: Sequence[Note], span: RecordSpan, lost: Se
     return reasons
 
 
+def _was_off(notes: Sequence[Note], off: Note, time_ns: int | None) -> bool:
+    """Tell whether auditing was off still at a time: it may have been switched on again before."""
+    if time_ns is None:
+        return True
+    on = [note.time_ns for note in notes if note.kind is NoteKind.AUDIT_ENABLED and note.time_ns >= off.time_ns]
+    return off.time_ns <= time_ns <= min(on, default=time_ns) + _NEAR_NS
+
+
 def _note_reasons(notes: Sequence[Note], time_ns: int | None) -> list[str]:
     reasons = []
     for note in notes:
         when = render_time(note.time_ns)
         if note.kind is NoteKind.AUDIT_ENABLED and (time_ns is None or time_ns <= note.time_ns + _NEAR_NS):
             reasons.append(f"auditing began only at {when}")
-        elif note.kind is NoteKind.AUDIT_DISABLED and (time_ns is None or time_ns >= note.time_ns):
+        elif note.kind is NoteKind.AUDIT_DISABLED and _was_off(notes, note, time_ns):
             reasons.append(f"auditing was switched off at {when}")
         elif note.kind is NoteKind.RECORDS_LOST:
             reasons.append(f"records were lost: {note.text}")

@@ -37,6 +37,7 @@ from fimkit.verbs.rights import drop_rights, join_group
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
 from fimkit.verbs.watch_groups import FindingGroup, Grouper
+from fimkit.verbs.watch_hearing import Hearing
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, KernelRecords, OsqueryTail
 from fimkit.verbs.watch_rescan import Rescan, RescanResult
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
@@ -227,6 +228,8 @@ class _Watcher:
         self._status_file.write(self.status)
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
         self._sources.words += _drop_rights(config)  # where no kernel's records were to be had, for the first time here
+        name = self._sources.name
+        self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
         self._groups = Grouper(time.monotonic)
         self._rescan: Rescan | None = None
         self._rescan_again = False
@@ -237,6 +240,7 @@ class _Watcher:
         self._stopping = False
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
+        self._said_by_rescans: frozenset[str] = frozenset()
 
     # The start.
 
@@ -351,6 +355,8 @@ class _Watcher:
         self.status.changes += take(heard.changes)
         for note in heard.notes:
             self.engine.add_note(note)
+        if self._hearing is not None:
+            self._hearing.note(heard.notes)
         self._keep_bad(heard.bad_lines)
         for blind in heard.blind:
             self._go_blind(blind)
@@ -399,12 +405,25 @@ class _Watcher:
     def _go_blind(self, blind: Blind) -> None:
         """Say that records were lost, fill the gap from the log where there is one, and look at everything by metadata."""
         self.engine.add_note(blind.note())
-        self.status.lost[blind.source] = self.status.lost.get(blind.source, 0) + blind.lost
+        if blind.lost:
+            self.status.lost[blind.source] = self.status.lost.get(blind.source, 0) + blind.lost
         self.status.blind_intervals += 1
         self.status.last_blind_ns = blind.to_ns
         self._show(Told(blind=(blind,)))
         self._catch_up()
         self._start_rescan(quick=True)
+
+    def _ask_hearing(self) -> None:
+        """Say it where nothing is recorded any more, or is again; what happens meanwhile is found by looking."""
+        if self._hearing is None:
+            return
+        heeded = self._hearing.ask()
+        self.status.problem = self._hearing.problem
+        self._show(Told(words=heeded.words))
+        if heeded.blind is not None:
+            self._go_blind(heeded.blind)
+        elif heeded.rescan:
+            self._start_rescan(quick=True)
 
     def _catch_up(self) -> None:
         """Read auditd's log up to its end: it fills gaps, and its cursor moves in step with what is stored."""
@@ -437,10 +456,14 @@ class _Watcher:
             self._start_rescan(quick=True)
 
     def _use_rescan(self, result: RescanResult) -> None:
+        self.status.rescanning = False
+        self._show(Told(words=tuple(words for words in result.words if words not in self._said_by_rescans)))
+        self._said_by_rescans = frozenset(result.words)
+        if not result.is_whole:
+            return
         self.engine.take_rescan(result.differing, result.hidden)
         self.status.rescans += 1
         self.status.last_rescan_ns = time.time_ns()
-        self.status.rescanning = False
 
     # What is told.
 
@@ -491,6 +514,7 @@ class _Watcher:
         self._next["tick"] = now_s + _TICK_S
         if self._kernel_lost is not None and (blind := self._kernel_lost.hear()) is not None:
             self._go_blind(blind)
+        self._ask_hearing()
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)
         self.engine.notice_others()
@@ -531,7 +555,8 @@ class _Watcher:
     def _words(self) -> str:
         status = self.status
         lost = f", {sum(status.lost.values())} lost" if status.lost else ""
-        return f"{status.open} open, {status.events_per_s:.0f} events/s, lag {status.lag_s:.1f} s{lost}"
+        problem = f"; {status.problem}" if status.problem else ""
+        return f"{status.open} open, {status.events_per_s:.0f} events/s, lag {status.lag_s:.1f} s{lost}{problem}"
 
     def _reload(self) -> None:
         notify_systemd.reloading()
@@ -548,6 +573,8 @@ class _Watcher:
         else:
             self.config = self._packages.config = config
             self.engine.reconfigure(config, scanned_watches(config))
+            if self._hearing is not None:
+                self._hearing.reconfigure(config)
             if self._sources.dirty is not None:
                 self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))
             self._next_rescan = min(self._next_rescan, self._rescan_due())

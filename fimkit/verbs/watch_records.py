@@ -40,6 +40,8 @@ class Blind:
     def words(self) -> str:
         """Say it in a sentence."""
         when = f"between {render_time(self.from_ns)} and {render_time(self.to_ns)}"
+        if not self.lost:
+            return f"nothing was recorded {when}: {self.source}"
         return f"{self.source} lost records {when} (it counted {self.lost})"
 
     def note(self) -> Note:

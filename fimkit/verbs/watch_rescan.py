@@ -17,6 +17,7 @@ from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import scan_watches
 from fimkit.evidence.store import open_store
 from fimkit.model.config import Watch
+from fimkit.model.paths import render_path
 from fimkit.verbs.sight import Sight
 
 __all__ = ["Rescan", "RescanResult", "main"]
@@ -27,9 +28,11 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.watch_r
 class RescanResult:
     """What a rescan found: the paths that differ from the baseline, those that it could not see, and words."""
 
-    def __init__(self, differing: Sequence[bytes], hidden: Sequence[bytes], words: Sequence[str]) -> None:
-        """Take plain values."""
-        self.differing, self.hidden, self.words = frozenset(differing), frozenset(hidden), tuple(words)
+    def __init__(
+        self, differing: Sequence[bytes], hidden: Sequence[bytes], words: Sequence[str], *, is_whole: bool = True
+    ) -> None:
+        """Take plain values; of one that failed nothing may be concluded."""
+        self.differing, self.hidden, self.words, self.is_whole = frozenset(differing), frozenset(hidden), tuple(words), is_whole
 
 
 class Rescan:
@@ -73,7 +76,8 @@ class Rescan:
                 continue
             status = self._process.wait()
             if status != 0 or not self._answer:
-                return RescanResult((), (), [f"the rescan ended with status {status}, and says nothing"])
+                words = f"the rescan ended with status {status} and says nothing: another one is made at its time, or on SIGUSR1"
+                return RescanResult((), (), [words], is_whole=False)
             return RescanResult(*pickle.loads(self._answer))
         return None
 
@@ -97,5 +101,5 @@ def main() -> None:
     diffs = diff_states(before, after)
     hidden = [diff.path for diff in diffs if diff.before is not None and sight.is_hidden(diff.path)]
     differing = [diff.path for diff in diffs if diff.path not in set(hidden)]
-    words = [f"{problem.path.decode('utf-8', 'replace')} {problem.text}" for problem in scan.problems]
+    words = [f"{render_path(problem.path)} {problem.text}" for problem in scan.problems]
     sys.stdout.buffer.write(pickle.dumps((differing, hidden, words)))

@@ -24,6 +24,7 @@ class WatchStatus:
     """The numbers of one run. Times are nanoseconds since the epoch, rates of the last ten seconds; ``lag_s`` is of the records.
 
     ``lost`` counts what was lost on the way, by source; ``last_blind_ns`` is the end of the last blind interval, 0 for none.
+    ``problem`` says why nothing is recorded just now, if so.
     ``running`` is not written: it is whether the lock is held now.
     """
 
@@ -54,6 +55,7 @@ class WatchStatus:
     rescanning: bool = False
     memory_bytes: int = 0
     cpu_s: float = 0.0
+    problem: str = ""
     running: bool = False
 
     @property
