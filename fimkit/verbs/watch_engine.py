@@ -38,8 +38,9 @@ MOST_NOTES = 1000
 MOST_NAMELESS = 1000
 RECORD_S = 0.02
 """What nobody is recorded to have done may have been seen before its record came: it is judged again after this time,"""
-RECORD_TRIES = 5
-"""and so often."""
+RECORD_TRIES = 6
+"""and so often, each time after twice as long: in a storm the records come late, and a phantom without a who is worse."""
+RECORD_LONGEST_S = RECORD_S * (2**RECORD_TRIES - 1)
 _OPENINGS = frozenset({Action.BORN, Action.OPENED})
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
 
@@ -294,6 +295,8 @@ class Engine:
                 waiting = self._waiting[path] = _Waiting(now_s + (SETTLE_S if settles else 0.0), now_s)
             elif settles:
                 waiting.due_s = min(now_s + SETTLE_S, waiting.since_s + LONGEST_SETTLE_S)
+            elif waiting.tries:  # perhaps this is the record that it waits for
+                waiting.due_s = min(waiting.due_s, now_s)
             waiting.below |= below
             waiting.judge = True
             if settles:
@@ -348,10 +351,10 @@ class Engine:
             waiting = due.get(finding.path)
             tries = 0 if waiting is None else waiting.tries
             changed_ns = now_ns if finding.after is None else finding.after.ctime_ns or now_ns
-            is_young = self.has_records and now_ns - changed_ns < RECORD_S * RECORD_TRIES * 1e9 and tries < RECORD_TRIES
+            is_young = self.has_records and now_ns - changed_ns < RECORD_LONGEST_S * 1e9 and tries < RECORD_TRIES
             if finding.attribution is Attribution.UNATTRIBUTED and is_young and finding.id not in self._open:
                 early.add(finding.path)
-                self._waiting.setdefault(finding.path, _Waiting(now_s + RECORD_S, now_s, judge=True, tries=tries + 1))
+                self._waiting.setdefault(finding.path, _Waiting(now_s + RECORD_S * 2**tries, now_s, judge=True, tries=tries + 1))
             else:
                 kept.append(finding)
         return kept, early

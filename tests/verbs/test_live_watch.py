@@ -1,5 +1,6 @@
 """`fimkit watch` on this kernel: what check finds it finds, live; through bursts, kills, losses, reloads and restarts. As root."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -298,3 +299,70 @@ def test_other_sources_than_the_kernels_records(tmp_path: Path, records: str) ->
         assert [actor["auid"] for actor in watching.of(path)[0]["actors"]] == [1001], text
     else:
         assert "there will be no who" in watching.words
+
+
+def test_auditing_that_is_switched_off_and_rules_that_are_taken_out_are_told_and_what_changes_is_found(tmp_path: Path) -> None:
+    with watched_host(tmp_path) as host:
+        watching = host.watch()
+        kernel = host.live.kernel
+        assert host.status()["problem"] == ""
+        kernel.disable()
+        (host.tree / "etc/while-off").write_text("x\n")
+        watching.wait(lambda: watching.of(host.tree / "etc/while-off"))  # no record tells of it: the look that follows does
+        assert host.status()["problem"] == "auditing is off, and nothing is recorded"
+        kernel.enable()
+        watching.wait(lambda: host.status()["problem"] == "")
+        rules = kernel.rules()
+        for rule in rules:
+            kernel.delete(rule)
+        watching.wait(lambda: "are not in the kernel" in watching.words)
+        (host.tree / "etc/unruled").write_text("x\n")
+        assert "problem  " in host.fimkit("watch", "--status").stdout
+        for rule in rules:
+            kernel.add(rule)
+        watching.wait(lambda: host.status()["problem"] == "", 20)
+        watching.wait(lambda: watching.of(host.tree / "etc/unruled"))
+        assert watching.stop() == 1
+    blind = [row["blind"] for row in watching.rows if "blind" in row]
+    assert [(one["lost"], one["from"] <= one["to"]) for one in blind] == [(0, True)] * 4
+    assert [watching.of(host.tree / name)[0]["attribution"] for name in ("etc/while-off", "etc/unruled")] == ["unattributed"] * 2
+
+
+def test_a_rescan_that_is_killed_is_said_and_nothing_is_concluded_from_it(tmp_path: Path) -> None:
+    with watched_host(tmp_path) as host:
+        watching = host.watch()
+        watching.process.send_signal(signal.SIGUSR1)
+        children = Path(f"/proc/{watching.process.pid}/task/{watching.process.pid}/children")
+
+        def rescans() -> list[int]:
+            found = []
+            for pid in children.read_text().split():
+                with contextlib.suppress(OSError):
+                    if b"watch_rescan" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        found.append(int(pid))
+            return found
+
+        watching.wait(rescans)
+        os.kill(rescans()[0], signal.SIGKILL)
+        watching.wait(lambda: "the rescan ended with status -9" in watching.words)
+        assert host.status()["rescans"] == 0
+        watching.process.send_signal(signal.SIGUSR1)
+        watching.wait(lambda: host.status()["rescans"] == 1)
+        assert watching.stop() == 0
+
+
+def test_files_replaced_again_and_again_are_never_told_without_a_who(tmp_path: Path) -> None:
+    with watched_host(tmp_path) as host:
+        watching = host.watch()
+        storm = "for i in $(seq 150); do for n in a b c; do echo $i$n > $n.lock; /bin/mv $n.lock $n; done; done"
+        ran = host.live.run(["/bin/sh", "-c", storm], auid=1001, cwd=host.tree / "etc")
+        assert ran.returncode == 0, ran.stderr
+        host.live.sync()
+        watching.wait(lambda: not host.status()["waiting"], 30)
+        assert watching.stop() == 1
+        assert host.check() == []
+        database = sqlite3.connect(host.state / "fimkit.sqlite")
+        every = Counter(text for (text,) in database.execute("SELECT json_extract(body, '$.attribution') FROM findings"))
+        database.close()
+    assert every["exact"] >= 3
+    assert every["unattributed"] == 0
