@@ -9,20 +9,21 @@ _HEAD = struct.Struct("=HH")
 _TYPE = 0x3FFF  # the two high bits say nested and byte order
 
 
-def split_attributes(raw: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Give each attribute's type and value, up to the end or to the first that is none.
+def split_attributes(raw: bytes, start: int = 0, wanted: frozenset[int] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Give each attribute's type and value, up to the end or to the first that is none; of these types alone, if any are named.
 
     Source: linux/netlink.h, struct nlattr.
 
     >>> list(split_attributes(pack_attribute(3, b"eth0") + pack_attribute(4, b"1")))
     [(3, b'eth0'), (4, b'1')]
     """
-    end = len(raw)
-    while start + _HEAD.size <= end:
-        length, kind = _HEAD.unpack_from(raw, start)
+    end, read = len(raw) - _HEAD.size, _HEAD.unpack_from
+    while start <= end:
+        length, kind = read(raw, start)
         if length < _HEAD.size:
             return
-        yield kind & _TYPE, raw[start + _HEAD.size : start + length]
+        if wanted is None or kind & _TYPE in wanted:
+            yield kind & _TYPE, raw[start + _HEAD.size : start + length]
         start += (length + 3) & ~3
 
 

@@ -17,6 +17,7 @@ IFF_LOOPBACK = 8
 _INFO = struct.Struct("=BxHiII")
 _ADDRESS, _NAME, _LOWER, _MASTER, _LINKINFO, _LOWER_NETNS, _PROPERTIES, _ALT_NAME = 1, 3, 5, 10, 18, 37, 52, 53
 _LINKINFO_KIND = 1
+_WANTED = frozenset({_ADDRESS, _NAME, _LOWER, _MASTER, _LINKINFO, _LOWER_NETNS, _PROPERTIES})
 
 LINK_DUMP = _INFO.pack(0, 0, 0, 0, 0) + struct.pack("=HHI", 8, 29, 8)
 """The request for all links, without their counters (IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)."""
@@ -64,7 +65,7 @@ def parse_link(message: bytes) -> Link:
     if len(message) < _INFO.size:
         raise RecordError(f"a link's message has {len(message)} bytes, expected {_INFO.size} or more")
     _, _, index, flags, _ = _INFO.unpack_from(message)
-    found = dict(split_attributes(message, _INFO.size))
+    found = dict(split_attributes(message, _INFO.size, _WANTED))
     if _NAME not in found:
         raise RecordError(f"link {index} has no name")
     properties = split_attributes(found.get(_PROPERTIES, b""))

@@ -27,7 +27,7 @@ _CAPPED, _HAS_WORDS = 0x100, 0x200
 _SOL_NETLINK, _ADD_GROUP, _CAP_ACK, _EXT_ACK, _STRICT = 270, 1, 10, 11, 12
 _WORDS = 1  # NLMSGERR_ATTR_MSG
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # Source: linux/netfilter/nfnetlink.h
-_RECEIVE = 1 << 20
+_RECEIVE = 1 << 16  # the kernel sends 32 KB at most
 _RECEIVE_BUFFER = 8 << 20
 BATCH = 64
 """Requests in one send: more gains nothing, and the answers must fit into the socket's buffer."""
@@ -206,6 +206,33 @@ class Netlink:
             came = self._answers(set(numbers))
             answers += [came[number] for number in numbers]
         return answers
+
+    def push(self, requests: Sequence[Request]) -> dict[int, Answer]:
+        """Send up to :data:`BATCH` requests at once, of which only the last one is answered if all goes well.
+
+        Half the time of :meth:`batch`: the kernel need not tell of each.
+
+        Returns:
+            The errors, by position.
+
+        Raises:
+            HostError: If no answer comes.
+        """
+        numbers = [self._next() for _ in requests]
+        flags = [_REQUEST] * (len(requests) - 1) + [_REQUEST | ACK]
+        self._send(b"".join(
+            pack_message(request.kind, flag | request.flags, number, request.body)
+            for request, number, flag in zip(requests, numbers, flags, strict=True)
+        ))
+        errors, is_done = dict[int, Answer](), not requests
+        while not is_done:
+            for message in self._received():
+                if message.kind == _ERROR and message.sequence in numbers:
+                    answer = _read_answer(message)
+                    if answer.code:
+                        errors[numbers.index(message.sequence)] = answer
+                    is_done = is_done or message.sequence == numbers[-1]
+        return errors
 
     def _answers(self, waiting: set[int]) -> dict[int, Answer]:
         came: dict[int, Answer] = {}

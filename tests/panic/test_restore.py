@@ -53,23 +53,17 @@ def settled() -> bool:
     return "tentative" not in ip("-6 addr show")
 
 
-def save() -> NetworkState:
+def save(where: Namespace) -> NetworkState:
     """Through its JSON text, as it will be stored."""
-    state = save_state(_where(), now_ns=time.time_ns())
+    state = save_state(where, now_ns=time.time_ns())
     assert not state.notes
     return parse_state(json.loads(json.dumps(render_state(state))))
-
-
-def _where() -> Namespace:
-    from fimkit.panic.namespaces import machine_namespace
-
-    return machine_namespace()
 
 
 def cut_and_back(where: Namespace, change: Callable[[], None] = lambda: None) -> tuple[RestoreReport, RestoreReport]:
     """Save, cut, restore twice; ip must show the same each time."""
     wait_until(settled)
-    before, state = view(), save()
+    before, state = view(), save(where)
     with LinkCutter(where) as cutter:
         assert cutter.cut().is_complete
     assert view() != before
@@ -183,7 +177,7 @@ def test_a_route_of_several_ways_of_which_one_stayed_is_whole_again(where: Names
         "-6 route add 2001:db8:19::/48 nexthop via 2001:db8:1::9 nexthop via 2001:db8:9::9",
     ])
     wait_until(settled)
-    before, state = view(), save()
+    before, state = view(), save(where)
     with LinkCutter(where, keep=["k0"]) as cutter:
         assert cutter.cut().is_complete
     report = restore_state(state, where)
@@ -207,7 +201,7 @@ def test_what_was_taken_away_meanwhile_comes_back_too(where: Namespace) -> None:
 def test_what_was_added_meanwhile_stays(where: Namespace) -> None:
     make_network()
     wait_until(settled)
-    state = save()
+    state = save(where)
     with LinkCutter(where) as cutter:
         cutter.cut()
     ip_batch(["link set down0 up", "addr add 172.16.0.1/24 dev down0"])
@@ -220,7 +214,7 @@ def test_what_was_added_meanwhile_stays(where: Namespace) -> None:
 def test_what_cannot_be_put_back_is_told_and_stops_nothing(where: Namespace) -> None:
     make_network()
     wait_until(settled)
-    state = save()
+    state = save(where)
     with LinkCutter(where) as cutter:
         cutter.cut()
     ip("link del v2")
@@ -234,7 +228,7 @@ def test_what_cannot_be_put_back_is_told_and_stops_nothing(where: Namespace) -> 
 def test_lifetimes_go_on_while_the_links_are_down(where: Namespace) -> None:
     make_network()
     wait_until(settled)
-    state = save()
+    state = save(where)
     with LinkCutter(where) as cutter:
         cutter.cut()
     ip("addr flush dev m0")
@@ -254,7 +248,7 @@ def test_lifetimes_go_on_while_the_links_are_down(where: Namespace) -> None:
 @confined
 def test_another_boots_or_namespaces_state_is_refused_before_anything_is_done(where: Namespace) -> None:
     make_network()
-    state = save()
+    state = save(where)
     with LinkCutter(where) as cutter:
         cutter.cut()
     with pytest.raises(HostError, match="of another boot"):
@@ -267,7 +261,7 @@ def test_another_boots_or_namespaces_state_is_refused_before_anything_is_done(wh
 @confined
 def test_without_the_right_nothing_comes_back_and_it_says_what_and_why(where: Namespace) -> None:
     ip_batch(["link add v0 type veth peer name v1", "link set v0 up", "link set v1 up", "addr add 192.0.2.1/24 dev v0"])
-    state = save()
+    state = save(where)
     with LinkCutter(where) as cutter:
         cutter.cut()
     without_rights()
