@@ -181,14 +181,29 @@ def _open_sources(config: Config, options: WatchOptions, stack: contextlib.ExitS
             sources.words.append(str(error))
     if sources.kernel is not None:
         return sources
-    if wanted is not Records.FILES and find_rotations(config.sources.audit_log):
-        sources.words.append(f"the records are read from {render_path(config.sources.audit_log)} as it grows")
-        return sources
-    if wanted is Records.LOG:
-        raise HostError(f"no audit log at {render_path(config.sources.audit_log)}")
+    if wanted is not Records.FILES:
+        shown, trouble = render_path(config.sources.audit_log), _try_log(config.sources.audit_log)
+        if trouble is None:
+            sources.words.append(f"the records are read from {shown} as it grows; if nobody writes it here: --records files")
+            return sources
+        if wanted is Records.LOG:
+            raise HostError(f"no audit log can be read at {shown}: {trouble}")
+        sources.words.append(f"no audit log can be read at {shown}: {trouble}")
     sources.dirty = stack.enter_context(_open_dirty(config))
     sources.words.append(f"neither live audit records nor a log of them can be had, {_NO_WHO}")
     return sources
+
+
+def _try_log(log: bytes) -> str | None:
+    """Say why neither a log nor a rotation of it can be read: its folder may be missing, or closed to this user."""
+    trouble = "No such file or directory"
+    for path in reversed(find_rotations(log)):
+        try:
+            with open(path, "rb"):
+                return None
+        except OSError as error:
+            trouble = error.strerror or str(error)
+    return trouble
 
 
 def _drop_rights(config: Config) -> list[str]:

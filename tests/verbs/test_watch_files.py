@@ -132,9 +132,15 @@ def test_what_changes_is_told_without_a_who(host: Host) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without rights")
-def test_without_any_right_it_falls_back_by_itself(host: Host) -> None:
+@pytest.mark.parametrize("log", ["none.log", "none/audit.log", "closed/audit.log"])
+def test_without_any_right_it_falls_back_by_itself(host: Host, log: str) -> None:
+    (host.folder / "closed").mkdir()
+    (host.folder / "closed/audit.log").write_text("")
+    host.config.write_text(host.config.read_text().replace("/none.log", f"/{log}"))
     for path in (host.folder, *host.folder.rglob("*")):
         os.chown(path, 65534, 65534)
+    os.chown(host.folder / "closed", 0, 0)
+    (host.folder / "closed").chmod(0o700)  # as /var/log/audit is
     user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     again = [*user, *host.fimkit, "baseline", "create", "--force"]
     subprocess.run(again, check=True, cwd=ROOT, capture_output=True)
