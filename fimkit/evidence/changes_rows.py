@@ -155,7 +155,9 @@ def load_changes(connection: sqlite3.Connection, since_ns: int | None) -> Iterat
     return map(_decode, rows)
 
 
-def load_changes_about(connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int) -> list[Change]:
+def load_changes_about(
+    connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int
+) -> list[Change]:
     """Load the changes from a time on whose text is one of some paths, or whose file has one of some inode numbers."""
     found: dict[bytes, tuple[Any, ...]] = {}
     for column, values in (("path", paths), ("inode", inodes)):
