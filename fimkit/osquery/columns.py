@@ -217,6 +217,7 @@ watch_running i 1 while `fimkit watch` is at work on this state folder, 0 if not
 watch_pid b the watch's process
 watch_uptime_s b how long it is at work, or the last one was
 watch_records t where it has its records from: kernel, log, or files (then there is no who)
+watch_problem t why nothing is recorded just now: auditing is off, or rules are not in the kernel; empty where all is well
 watch_written_time b when it last said how it is doing, in seconds since 1970
 watch_events b audit events that it read
 watch_events_per_s b the same a second, of the last ten

@@ -145,6 +145,7 @@ def _of_watch(status: WatchStatus | None) -> dict[str, str | None]:
         "pid": status.pid,
         "uptime_s": int(status.uptime_s),
         "records": status.records,
+        "problem": status.problem,
         "written_time": status.written_ns // _SECOND_NS,
         "events": status.events,
         "events_per_s": round(status.events_per_s),

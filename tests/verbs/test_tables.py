@@ -20,6 +20,7 @@ from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, ColumnTy
 from fimkit.osquery.row_filter import row_filter
 from fimkit.osquery.tables import parse_context
 from fimkit.verbs.tables import StoreTables
+from fimkit.verbs.watch_status import StatusFile, WatchStatus
 from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state, an_actor, changes, states
 
 STORED = {"findings": FINDINGS, "changes": CHANGES, "baseline": BASELINE}
@@ -233,3 +234,10 @@ def test_what_was_refused_is_counted_and_said(filled: Path) -> None:
     (row,) = _rows(tables, STATUS, used=["refused_answers", "refused_words"])
     assert row == {"refused_answers": "1", "refused_words": "fimkit_baseline: too much"}
     assert said == ["refused: fimkit_baseline: too much"]
+
+
+def test_why_a_watch_hears_nothing_is_in_the_status(filled: Path) -> None:
+    with StatusFile(os.fsencode(filled)) as file:
+        file.write(WatchStatus(pid=1, records="kernel", problem="auditing is off, and nothing is recorded"))
+    (row,) = _rows(_tables(filled), STATUS, used=["watch_running", "watch_problem"])
+    assert row == {"watch_running": "0", "watch_problem": "auditing is off, and nothing is recorded"}
