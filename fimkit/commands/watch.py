@@ -1,6 +1,7 @@
 """`fimkit watch`: what changes is found and told as it happens, until it is stopped; `--status` says how it is doing."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -47,7 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     shown = _Shown(as_json=arguments.json)
     status = watch(lambda: load_config(arguments.config), WatchOptions(records=Records(arguments.records)), shown.show)
-    return 1 if status.open else 0
+    code = 1 if status.open else 0
+    if status.stuck:
+        # All is stored and closed. Whoever holds the output up would hold up its last flush, and so this process, too.
+        os._exit(code)
+    return code
 
 
 class _Shown:
@@ -107,6 +112,8 @@ def _print_status(arguments: argparse.Namespace) -> int:
     state = "runs" if status.running else "does not run"
     print(f"watch {state}; pid {status.pid}, started {render_time(status.started_ns)}, up {status.uptime_s:.0f} s")
     print(f"records  {status.records}: {status.events} events, {status.events_per_s:g}/s, lag {status.lag_s:.1f} s")
+    if status.unshown or status.held_up_s >= 1:
+        print(f"output   {status.unshown} findings not shown; nobody has read it for {status.held_up_s:.0f} s")
     if status.running and status.problem:
         print(f"problem  {status.problem}")
     looked = f"{status.looks} looks, {status.waiting} waiting"

@@ -38,6 +38,7 @@ from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
 from fimkit.verbs.watch_groups import FindingGroup, Grouper
 from fimkit.verbs.watch_hearing import Hearing
+from fimkit.verbs.watch_outlet import Outlet
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, KernelRecords, OsqueryTail
 from fimkit.verbs.watch_rescan import Rescan, RescanResult
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
@@ -52,6 +53,8 @@ _LIMITS_S = 3600.0
 _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
 _END_S = 30.0
+_END_SHOW_S = 3.0
+_HELD_UP_S = 5.0
 _START_LOCK_S = 600.0
 _SLACK_NS = 2_000_000_000
 _KEPT_RIGHTS = ("AUDIT_READ", "AUDIT_CONTROL", "DAC_READ_SEARCH")
@@ -97,7 +100,8 @@ def watch(
     Args:
         load: Reads the configuration; called again at SIGHUP.
         options: What is asked for.
-        tell: Shows what is to be shown; a finding counts as shown when it has returned.
+        tell: Shows what is to be shown; a finding counts as shown when it has returned. It is called in a thread of its own, and
+            holds nothing up: what it does not take in time stays new for the next look.
         sinks: Given the new findings of each batch, whole and at once.
 
     Returns:
@@ -236,13 +240,15 @@ class _Watcher:
     ) -> None:
         self.config = config
         self.status = WatchStatus(pid=os.getpid(), started_ns=time.time_ns())
-        self._load, self._options, self._tell, self._sinks, self._stack = load, options, tell, sinks, stack
+        self._load, self._options, self._sinks, self._stack = load, options, sinks, stack
         self._status_file = stack.enter_context(StatusFile(config.host.state_dir))
         self._sources = _open_sources(config, options, stack)
         self.status.records = self._sources.name
         self._status_file.write(self.status)
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
         self._sources.words += _drop_rights(config)  # where no kernel's records were to be had, for the first time here
+        self._outlet: Outlet[Told] = stack.enter_context(Outlet(tell))  # after the rights are dropped: each thread has its own
+        self._unshown_said = 0
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
         self._groups = Grouper(time.monotonic)
@@ -307,6 +313,7 @@ class _Watcher:
         """Go on until a stop is asked for, then finish what there is."""
         selector = self._stack.enter_context(selectors.DefaultSelector())
         selector.register(signals.reader, selectors.EVENT_READ)
+        selector.register(self._outlet, selectors.EVENT_READ)
         for source in (self._sources.kernel, self._sources.dirty):
             if source is not None:
                 selector.register(source, selectors.EVENT_READ)
@@ -359,6 +366,7 @@ class _Watcher:
         self._told(self.engine.step())
         self._tell_explained(self._packages.read())
         self._release()
+        self._note_shown()
         if now_s >= self._next["tick"]:
             self._tick()
 
@@ -501,20 +509,28 @@ class _Watcher:
             sink(findings)
         at_once = self._groups.take(findings)
         if at_once:
-            self._show(Told(findings=tuple(at_once)))
+            self._show(Told(findings=tuple(at_once)), [finding.id for finding in at_once])
             self._report([render_report_line(finding, now_ns=time.time_ns()) for finding in at_once])
-            self.store.tell([finding.id for finding in at_once], time_ns=time.time_ns())
 
     def _release(self, *, everything: bool = False) -> None:
         for group in self._groups.release(everything=everything):
-            self._show(Told(groups=(group,)))
+            self._show(Told(groups=(group,)), group.ids)
             line = render_report_line(group.worst, now_ns=time.time_ns())
             self._report([f"{line} and {group.count - 1} more like it"])
-            self.store.tell(group.ids, time_ns=time.time_ns())
 
-    def _show(self, told: Told) -> None:
+    def _show(self, told: Told, ids: Sequence[str] = ()) -> None:
         if told != Told():
-            self._tell(told)
+            self._outlet.put(told, ids, size=1 + len(told.findings) + len(told.groups))
+
+    def _note_shown(self) -> None:
+        """Note in the store what was shown, and say how much was not for want of a reader."""
+        if ids := self._outlet.shown():
+            self.store.tell(ids, time_ns=time.time_ns())
+        unshown = self._outlet.unshown - self._unshown_said
+        if unshown and not self._outlet.held_up_s():
+            words = f"{unshown} findings were not shown, for nobody read the output in time: `fimkit check` prints them"
+            if self._outlet.put(Told(words=(words,))):
+                self._unshown_said += unshown
 
     def _report(self, lines: Sequence[str]) -> None:
         try:
@@ -555,6 +571,7 @@ class _Watcher:
             status.events, status.lag_s = kernel.events, kernel.lag_s
             status.backlog_bytes = kernel.drain.backlog_bytes
         status.open, status.waiting = self.engine.open_count, self.engine.waiting
+        status.unshown, status.held_up_s = self._outlet.unshown, round(self._outlet.held_up_s(), 1)
         status.held, status.remembered = self._groups.held, len(self.engine.picture.changes)
         status.osquery_rows = self._osquery.rows
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -570,7 +587,8 @@ class _Watcher:
     def _words(self) -> str:
         status = self.status
         lost = f", {sum(status.lost.values())} lost" if status.lost else ""
-        problem = f"; {status.problem}" if status.problem else ""
+        held_up = f"; nobody has read the output for {status.held_up_s:.0f} s" if status.held_up_s > _HELD_UP_S else ""
+        problem = (f"; {status.problem}" if status.problem else "") + held_up
         return f"{status.open} open, {status.events_per_s:.0f} events/s, lag {status.lag_s:.1f} s{lost}{problem}"
 
     def _reload(self) -> None:
@@ -615,6 +633,8 @@ class _Watcher:
             self._told(self.engine.step(everything=True))
         self.engine.flush()
         self._release(everything=True)
+        self.status.stuck = not self._outlet.end(_END_SHOW_S)
+        self._note_shown()
 
 
 def _memory_bytes(pid: int) -> int:

@@ -24,7 +24,8 @@ class WatchStatus:
     """The numbers of one run. Times are nanoseconds since the epoch, rates of the last ten seconds; ``lag_s`` is of the records.
 
     ``lost`` counts what was lost on the way, by source; ``last_blind_ns`` is the end of the last blind interval, 0 for none.
-    ``problem`` says why nothing is recorded just now, if so.
+    ``problem`` says why nothing is recorded just now, if so. ``held_up_s`` is for how long nobody has read the output, ``unshown``
+    how many findings were not shown for that; ``stuck`` is one that ended so.
     ``running`` is not written: it is whether the lock is held now.
     """
 
@@ -56,6 +57,9 @@ class WatchStatus:
     memory_bytes: int = 0
     cpu_s: float = 0.0
     problem: str = ""
+    unshown: int = 0
+    held_up_s: float = 0.0
+    stuck: bool = False
     running: bool = False
 
     @property

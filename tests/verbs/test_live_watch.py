@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.incident import Incident
+from tests.osqueryd import wait_for
 from tests.truth import hold_against, render_rows
 from tests.watching import WatchedHost, Watching, watched_host
 
@@ -366,3 +368,31 @@ def test_files_replaced_again_and_again_are_never_told_without_a_who(tmp_path: P
         database.close()
     assert every["exact"] >= 3
     assert every["unattributed"] == 0
+
+
+def test_output_that_nobody_reads_holds_up_neither_the_watch_nor_its_end_and_the_next_check_tells_the_rest(tmp_path: Path) -> None:
+    with watched_host(tmp_path) as host:
+        process = subprocess.Popen([*host.command, "watch", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: host.status().get("ready"))
+            for number in range(90):  # some 2 kB each: more than a pipe takes, and too slow to be told as one
+                (host.tree / f"etc/unread{number}").write_text(str(number))
+                time.sleep(0.03)
+            wait_for(lambda: host.status()["findings"] >= 90 and host.status()["held_up_s"] > 0)
+            assert host.status()["open"] == 90
+            process.terminate()
+            assert process.wait(60) == 1
+            assert process.stdout is not None
+            *whole, _ = process.stdout.read().split(b"\n")
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+        shown = {row["path"] for row in map(json.loads, whole) if "path" in row}
+        assert 0 < len(shown) < 90
+        status = host.status()
+        assert (status["stuck"], status["findings"]) == (True, 90)
+        rest = {row["path"] for row in host.check()}
+        assert shown | rest == {str(host.tree / f"etc/unread{number}") for number in range(90)}
