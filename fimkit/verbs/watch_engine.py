@@ -350,11 +350,16 @@ class Engine:
         for finding in findings:
             waiting = due.get(finding.path)
             tries = 0 if waiting is None else waiting.tries
-            changed_ns = now_ns if finding.after is None else finding.after.ctime_ns or now_ns
-            is_young = self.has_records and now_ns - changed_ns < RECORD_LONGEST_S * 1e9 and tries < RECORD_TRIES
-            if finding.attribution is Attribution.UNATTRIBUTED and is_young and finding.id not in self._open:
+            changed_ns = None if finding.after is None else finding.after.ctime_ns
+            if changed_ns is None or changed_ns > now_ns:
+                is_young = tries < RECORD_TRIES
+            else:  # a path that is written again and again has had its tries, and its file of just now none
+                is_young = now_ns - changed_ns < RECORD_LONGEST_S * 1e9
+            is_early = self.has_records and is_young and finding.attribution is Attribution.UNATTRIBUTED
+            if is_early and finding.id not in self._open:
                 early.add(finding.path)
-                self._waiting.setdefault(finding.path, _Waiting(now_s + RECORD_S * 2**tries, now_s, judge=True, tries=tries + 1))
+                due_s = now_s + RECORD_S * 2 ** min(tries, RECORD_TRIES - 1)
+                self._waiting.setdefault(finding.path, _Waiting(due_s, now_s, judge=True, tries=tries + 1))
             else:
                 kept.append(finding)
         return kept, early
