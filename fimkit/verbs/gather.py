@@ -187,6 +187,10 @@ def mend_osquery(
         gathered.problems += late.words
 
 
+def _first_part(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def _own_osquery_nodes(nodes: Mapping[str, set[str]], host: str) -> tuple[set[str], list[str]]:
     """Choose the nodes that are the host: by any name that their lines have for it, by its first part, or the only one there is.
 
@@ -196,12 +200,9 @@ def _own_osquery_nodes(nodes: Mapping[str, set[str]], host: str) -> tuple[set[st
     def called(wanted: str, shorten: Callable[[str], str]) -> set[str]:
         return {node for node, names in nodes.items() if any(shorten(name.lower()) == wanted for name in names)}
 
-    def first_part(name: str) -> str:
-        return name.partition(".")[0]
-
     own = called(host.lower(), str)
     if not own:
-        short = called(first_part(host.lower()), first_part)
+        short = called(_first_part(host.lower()), _first_part)
         own = set(nodes) if len(nodes) == 1 else short if len(short) == 1 else set()
     others = sorted(set(nodes) - own)
     if not others:
@@ -213,8 +214,8 @@ def _own_osquery_nodes(nodes: Mapping[str, set[str]], host: str) -> tuple[set[st
 def _other_name(nodes: Mapping[str, set[str]], host: str) -> list[str]:
     """Say that a log's only host is called otherwise than the host that is asked about; a UUID is no other name."""
     names = sorted(name for each in nodes.values() for name in each)
-    short = host.lower().partition(".")[0]
-    if len(nodes) != 1 or any(name.lower().partition(".")[0] == short or _UUID.fullmatch(name) for name in names):
+    short = _first_part(host.lower())
+    if len(nodes) != 1 or any(_first_part(name.lower()) == short or _UUID.fullmatch(name) for name in names):
         return []
     called = ", ".join(map(clip, names[:_MOST_HOSTS]))
     return [f"the osquery log is of a host that it calls {called}; its rows are taken as {host!r}'s"]
