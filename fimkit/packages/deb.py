@@ -9,7 +9,7 @@ from fimkit.packages.shipped import Shipped
 from fimkit.packages.streams import HashedFile, Readable, open_regular, unpacked
 from fimkit.packages.tar_list import Listing, list_tar, read_members
 
-__all__ = ["DebContents", "hash_deb", "load_deb"]
+__all__ = ["DebContents", "load_deb"]
 
 _CONFFILES = b"/conffiles"
 _MOST_CONFFILES_BYTES = 1 << 20
@@ -21,16 +21,6 @@ class DebContents(NamedTuple):
     sha256: str
     entries: dict[bytes, Shipped]
     problems: tuple[str, ...]
-
-
-def hash_deb(path: bytes) -> str:
-    """Give a file's SHA-256.
-
-    Raises:
-        PackageError: If it cannot be read.
-    """
-    with open_regular(path) as descriptor:
-        return HashedFile(descriptor).finish()
 
 
 def load_deb(path: bytes, is_trusted: Callable[[str], bool]) -> DebContents | None:
