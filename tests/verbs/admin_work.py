@@ -146,7 +146,7 @@ WORKS = (
     Work(
         "tree_removed",
         "mkdir -p d/e/f; echo 1 > d/1; echo 2 > d/e/2; echo 3 > d/e/f/3",
-        ((1, "mv d q; rm -rf q; mkdir d; echo other > d/1"),),
+        ((1, "mv d q; mkdir d; rm -rf q; echo other > d/1"),),
         {
             "d": Found(Kind.ATTRIBUTES, 1),
             "d/1": _changed(1),
