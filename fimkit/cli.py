@@ -23,6 +23,7 @@ VERBS = {
     "check": "rescan, correlate with the records, and print what is new",
     "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
+    "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",
     "extension": "fimkit's tables in osquery; osqueryd starts it, see install --extension",
