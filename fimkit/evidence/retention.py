@@ -3,7 +3,7 @@
 By age: closed findings, passing ones that are old, changes, notes and bad lines. By size, as long as the store is too big, the
 oldest first: closed findings that are not critical, changes, bad lines, open findings of severity info, closed critical findings,
 the old states of accepted paths. Never: an open critical finding, a change that an open finding names as evidence, the baseline,
-the positions in logs, who accepted what when and why.
+the positions in logs, who accepted what when and why, the incidents.
 """
 
 import json

@@ -101,7 +101,14 @@ _SIXTH = (
         one INTEGER PRIMARY KEY CHECK (one = 1), who NOT NULL, time_ns INTEGER NOT NULL, body TEXT NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH = (
+    # The panics of this host: a row from the first moment of each.
+    """CREATE TABLE incidents (
+        id NOT NULL PRIMARY KEY, host NOT NULL, cause NOT NULL, triggered_ns NOT NULL, updated_ns NOT NULL, phase NOT NULL,
+        folder BLOB NOT NULL, steps TEXT NOT NULL) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

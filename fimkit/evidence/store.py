@@ -12,12 +12,23 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from fimkit.evidence import baseline_rows, canary_rows, changes_rows, findings_rows, history_rows, log_rows, pin_rows, retention
+from fimkit.evidence import (
+    baseline_rows,
+    canary_rows,
+    changes_rows,
+    findings_rows,
+    history_rows,
+    incident_rows,
+    log_rows,
+    pin_rows,
+    retention,
+)
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
+from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.pin_rows import PinsRow
 from fimkit.model.changes import Change, Note
 from fimkit.model.findings import Finding
@@ -332,6 +343,18 @@ class Store:
         """
         with translated_errors(self.path):
             return findings_rows.find_by_prefix(self._connection, id_prefix)
+
+    # The panics.
+
+    def add_incident(self, row: IncidentRow) -> None:
+        """Store an incident, in place of what was known of it before."""
+        with self.transaction():
+            incident_rows.save_incident(self._connection, row)
+
+    def incidents(self) -> list[IncidentRow]:
+        """Load every incident of this host, in the order of time."""
+        with translated_errors(self.path):
+            return incident_rows.load_incidents(self._connection)
 
     # The limits.
 
