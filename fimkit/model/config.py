@@ -113,12 +113,18 @@ class StoreLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panic:
-    """``[panic]``: what happens when something changes that must never change."""
+    """``[panic]``: what happens when something changes that must never change.
+
+    ``windows`` are texts of :func:`fimkit.model.windows.parse_window`. ``include_namespaces`` cuts the other network
+    namespaces too, those of containers.
+    """
 
     action: str = "down"
+    include_namespaces: bool = False
     keep_interfaces: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     threshold: int = 1
+    windows: tuple[str, ...] = ()
     deadline_s: int = 30
     recon: tuple[tuple[str, ...], ...] = ()
     recon_queries: tuple[str, ...] = ()

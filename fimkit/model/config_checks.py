@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fimkit.model.config import Transport
 from fimkit.model.errors import clip
+from fimkit.model.windows import parse_window
 
 __all__ = ["CHECKS", "Check", "check_command", "check_server", "check_servers", "check_url", "split_servers"]
 
@@ -197,6 +198,14 @@ def check_url(text: str, own_names: tuple[str, ...] = ()) -> str | None:
     return check_server(f"[{host}]:{port or 443}" if ":" in host else f"{host}:{port or 443}", own_names)
 
 
+def _check_window(text: str) -> str | None:
+    try:
+        parse_window(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _between(least: int, most: int) -> Check:
     def check(value: int) -> str | None:
         return None if least <= value <= most else f"{clip(value)} is out of range, expected {least} to {most}"
@@ -239,6 +248,7 @@ CHECKS: dict[str, Check] = {
     "panic.keep_interfaces": _check_text,
     "panic.allow": _check_peer,
     "panic.threshold": _between(1, 1_000_000),
+    "panic.windows": _check_window,
     "panic.deadline_s": _between(1, 3600),
     "panic.recon": check_command,
     "panic.recon_queries": _check_text,

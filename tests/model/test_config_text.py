@@ -69,9 +69,11 @@ keep_days = 1
 max_mb = 2
 [panic]
 action = "isolate"
+include_namespaces = true
 keep_interfaces = ["mgmt*"]
 allow = ["192.0.2.10:22", "[2001:db8::1]:22"]
 threshold = 2
+windows = ["sun 23:00-01:00", "2026-11-22T20:00:00Z/2026-11-22T22:00:00Z"]
 deadline_s = 3
 recon = [["ps", "auxww"], ["ss"]]
 recon_queries = ["SELECT 1"]
@@ -112,7 +114,8 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
     assert config.webhook == Webhook(url="https://hooks.example.org/x?y=1", ca_file=b"/ca3", token_file=b"/t")
     assert config.store == StoreLimits(keep_days=1, max_mb=2)
     assert config.panic == Panic(
-        action="isolate", keep_interfaces=("mgmt*",), allow=("192.0.2.10:22", "[2001:db8::1]:22"), threshold=2, deadline_s=3,
+        action="isolate", include_namespaces=True, keep_interfaces=("mgmt*",), allow=("192.0.2.10:22", "[2001:db8::1]:22"),
+        threshold=2, windows=("sun 23:00-01:00", "2026-11-22T20:00:00Z/2026-11-22T22:00:00Z"), deadline_s=3,
         recon=(("ps", "auxww"), ("ss",)), recon_queries=("SELECT 1",), packetgrab=(("tcpdump", "-w", "x"),),
         killswitch=(("poweroff",),), package_hold_s=4, capture_s=5, restore_after_s=6, nokill=True,
     )
@@ -215,6 +218,9 @@ tier = "Critical"
         (WATCHED + '[mail]\npanic_recipients = ["a@b\\r\\nBcc: c@d"]', "mail.panic_recipients[0]: "),
         (WATCHED + "[mail]\nusername = 'u'", "mail.username: has no password beside it"),
         (WATCHED + "[panic]\naction = 'kill'", "panic.action: 'kill' is unknown, expected 'down' or 'isolate'"),
+        (WATCHED + "[panic]\nwindows = 'sun 02:00-04:00'", "is text, expected a list of texts"),
+        (WATCHED + "[panic]\nwindows = ['2026-11-22T20:00:00Z']", "panic.windows[0]: '2026-11-22T20:00:00Z' has no end"),
+        (WATCHED + "[panic]\nwindows = ['sun 02:00-04:00', 'sun 02:00']", "panic.windows[1]: 'sun 02:00' has no end"),
         (WATCHED + "[panic]\naction = 'isolate'", "panic.action: 'isolate' without allow"),
         (WATCHED + "[panic]\nallow = ['mgmt:22']", "panic.allow[0]: 'mgmt:22' is no address and port"),
         (WATCHED + "[panic]\nrecon = ['ps']", "panic.recon[0]: 'ps' is text, expected a list of texts"),
