@@ -10,6 +10,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
-UNITS = ("fimkit-watch.service", "fimkit-check.service", "fimkit-check.timer", "fimkit-rules.service")
+UNITS = ("fimkit-watch.service", "fimkit-check.service", "fimkit-check.timer", "fimkit-rules.service", "fimkit-panic.service")
 SEARCHED = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -199,24 +200,73 @@ def test_a_version_that_does_not_start_is_not_used(debian: Host) -> None:
     debian.bootstrap("--system", "--remove", "--purge")
 
 
-def test_where_systemd_runs_a_running_watch_is_restarted_and_nothing_stays_enabled(debian: Host) -> None:
-    debian.bootstrap("--system")
+@contextmanager
+def stand_in_systemd(debian: Host) -> Iterator[Path]:
+    """Have a systemctl that only writes down what it is asked; gives that file."""
     calls, stand_in = debian.at("/tmp/calls"), debian.at("/usr/local/bin/systemctl")
     stand_in.write_text('#!/bin/sh\necho "$@" >>/tmp/calls\n')
     stand_in.chmod(0o755)
     debian.at("/run/systemd/system").mkdir(parents=True)
-    wants = debian.at("/etc/systemd/system/multi-user.target.wants/fimkit-watch.service")
-    wants.parent.mkdir(parents=True, exist_ok=True)
-    wants.symlink_to("/usr/local/lib/systemd/system/fimkit-watch.service")
     try:
-        assert "systemd does not run here" not in debian.bootstrap("--system")
-        assert calls.read_text() == "daemon-reload\ntry-restart fimkit-watch.service\n"
-        calls.unlink()
-        debian.bootstrap("--system", "--remove", "--purge")
-        said = calls.read_text().splitlines()
+        yield calls
     finally:
         stand_in.unlink()
         debian.at("/run/systemd/system").rmdir()
-    units = ("fimkit-watch.service", "fimkit-check.timer", "fimkit-check.service", "fimkit-rules.service")
+        calls.unlink(missing_ok=True)
+
+
+def test_where_systemd_runs_a_running_watch_is_restarted_and_nothing_stays_enabled(debian: Host) -> None:
+    debian.bootstrap("--system")
+    wants = debian.at("/etc/systemd/system/multi-user.target.wants/fimkit-watch.service")
+    wants.parent.mkdir(parents=True, exist_ok=True)
+    links = [wants, wants.with_name("fimkit-panic.service")]
+    for link in links:
+        link.symlink_to(f"/usr/local/lib/systemd/system/{link.name}")
+    with stand_in_systemd(debian) as calls:
+        assert "systemd does not run here" not in debian.bootstrap("--system")
+        assert calls.read_text() == "daemon-reload\ntry-restart fimkit-panic.service\ntry-restart fimkit-watch.service\n"
+        calls.unlink()
+        debian.bootstrap("--system", "--remove", "--purge")
+        said = calls.read_text().splitlines()
+    units = ("fimkit-watch.service", "fimkit-check.timer", "fimkit-check.service", "fimkit-rules.service", "fimkit-panic.service")
     assert said == [*(f"disable --now {unit}" for unit in units), "daemon-reload"]
-    assert not wants.is_symlink()
+    assert not any(link.is_symlink() for link in links)
+
+
+def test_who_holds_a_cut_is_neither_restarted_nor_removed(debian: Host) -> None:
+    debian.bootstrap("--system")
+    record = debian.at("/var/lib/fimkit/panic/record.json")
+    record.parent.mkdir(mode=0o700)
+    with stand_in_systemd(debian) as calls:
+        for phase, restarted in (("triggered", []), ("cut", ["fimkit-watch"]), ("armed", ["fimkit-panic", "fimkit-watch"])):
+            record.write_text(json.dumps({"phase": phase}))
+            words = debian.bootstrap("--system")
+            assert calls.read_text() == "daemon-reload\n" + "".join(f"try-restart {unit}.service\n" for unit in restarted)
+            assert ("fimkit-panic is left as it is" in words) is (phase != "armed")
+            calls.unlink()
+        record.write_text("damaged")
+        assert "its phase is unknown" in debian.bootstrap("--system")
+        calls.unlink()
+        for text, why in (('{"phase": "cut"}', "first: fimkit panic restore"), ("damaged", "its phase cannot be told")):
+            record.write_text(text)
+            done = debian.run("/root/fimkit/bootstrap", "--system", "--remove", "--purge")
+            assert (done.returncode, why in done.stderr, calls.exists()) == (3, True, False)
+            assert installed(debian)
+        record.write_text('{"phase": "restored"}')
+        assert "removed, with state and configuration" in debian.bootstrap("--system", "--remove", "--purge")
+    assert not record.exists()
+
+
+def test_a_version_that_something_still_runs_of_is_kept(debian: Host) -> None:
+    debian.bootstrap("--system")
+    first = os.path.basename(os.readlink(debian.at("/opt/fimkit/current")))
+    # The Debian's processes end with each run: here everything is done in one.
+    script = f"/opt/fimkit/versions/{first}/bin/python -c 'import time; time.sleep(3600)' & child=$!; " + "; ".join(
+        ["/root/fimkit/bootstrap --system"] * 2 + ["kill $child", "ls /opt/fimkit/versions"]
+    )
+    kept = debian.run("sh", "-c", script)
+    assert kept.returncode == 0, kept.stderr
+    assert len(kept.stdout.split()) == 3 and first in kept.stdout.split(), kept.stderr
+    debian.bootstrap("--system")
+    assert first not in {path.name for path in debian.at("/opt/fimkit/versions").iterdir()}
+    debian.bootstrap("--system", "--remove", "--purge")

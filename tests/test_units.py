@@ -1,5 +1,6 @@
 """The shipped units: sound for systemd, sealed as far as is said, and enough for what they run."""
 
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ UNITS = ROOT / "units"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 PROGRAM = "/opt/fimkit/current/bin/fimkit"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (package systemd)")
-WORST = {"fimkit-watch.service": 2.8, "fimkit-check.service": 2.6, "fimkit-rules.service": 2.5}
+WORST = {"fimkit-watch.service": 3.8, "fimkit-check.service": 3.6, "fimkit-rules.service": 2.5, "fimkit-panic.service": 1.9}
 """The exposure that `systemd-analyze security` states: 0 is sealed, 10 is open. The README repeats them."""
 
 
@@ -42,12 +43,74 @@ def test_a_service_is_no_more_exposed_than_is_said(unit: str) -> None:
     assert float(score[1]) <= WORST[unit]
 
 
-@pytest.mark.parametrize("unit", SERVICES)
+@pytest.mark.parametrize("unit", [unit for unit in SERVICES if unit != "fimkit-panic.service"])
 def test_no_setting_hides_what_is_watched(unit: str) -> None:
     text = (UNITS / unit).read_text(encoding="utf-8")
     assert "PrivateTmp=no\n" in text
     for hiding in ("ProtectKernelModules=", "PrivateDevices=", "InaccessiblePaths=", "TemporaryFileSystem=", "PrivateNetwork="):
         assert not re.search(f"^{hiding}", text, re.MULTILINE), hiding
+
+
+def settings(unit: str) -> dict[str, list[str]]:
+    """Every setting of a unit, with its values in order."""
+    found: dict[str, list[str]] = {}
+    for line in (UNITS / unit).read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_only_the_helper_may_change_the_network_and_nothing_else() -> None:
+    rights = {unit: set(settings(unit)["CapabilityBoundingSet"][0].split()) for unit in SERVICES}
+    assert rights["fimkit-panic.service"] == {"CAP_NET_ADMIN"}
+    assert rights["fimkit-check.service"] == {"CAP_DAC_READ_SEARCH", "CAP_NET_RAW", "CAP_SYS_PTRACE"}
+    assert rights["fimkit-watch.service"] >= {"CAP_NET_RAW", "CAP_SYS_PTRACE"}
+    assert not any("AmbientCapabilities" in settings(unit) for unit in SERVICES)
+
+
+def test_the_helper_is_there_before_the_network_and_comes_back_for_ever() -> None:
+    unit = settings("fimkit-panic.service")
+    before = {word for line in unit["Before"] for word in line.split()}
+    assert {"network-pre.target", "shutdown.target", "fimkit-watch.service", "fimkit-check.service"} <= before
+    assert (unit["Wants"], unit["DefaultDependencies"]) == (["network-pre.target"], ["no"])
+    assert "/var/lib/fimkit" in unit["RequiresMountsFor"][0].split()
+    assert (unit["Restart"], unit["StartLimitIntervalSec"], unit["OOMScoreAdjust"]) == (["always"], ["0"], ["-1000"])
+    assert set(unit["RestrictAddressFamilies"][0].split()) == {"AF_NETLINK", "AF_UNIX"}
+    assert not {"PrivateNetwork", "RestartPreventExitStatus"} & unit.keys()
+
+
+@pytest.mark.parametrize("unit", ["fimkit-watch.service", "fimkit-check.service"])
+def test_who_panics_reaches_the_mail_server_captures_and_wants_the_helper(unit: str) -> None:
+    found = settings(unit)
+    assert {"AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_UNIX"} == set(found["RestrictAddressFamilies"][0].split())
+    assert "IPAddressDeny" not in found
+    assert found["Wants"] == ["fimkit-panic.service"]
+    assert "fimkit-panic.service" in found["After"][0].split()
+
+
+@needs_systemd
+def test_the_words_on_containers_make_a_sound_drop_in_that_gives_what_entering_them_takes(tmp_path: Path) -> None:
+    text = (UNITS / "fimkit-panic.service").read_text(encoding="utf-8").replace(PROGRAM, "/bin/true")
+    words = re.findall(r"^#   (\S.*)$", text, re.MULTILINE)
+    assert words[0] == "[Service]"
+    unit, drop_in = tmp_path / "fimkit-panic.service", tmp_path / "fimkit-panic.service.d/containers.conf"
+    drop_in.parent.mkdir()
+    unit.write_text(text, encoding="utf-8")
+    drop_in.write_text("\n".join(words) + "\n", encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    # The drop-in's lines come after the unit's own, as systemd reads them.
+    joined = tmp_path / "joined.service"
+    joined.write_text(text.replace("[Install]", "\n".join(words[1:]) + "\n[Install]"), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--json=short", joined], capture_output=True, text=True, check=False
+    )
+    sealed = {row["json_field"]: row["set"] for row in json.loads(done.stdout)}
+    assert not sealed["RestrictNamespaces_net"] and sealed["RestrictNamespaces_user"]
+    assert not sealed["CapabilityBoundingSet_CAP_SYS_ADMIN"] and not sealed["CapabilityBoundingSet_CAP_SYS_PTRACE"]
+    assert not sealed["CapabilityBoundingSet_CAP_NET_ADMIN"] and sealed["CapabilityBoundingSet_CAP_SYS_MODULE"]
+    assert "setns" in allowed_calls("fimkit-panic.service")
 
 
 def test_the_readme_states_the_scores() -> None:
@@ -128,9 +191,9 @@ def test_a_check_makes_no_call_that_its_unit_forbids(host: list[str], tmp_path: 
 def test_cron_does_what_the_units_do_and_only_without_systemd() -> None:
     lines = [line for line in (UNITS / "fimkit.cron").read_text(encoding="utf-8").splitlines() if line and "=" not in line[:8]]
     jobs = [line for line in lines if not line.startswith("#")]
-    assert len(jobs) == 2
+    assert len(jobs) == 3
     for job in jobs:
         assert re.fullmatch(r"(@reboot|[0-9]+ [0-9]+ \* \* \*) +root +\[ -d /run/systemd/system \] \|\| .*", job)
-        assert f"{PROGRAM} install" in job or f"{PROGRAM} check" in job
+    assert [job.split(PROGRAM)[1].split()[0] for job in jobs] == ["panic", "install", "check"]
     assert not (UNITS / "fimkit.cron").stat().st_mode & 0o022
     assert os.linesep == "\n"

@@ -14,7 +14,8 @@ units_dir=/usr/local/lib/systemd/system
 cron_file=/etc/cron.d/fimkit
 link=/usr/local/bin/fimkit
 state=/var/lib/fimkit
-units='fimkit-watch.service fimkit-check.service fimkit-check.timer fimkit-rules.service'
+units='fimkit-watch.service fimkit-check.service fimkit-check.timer fimkit-rules.service fimkit-panic.service'
+record=$state/panic/record.json
 
 systemd_runs() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 
@@ -35,6 +36,19 @@ check_places() {
     { [ ! -e "$link" ] && [ ! -L "$link" ]; } || is_ours "$link" || refuse "$link is there and is none of fimkit's: move it away first"
     { [ ! -e "$opt" ] && [ ! -L "$opt" ]; } || [ -d "$opt/versions" ] || refuse "$opt is there and is none of fimkit's: move it away first"
 }
+
+# disarmed, armed, triggered, cut or restored, as the program says, or else as the record does; unknown where that is damaged.
+panic_phase() {
+    [ -e "$record" ] || { echo disarmed && return 0; }
+    if [ -e /etc/fimkit/fimkit.toml ] && [ -x "$opt/current/bin/fimkit" ]; then
+        "$opt/current/bin/fimkit" panic status --json 2>/dev/null | "$python" -I -c "$read_phase" 2>/dev/null && return 0
+    fi
+    "$python" -I -c "$read_phase" <"$record" 2>/dev/null || echo unknown
+}
+read_phase='
+import json, sys
+phase = json.JSONDecoder().raw_decode(sys.stdin.read())[0]["phase"]
+sys.exit(phase not in ("disarmed", "armed", "triggered", "cut", "restored") or print(phase))'
 
 # The new version in a venv of its own; nothing that is in use is touched. A copy is built, so that the checkout stays as it is.
 build_version() {
@@ -96,9 +110,12 @@ switch_version() {
     done_with=$new
     ln -sfT "$opt/current/bin/fimkit" "$link"
     for version in "$opt"/versions/*; do
-        [ "$version" = "$new" ] || [ "$version" = "$opt/$old" ] || rm -rf -- "$version"
+        [ "$version" = "$new" ] || [ "$version" = "$opt/$old" ] || still_runs "$version" || rm -rf -- "$version"
     done
 }
+
+# What holds a cut is not restarted for an upgrade, nor for the one after it.
+still_runs() { grep -aqsF -- "$1/" /proc/[0-9]*/cmdline; }
 
 # What is installed on the host names the interpreter that it was installed with.
 renew_installed() {
@@ -112,15 +129,26 @@ restart_services() {
         return 0
     fi
     systemctl daemon-reload
+    phase=$(panic_phase)
     # Those that run now, and no others; a check under way goes on with the version that it began with.
-    systemctl try-restart fimkit-watch.service || say "fimkit-watch did not come back: journalctl -u fimkit-watch"
+    case $phase in
+    triggered | cut | unknown)
+        say "fimkit-panic is left as it is, its phase is $phase: after fimkit panic restore, systemctl restart fimkit-panic" ;;
+    *) systemctl try-restart fimkit-panic.service || say "fimkit-panic did not come back: journalctl -u fimkit-panic" ;;
+    esac
+    if [ "$phase" = triggered ]; then # the watch's child runs the panic
+        say "a panic is under way, and fimkit-watch is left as it is: afterwards, systemctl restart fimkit-watch"
+    else
+        systemctl try-restart fimkit-watch.service || say "fimkit-watch did not come back: journalctl -u fimkit-watch"
+    fi
 }
 
 next_steps() {
     [ -e /etc/fimkit/fimkit.toml ] || say "next: fimkit init, then read /etc/fimkit/fimkit.toml"
     [ -e "$state/fimkit.sqlite" ] || say "then: fimkit baseline create; fimkit install"
     if [ -z "$old" ]; then
-        say "then: systemctl enable --now fimkit-rules.service fimkit-watch.service fimkit-check.timer"
+        say "then: systemctl enable --now fimkit-rules.service fimkit-panic.service fimkit-watch.service fimkit-check.timer"
+        say "then, if this host is to cut itself off when something critical changes: fimkit panic arm"
         say "who may read the findings: usermod -aG fimkit NAME"
     fi
 }
@@ -160,14 +188,26 @@ install_system() {
     [ -z "$missing" ] || say "not here: $missing; what needs them says so"
 }
 
+# A host that is cut off stays so until somebody puts it back, and only fimkit knows how; an armed one tells that it is disarmed.
+settle_panic() {
+    phase=$(panic_phase)
+    case $phase in
+    triggered | cut) refuse "a panic holds this host, its phase is $phase; first: fimkit panic restore" ;;
+    unknown)
+        refuse "there is a record of a panic, and its phase cannot be told; read: fimkit panic status; if nothing is cut: mv $record $record.old" ;;
+    armed) "$opt/current/bin/fimkit" panic disarm >"$log" 2>&1 || say "it could not be disarmed, and is removed: $(tail -n 1 "$log")" ;;
+    esac
+}
+
 stop_services() {
     if systemd_runs; then
-        for unit in fimkit-watch.service fimkit-check.timer fimkit-check.service fimkit-rules.service; do
+        for unit in fimkit-watch.service fimkit-check.timer fimkit-check.service fimkit-rules.service fimkit-panic.service; do
             [ ! -e "$units_dir/$unit" ] || systemctl disable --now "$unit" >"$log" 2>&1 || say "$unit: $(tail -n 1 "$log")"
         done
     fi
     rm -f /etc/systemd/system/multi-user.target.wants/fimkit-watch.service \
         /etc/systemd/system/multi-user.target.wants/fimkit-rules.service \
+        /etc/systemd/system/multi-user.target.wants/fimkit-panic.service \
         /etc/systemd/system/timers.target.wants/fimkit-check.timer
 }
 
@@ -193,6 +233,7 @@ purge_system() {
 
 remove_system() {
     begin_system
+    settle_panic
     uninstall_rules
     stop_services
     for unit in $units; do rm -f -- "${units_dir:?}/$unit"; done
