@@ -11,7 +11,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import OsqueryAbsentError, UsageError, clip
 from fimkit.osquery.columns import TABLES
 from fimkit.osquery.extension_server import ExtensionServer
-from fimkit.verbs.rights import drop_rights
+from fimkit.panic.rights import drop_rights
 from fimkit.verbs.tables import StoreTables
 
 __all__ = ["ExtensionOptions", "serve_tables"]

@@ -27,13 +27,13 @@ from fimkit.model.paths import render_path
 from fimkit.model.records import BadLine
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
+from fimkit.panic.rights import drop_rights, join_group
 from fimkit.verbs import notify_systemd
 from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.check import CheckOptions, look_at_all
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.place import list_mounts
 from fimkit.verbs.report_file import append_lines, render_report_line
-from fimkit.verbs.rights import drop_rights, join_group
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
 from fimkit.verbs.watch_groups import FindingGroup, Grouper

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from fimkit.model.errors import UsageError
-from fimkit.verbs.rights import RIGHTS, drop_rights, held_rights
+from fimkit.panic.rights import RIGHTS, drop_rights, held_rights
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: there is nothing to drop without rights")
 
 
 def in_child(program: str, **more: object) -> dict[str, object]:
     """Rights that are dropped stay so: each try in a process of its own."""
-    text = "import json, os, subprocess, sys\nfrom fimkit.verbs.rights import drop_rights, held_rights\n" + program
+    text = "import json, os, subprocess, sys\nfrom fimkit.panic.rights import drop_rights, held_rights\n" + program
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
@@ -78,7 +78,7 @@ def test_what_is_not_held_is_not_gained() -> None:
 @as_root
 def test_a_member_gives_its_files_to_the_group_without_the_right_to_give_files_away(tmp_path: Path) -> None:
     program = f"""
-from fimkit.verbs.rights import join_group
+from fimkit.panic.rights import join_group
 join_group(-1)
 before = os.getgroups()
 join_group(64123)
