@@ -40,7 +40,8 @@ class Readback:
             HostError: If this is another namespace, or /proc is not there.
         """
         where.check()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        # Any socket can be asked for a link's flags; of this family the helper's sandbox gives it one.
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             self._table = open("/proc/thread-self/net/dev", "rb", buffering=0)  # noqa: SIM115 (kept open: its namespace is that of now)
         except OSError as error:
