@@ -1,0 +1,86 @@
+"""How the panic of this host stands: what the record says, and what the helper answers, each or why not."""
+
+from dataclasses import dataclass
+
+from fimkit.model.config import Config
+from fimkit.model.config_json import freeze, thaw
+from fimkit.model.errors import ConfigError, HostError
+from fimkit.panic.helper_client import Hello, Helper, PlanReply, connect_helper
+from fimkit.panic.record import PanicRecord, Phase, load_record
+
+__all__ = ["IN_FORCE", "PanicView", "load_new_view", "load_panic_view"]
+
+IN_FORCE = (Phase.ARMED, Phase.TRIGGERED, Phase.CUT)
+"""The phases in which what was frozen at arming counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanicView:
+    """What was found out. ``record``, ``hello`` and ``plan`` are ``None`` where they are not to be had, and the words say why.
+
+    ``config`` is the one that a panic would go by: with what was frozen at arming.
+    """
+
+    config: Config
+    record: PanicRecord | None
+    record_problem: str = ""
+    hello: Hello | None = None
+    plan: PlanReply | None = None
+    helper_problem: str = ""
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase, where it is known."""
+        return self.record.phase if self.record else self.hello.phase if self.hello else None
+
+    @property
+    def armed(self) -> bool:
+        """Whether this host is armed, or a panic is under way already."""
+        return self.phase in IN_FORCE
+
+
+def load_panic_view(config: Config) -> PanicView:
+    """Read the record and ask the resident helper, by what is frozen while this host is armed.
+
+    Args:
+        config: The file's.
+    """
+    record, problem = _load(config)
+    if record is not None and record.phase in IN_FORCE:
+        try:
+            config = thaw(config, record.settings)
+        except ConfigError as error:
+            problem = f"what was frozen at arming cannot be read: {error}"
+    try:
+        with connect_helper(config.host.state_dir) as helper:
+            return _view(config, helper, record, problem)
+    except HostError as error:
+        return PanicView(config=config, record=record, record_problem=problem, helper_problem=str(error))
+
+
+def load_new_view(config: Config, helper: Helper | None) -> PanicView:
+    """Read the record and ask a helper that answers already, by what the file says now, whatever is frozen.
+
+    Args:
+        config: The file's.
+        helper: The helper, if there is one.
+    """
+    record, problem = _load(config)
+    if helper is None:
+        return PanicView(config=config, record=record, record_problem=problem)
+    try:
+        return _view(config, helper, record, problem)
+    except HostError as error:
+        return PanicView(config=config, record=record, record_problem=problem, helper_problem=str(error))
+
+
+def _load(config: Config) -> tuple[PanicRecord | None, str]:
+    try:
+        return load_record(config.host.state_dir), ""
+    except HostError as error:
+        return None, str(error)
+
+
+def _view(config: Config, helper: Helper, record: PanicRecord | None, problem: str) -> PanicView:
+    hello, plan = helper.hello(), helper.plan(freeze(config))
+    return PanicView(config=config, record=record, record_problem=problem, hello=hello, plan=plan)
