@@ -60,13 +60,18 @@ def load_channels(config: Config, *, deadline_s: float) -> Channels:
     return Channels(syslog=syslog, webhook=webhook)
 
 
+def _mark(news: PanicNews) -> str:
+    return "[TEST] " if news.test else ""
+
+
 def render_news(news: PanicNews) -> bytes:
     """Write a panic as one JSON object; ``text`` is a line for people, which chat servers show."""
     ordered = weigh(news.findings)
     words = render_counts(ordered) if ordered else news.cause
     return json.dumps({
         "kind": "panic",
-        "text": render_word(f"[fimkit] {news.host} PANIC {words}"),
+        "test": news.test,
+        "text": render_word(f"{_mark(news)}[fimkit] {news.host} PANIC {words}"),
         "host": news.host,
         "addresses": list(news.addresses),
         "incident": news.incident,
@@ -89,8 +94,8 @@ def plan_news(channels: Channels, news: PanicNews) -> tuple[Task, ...]:
         if ordered:
             fields |= {"path": render_path(ordered[0].path), "kind": ordered[0].kind.value, "finding": ordered[0].id}
         message = render_syslog(
-            f"PANIC {render_counts(ordered)}: {news.cause}", severity=SyslogSeverity.ALERT, host=news.host, kind="panic",
-            time_ns=news.triggered_ns, fields=fields,
+            f"{_mark(news)}PANIC {render_counts(ordered)}: {news.cause}", severity=SyslogSeverity.ALERT, host=news.host,
+            kind="panic", time_ns=news.triggered_ns, fields=fields,
         )
         tasks.append(plan_syslog(channels.syslog, message))
     if channels.webhook:

@@ -23,7 +23,8 @@ _REASONS = 5
 class PanicNews:
     """What there is to tell of a panic.
 
-    ``done`` and ``next_steps`` are sentences in the order of time; ``folder`` is where the evidence is on the host.
+    ``done`` and ``next_steps`` are sentences in the order of time; ``folder`` is where the evidence is on the host. ``test``: it is
+    none, and everything that is told says so first.
     """
 
     host: str
@@ -35,6 +36,7 @@ class PanicNews:
     done: tuple[str, ...]
     next_steps: tuple[str, ...]
     folder: bytes
+    test: bool = False
 
 
 def _path(path: bytes) -> str:
@@ -158,6 +160,7 @@ def compose_panic(news: PanicNews) -> Letter:
     attachment, attached = attach_findings(ordered)
     what = f"{render_counts(ordered)}: {_path(ordered[0].path)} {ordered[0].kind.value}" if ordered else news.cause
     lines = [
+        *(["THIS IS A TEST: nothing is cut.", ""] if news.test else []),
         f"PANIC on {render_word(_place(news.host, news.addresses))}",
         "",
         f"Cause      {_line(render_word(news.cause))}",
@@ -171,7 +174,7 @@ def compose_panic(news: PanicNews) -> Letter:
         *_sample(ordered),
     ]
     return Letter(
-        subject=f"[fimkit] {_place(news.host, news.addresses)} PANIC {what}",
+        subject=f"{'[TEST] ' if news.test else ''}[fimkit] {_place(news.host, news.addresses)} PANIC {what}",
         text="\n".join(lines) + "\n",
         attachments=(attachment,) if attachment else (),
         headers={"X-Fimkit-Incident": news.incident, "X-Fimkit-Host": news.host, "Importance": "high"},

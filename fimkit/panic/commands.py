@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,7 +22,8 @@ _REAP_S = 1.0
 
 
 def plan_commands(
-    name: str, commands: Sequence[Sequence[str]], *, most_s: float = 5.0, most_bytes: int = 4 << 20, share: float = 0.5
+    name: str, commands: Sequence[Sequence[str]], *, most_s: float = 5.0, most_bytes: int = 4 << 20, share: float = 0.5,
+    folder: bytes = b"/", stop: threading.Event | None = None,
 ) -> tuple[Step, ...]:
     """Make a step of each command.
 
@@ -31,54 +33,71 @@ def plan_commands(
         most_s: A command that runs longer is killed, with all that it started in its session.
         most_bytes: Of its output, both streams; at more it is killed too.
         share: Of the time left that one may take.
+        folder: Where they run: what a command writes by a relative name is there.
+        stop: For commands that are meant to run until their time is over: when that is, or this is set, they are asked to end
+            (SIGTERM) before they are killed, so that they write what they have.
     """
     return tuple(
         Step(
             name=f"{name}_{number}",
             subject=render_terminal(" ".join(command)),
             file=f"{name}-{number:02d}.txt",
-            write=_writer(tuple(command), most_s),
+            write=_writer(tuple(command), most_s, folder, stop),
             most_bytes=most_bytes,
-            most_s=most_s + _REAP_S,
+            most_s=most_s + _REAP_S * (2 if stop else 1),
             share=share,
         )
         for number, command in enumerate(commands, 1)
     )
 
 
-def _writer(command: tuple[str, ...], most_s: float) -> Callable[[Sink], str | None]:
+def _writer(
+    command: tuple[str, ...], most_s: float, folder: bytes, stop: threading.Event | None
+) -> Callable[[Sink], str | None]:
     def write(sink: Sink) -> str | None:
-        return _run(command, sink, time.monotonic() + most_s)
+        return _run(command, sink, end=time.monotonic() + most_s, folder=folder, stop=stop)
 
     return write
 
 
-def _run(command: tuple[str, ...], sink: Sink, end: float) -> str:
+def _run(command: tuple[str, ...], sink: Sink, *, end: float, folder: bytes, stop: threading.Event | None) -> str:
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder,
             env=_ENVIRONMENT, start_new_session=True, close_fds=True,
         )
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if error.filename == folder:
+            raise
         raise StepAbsent(f"there is no program {render_terminal(command[0])}") from None
     assert process.stdout is not None
     with process.stdout:
         try:
-            finished = _copy(process.stdout.fileno(), sink, end)
-            finished = finished and _ended(process, end, sink)
+            finished, asked = _follow(process, sink, end, stop), False
+            if not finished and stop is not None and not sink.over:
+                asked = True
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                finished = _follow(process, sink, time.monotonic() + _REAP_S, None)
         finally:
             _kill(process)
     if not finished:
         raise OutputOver("killed, with all it had started: it ran too long")
-    return _describe(process.returncode)
+    return ("asked to end, its time was over: " if asked else "") + _describe(process.returncode)
 
 
-def _copy(reader: int, sink: Sink, end: float) -> bool:
+def _follow(process: subprocess.Popen[bytes], sink: Sink, end: float, stop: threading.Event | None) -> bool:
+    """Copy output until the process has ended; false when the time is over before."""
+    assert process.stdout is not None
+    return _copy(process.stdout.fileno(), sink, end, stop) and _ended(process, end, sink, stop)
+
+
+def _copy(reader: int, sink: Sink, end: float, stop: threading.Event | None) -> bool:
     """Copy output until nobody writes any more, and tell so; false when the time is over."""
     os.set_blocking(reader, False)
     poll = select.poll()
     poll.register(reader, select.POLLIN)
-    while not sink.over and (left := end - time.monotonic()) > 0:
+    while not _over(sink, stop) and (left := end - time.monotonic()) > 0:
         if not poll.poll(min(left, _POLL_S) * 1000):
             continue
         chunk = os.read(reader, _READ_BYTES)
@@ -88,9 +107,13 @@ def _copy(reader: int, sink: Sink, end: float) -> bool:
     return False
 
 
-def _ended(process: subprocess.Popen[bytes], end: float, sink: Sink) -> bool:
+def _over(sink: Sink, stop: threading.Event | None) -> bool:
+    return sink.over or (stop is not None and stop.is_set())
+
+
+def _ended(process: subprocess.Popen[bytes], end: float, sink: Sink, stop: threading.Event | None) -> bool:
     """Wait for one that has closed its output, and may go on."""
-    while not sink.over and time.monotonic() < end:
+    while not _over(sink, stop) and time.monotonic() < end:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_S)
             return True

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,12 +13,16 @@ from typing import Any
 
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
-from fimkit.model.time import render_time
+from fimkit.model.time import parse_time, render_time
 
-__all__ = ["Entry", "Incident", "OutputFull", "OutputOver", "Sink", "Status", "make_incident", "render_entry"]
+__all__ = [
+    "Entry", "Incident", "OutputFull", "OutputOver", "Sink", "Status", "make_incident", "open_incident", "parse_entry",
+    "render_entry",
+]
 
 _CHUNK_BYTES = 1 << 16
 _INDEX = "index.json"
+_INDEX_BYTES = 8 << 20
 _FORMAT = 1
 
 
@@ -139,11 +143,11 @@ class Sink:
 class Incident:
     """An open incident folder."""
 
-    def __init__(self, folder: bytes, descriptor: int) -> None:
-        """Take over ``descriptor``, the folder's."""
+    def __init__(self, folder: bytes, descriptor: int, *, entries: Sequence[Entry] = ()) -> None:
+        """Take over ``descriptor``, the folder's; ``entries`` are what its index has already."""
         self.folder, self._descriptor = folder, descriptor
         self._lock = threading.Lock()
-        self._entries: list[Entry] = []
+        self._entries: list[Entry] = list(entries)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -159,6 +163,14 @@ class Incident:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return Sink(os.open(name, flags, 0o600, dir_fd=self._descriptor), most_bytes=most_bytes)
+
+    def names(self) -> list[str]:
+        """List the files of the folder, in order.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        return sorted(os.listdir(self._descriptor))
 
     def note(self, entry: Entry) -> None:
         """Add a line to the index, and write it anew: a run that is killed leaves what it has. A full disk stops nothing."""
@@ -208,6 +220,34 @@ def make_incident(parent: bytes, name: str) -> Incident:
     return Incident(parent.rstrip(b"/") + b"/" + chosen.encode(), descriptor)
 
 
+def open_incident(folder: bytes) -> Incident:
+    """Open an incident's folder again, to add to it; an index that cannot be read is begun anew.
+
+    Args:
+        folder: As :attr:`Incident.folder` gave it.
+
+    Raises:
+        HostError: If it is not there, another user's, or cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(f"cannot open the incident folder {render_path(folder)}: {error.strerror}") from error
+    if os.fstat(descriptor).st_uid != os.geteuid():
+        os.close(descriptor)
+        raise HostError(f"the incident folder {render_path(folder)} is another user's")
+    return Incident(folder, descriptor, entries=_read_index(descriptor))
+
+
+def _read_index(folder: int) -> list[Entry]:
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(_INDEX, flags, dir_fd=folder), "rb") as file:
+            return [parse_entry(row) for row in json.loads(file.read(_INDEX_BYTES))["entries"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def _make_free(folders: int, name: str) -> str:
     for number in range(1, 1000):
         chosen = name if number == 1 else f"{name}-{number}"
@@ -230,3 +270,15 @@ def render_entry(entry: Entry) -> dict[str, Any]:
         "bytes": entry.size_bytes,
         "sha256": entry.sha256,
     }
+
+
+def parse_entry(row: Mapping[str, Any]) -> Entry:
+    """Read what :func:`render_entry` gave.
+
+    Raises:
+        ValueError: If it is none; KeyError and TypeError likewise.
+    """
+    return Entry(
+        step=row["step"], subject=row["subject"], started_ns=parse_time(row["started"]), took_s=row["took_s"],
+        status=Status(row["status"]), note=row["note"], file=row["file"], size_bytes=row["bytes"], sha256=row["sha256"],
+    )

@@ -1,0 +1,90 @@
+"""What a panic is told, and what it tells of itself afterwards. Pure."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fimkit.model.config import Config
+from fimkit.model.findings import Finding
+from fimkit.notify.channels import Channels
+from fimkit.notify.mail import Mailer
+from fimkit.panic.helper_client import BeginReply, CutReply
+from fimkit.panic.incident import Status
+
+__all__ = ["HelperLine", "PanicOrder", "PanicReport", "StepTime", "render_step"]
+
+
+class HelperLine(Protocol):
+    """What a panic asks of the helper: :class:`fimkit.panic.helper_client.Helper` has it."""
+
+    def begin(self, incident: str, cause: str, *, nokill: bool) -> BeginReply:
+        """Write down durably that a panic has begun, and start the helper's own clock."""
+        ...
+
+    def cut(self) -> CutReply:
+        """Cut now."""
+        ...
+
+    def finish(self, words: str) -> object:
+        """End a panic that cuts nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go; once a panic has begun the helper cuts by itself then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanicOrder:
+    """One panic to be run.
+
+    ``config`` is the one frozen at arming. ``incident`` names the folder. ``cause`` is in words. A ``mailer`` or ``channels`` that
+    are ``None`` are read from the configuration within the panic, in the time of the mail.
+    """
+
+    config: Config
+    incident: str
+    cause: str
+    findings: tuple[Finding, ...] = ()
+    nomail: bool = False
+    nokill: bool = False
+    test: bool = False
+    mailer: Mailer | None = None
+    channels: Channels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTime:
+    """One step: when it began after the trigger, how long it took, and what came of it."""
+
+    name: str
+    began_s: float
+    took_s: float
+    status: Status
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanicReport:
+    """What came of a panic.
+
+    ``folder`` is empty where none could be made. ``mail`` says in words what came of the mail. ``complete``: all that was ordered
+    was done: the cut, the mail to everybody, the evidence.
+    """
+
+    incident: str
+    folder: bytes
+    steps: tuple[StepTime, ...]
+    cut: CutReply | None
+    mail: str
+    complete: bool
+
+
+def render_step(step: StepTime) -> dict[str, Any]:
+    """Give a step as an object for JSON."""
+    return {
+        "step": step.name,
+        "began_s": round(step.began_s, 3),
+        "took_s": round(step.took_s, 3),
+        "status": step.status.value,
+        "words": step.words,
+    }
