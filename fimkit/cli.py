@@ -24,10 +24,11 @@ VERBS = {
     "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
     "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
+    "scan": "content rules on the files of existing trees: keywords and YARA, hits with line and text",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",
     "extension": "fimkit's tables in osquery; osqueryd starts it, see install --extension",
-    "doctor": "what on this host would keep a change from being seen, each with its remedy",
+    "doctor": "what on this host would keep a change from being seen, or a panic from working, each with its remedy",
     "demo": "a tampering on a throw-away tree under real audit, found and attributed",
 }
 

@@ -1,7 +1,7 @@
 """Advice as text for people: worst first, each with its place and its remedy, never wider than asked. Pure."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from fimkit.model.advice import Advice, Level
 from fimkit.model.paths import render_terminal
@@ -9,18 +9,21 @@ from fimkit.model.paths import render_terminal
 __all__ = ["render_advice_lines"]
 
 _HEADINGS = {
-    Level.TRAP: "TRAPS: changes go unseen, or nobody is named for them",
+    Level.TRAP: "TRAPS: changes go unseen or unnamed, or a panic fails",
     Level.WARNING: "WARNINGS: it may come to that",
     Level.NOTE: "NOTES",
 }
 
 
-def render_advice_lines(advice: Iterable[Advice], *, width: int) -> Iterator[str]:
+def render_advice_lines(
+    advice: Iterable[Advice], *, width: int, headings: Mapping[Level, str] = _HEADINGS
+) -> Iterator[str]:
     r"""Write advice, grouped by level.
 
     Args:
         advice: In the order in which it is to stand within its level.
         width: The columns of the widest line.
+        headings: One for each level.
 
     >>> one = Advice(code="a-b", level=Level.WARNING, where="/etc/x", problem="It is so.", remedy="do that")
     >>> print("\n".join(render_advice_lines([one], width=60)))
@@ -38,7 +41,7 @@ def render_advice_lines(advice: Iterable[Advice], *, width: int) -> Iterator[str
         if not first:
             yield ""
         first = False
-        yield _HEADINGS[level]
+        yield headings[level]
         for one in group:
             yield from _wrap(f"{one.code}  {one.where}", "  ", "    ", width)
             yield from _wrap(one.problem, "    ", "    ", width)

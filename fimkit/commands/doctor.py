@@ -1,4 +1,4 @@
-"""`fimkit doctor`: what on this host would keep a change from being seen, each with its remedy."""
+"""`fimkit doctor`: what on this host would keep a change from being seen, or a panic from working, each with its remedy."""
 
 import argparse
 import sys

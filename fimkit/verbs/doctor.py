@@ -1,4 +1,4 @@
-"""What on this host would keep a change from being seen: one section a subject, each a function in one list. Changes nothing."""
+"""What on this host would keep a change from being seen, or a panic from working: a section a subject. Changes nothing."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,6 +7,7 @@ from fimkit.model.config import Config
 from fimkit.verbs.doctor_audit import check_audit_log, check_auditd, check_context, check_kernel, check_rules
 from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
 from fimkit.verbs.doctor_packages import check_packages
+from fimkit.verbs.doctor_panic import check_panic
 from fimkit.verbs.osquery_advice import osquery_advice
 
 __all__ = ["SECTIONS", "DoctorHost", "doctor", "is_healthy", "osquery_advice"]
@@ -28,6 +29,7 @@ SECTIONS: tuple[Section, ...] = (
     check_audit_log,
     check_packages,
     _osquery,
+    check_panic,
 )
 """What is looked at, in this order. A new subject is a function here."""
 
