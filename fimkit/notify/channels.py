@@ -10,7 +10,7 @@ from fimkit.model.json_form import render_finding
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.notify.compose import PanicNews, render_counts, weigh
-from fimkit.notify.endpoint import load_endpoint
+from fimkit.notify.endpoint import Endpoint, load_endpoint
 from fimkit.notify.message import render_word
 from fimkit.notify.race import Outcome, Task, run_side_by_side
 from fimkit.notify.secrets import load_secret
@@ -32,12 +32,13 @@ class Channels:
     webhook: WebhookTarget | None = None
 
 
-def load_channels(config: Config, *, deadline_s: float) -> Channels:
+def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint] = ()) -> Channels:
     """Read secrets and certificates and resolve the servers.
 
     Args:
         config: Its ``[syslog]`` and ``[webhook]``.
         deadline_s: For each server's name.
+        known: Servers with the addresses that they had at arming: their names are not asked again.
 
     Raises:
         HostError: If a server is this host or has no address, or a file is not as it must be.
@@ -45,14 +46,14 @@ def load_channels(config: Config, *, deadline_s: float) -> Channels:
     syslog, webhook = None, None
     for host, port in split_servers(config.syslog.server):
         syslog = SyslogTarget(
-            endpoint=load_endpoint(host, port, deadline_s=deadline_s),
+            endpoint=load_endpoint(host, port, deadline_s=deadline_s, known=known),
             transport=Transport(config.syslog.transport),
             context=make_context(config.syslog.ca_file),
         )
     if config.webhook.url:
         host, port, path = split_url(config.webhook.url)
         webhook = WebhookTarget(
-            endpoint=load_endpoint(host, port, deadline_s=deadline_s),
+            endpoint=load_endpoint(host, port, deadline_s=deadline_s, known=known),
             path=path,
             context=make_context(config.webhook.ca_file),
             token=load_secret(config.webhook.token_file) if config.webhook.token_file else "",

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,18 +60,20 @@ def resolve(host: str, *, deadline_s: float) -> tuple[str, ...]:
     raise HostError(f"the name {clip(host)} has no address: {found[0]}")
 
 
-def load_endpoint(host: str, port: int, *, deadline_s: float) -> Endpoint:
+def load_endpoint(host: str, port: int, *, deadline_s: float, known: Sequence[Endpoint] = ()) -> Endpoint:
     """Resolve a server, and refuse it where it is this host.
 
     Args:
         host: Its name or address.
         port: Its port.
         deadline_s: For the resolver.
+        known: Servers with the addresses that they had before: of one that is among them no name is asked.
 
     Raises:
         HostError: If it has no address, or one of them is this host's.
     """
-    addresses = resolve(host, deadline_s=deadline_s)
+    before = [one.addresses for one in known if (one.host, one.port) == (host, port) and one.addresses]
+    addresses = before[0] if before else resolve(host, deadline_s=deadline_s)
     for address in addresses:
         own = find_own_address(address)
         if own:

@@ -55,12 +55,13 @@ class MailReceipt:
         return not self.refused
 
 
-def load_mailer(config: Config, *, deadline_s: float | None = None) -> Mailer:
+def load_mailer(config: Config, *, deadline_s: float | None = None, known: Sequence[Endpoint] = ()) -> Mailer:
     """Read the password and certificates and resolve the servers: what arming keeps for the panic.
 
     Args:
         config: Its ``[mail]``.
         deadline_s: For each server's name; by default ``[mail].deadline_s``.
+        known: Servers with the addresses that they had at arming: their names are not asked again.
 
     Raises:
         HostError: If no server is configured or one is this host, or a file is not as it must be.
@@ -77,7 +78,7 @@ def load_mailer(config: Config, *, deadline_s: float | None = None) -> Mailer:
         password=load_secret(mail.password_file) if mail.username else "",
     )
     patience_s = mail.deadline_s if deadline_s is None else deadline_s
-    servers = tuple(load_endpoint(host, port, deadline_s=patience_s) for host, port in pairs)
+    servers = tuple(load_endpoint(host, port, deadline_s=patience_s, known=known) for host, port in pairs)
     return Mailer(servers=servers, login=login, deadline_s=mail.deadline_s)
 
 

@@ -12,6 +12,7 @@ from fimkit.model.paths import render_path
 from fimkit.notify.alarm import Alarm, AlarmReceipt, plan_alarm, send_alarm
 from fimkit.notify.channels import Channels, load_channels
 from fimkit.notify.compose import PanicNews
+from fimkit.notify.endpoint import Endpoint
 from fimkit.notify.mail import Mailer, load_mailer, sender_of
 from fimkit.notify.message import render_word
 from fimkit.panic.incident import Incident, Status
@@ -49,7 +50,7 @@ def plan_letter(
         folder: Where the evidence is.
         triggered_ns: When it began.
         steps: What was done by now.
-        can_cut: Whether there is a helper.
+        can_cut: Whether a helper has answered.
     """
     config = order.config
     news = PanicNews(
@@ -68,12 +69,13 @@ def keep_letter(incident: Incident, alarm: Alarm) -> Done[None]:
     return Done(value=None, words=entry.note or f"kept in {render_path(incident.folder)}/letter.eml", status=entry.status)
 
 
-def load_senders(config: Config, *, deadline_s: float) -> tuple[Mailer | None, Channels | None, list[str]]:
+def load_senders(config: Config, *, deadline_s: float, known: Sequence[Endpoint] = ()) -> tuple[Mailer | None, Channels | None, list[str]]:
     """Make ready what sends: secrets are read, certificates and names.
 
     Args:
         config: Its ``[mail]``, ``[syslog]`` and ``[webhook]``.
         deadline_s: For each server's name.
+        known: Servers with the addresses that they had at arming.
 
     Returns:
         The mailer, ``None`` where no server is configured or it cannot be had; the channels; and words on what cannot be had.
@@ -81,11 +83,11 @@ def load_senders(config: Config, *, deadline_s: float) -> tuple[Mailer | None, C
     mailer, channels, problems = None, None, list[str]()
     if config.mail.smtp_server:
         try:
-            mailer = load_mailer(config, deadline_s=deadline_s)
+            mailer = load_mailer(config, deadline_s=deadline_s, known=known)
         except (OSError, ValueError) as error:
             problems.append(f"no mail: {error}")
     try:
-        channels = load_channels(config, deadline_s=deadline_s)
+        channels = load_channels(config, deadline_s=deadline_s, known=known)
     except (OSError, ValueError) as error:
         problems.append(f"no other channel: {error}")
     return mailer, channels, problems
@@ -102,7 +104,8 @@ def send_letter(order: PanicOrder, alarm: Alarm, *, deadline_s: float) -> Done[A
     began, problems = time.monotonic(), list[str]()
     mailer, channels = order.mailer, order.channels
     if channels is None or (mailer is None and order.config.mail.smtp_server):
-        late_mailer, late_channels, problems = load_senders(order.config, deadline_s=min(_LOAD_S, deadline_s / _LOAD_SHARE))
+        patience_s = min(_LOAD_S, deadline_s / _LOAD_SHARE)
+        late_mailer, late_channels, problems = load_senders(order.config, deadline_s=patience_s, known=order.endpoints)
         mailer, channels = mailer or late_mailer, channels or late_channels
     left_s = max(0.1, deadline_s - (time.monotonic() - began))
     mailer = replace(mailer, deadline_s=left_s) if mailer else None

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.notify.channels import Channels
+from fimkit.notify.endpoint import Endpoint
 from fimkit.notify.mail import Mailer
 from fimkit.panic.helper_client import BeginReply, CutReply
 from fimkit.panic.incident import Status
@@ -38,7 +39,8 @@ class PanicOrder:
     """One panic to be run.
 
     ``config`` is the one frozen at arming. ``incident`` names the folder. ``cause`` is in words. A ``mailer`` or ``channels`` that
-    are ``None`` are read from the configuration within the panic, in the time of the mail.
+    are ``None`` are read from the configuration within the panic, in the time of the mail; ``endpoints`` are the servers with the
+    addresses that they had at arming.
     """
 
     config: Config
@@ -50,6 +52,7 @@ class PanicOrder:
     test: bool = False
     mailer: Mailer | None = None
     channels: Channels | None = None
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

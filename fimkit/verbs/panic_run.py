@@ -70,6 +70,7 @@ class Panic:
         self._folder_words = ""
         self._lock = threading.Lock()
         self._added: list[tuple[int, str, tuple[Finding, ...]]] = []
+        self._reply: BeginReply | None = None
         self._receipt: AlarmReceipt | None = None
         self._cut: CutReply | None = None
         self._mail = "no mail was tried"
@@ -133,8 +134,8 @@ class Panic:
             self._clock.note("begin", Status.FAILED, "no helper answers: NOTHING WILL BE CUT")
         else:
             work = functools.partial(self._begin_helper, self._helper, order.cause)
-            reply = self._clock.insist("begin", work, patience_s=self._clock.left_s(_BEGIN_S))
-            self.triggered_ns = reply.triggered_ns if reply else self.triggered_ns
+            self._reply = self._clock.insist("begin", work, patience_s=self._clock.left_s(_BEGIN_S))
+            self.triggered_ns = self._reply.triggered_ns if self._reply else self.triggered_ns
 
     def _begin_helper(self, helper: HelperLine, cause: str) -> Done[BeginReply]:
         reply = helper.begin(self.order.incident, cause, nokill=self.order.nokill)
@@ -224,7 +225,7 @@ class Panic:
         addresses = clock.run("addresses", list_addresses, patience_s=clock.left_s(_GRACE_S)) or ()
         alarm = plan_letter(
             replace(order, findings=(*order.findings, *added)), addresses=addresses, folder=self.folder,
-            triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._helper is not None,
+            triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._reply is not None,
         )
         if self._incident is not None:
             clock.run("letter", functools.partial(keep_letter, self._incident, alarm), patience_s=clock.left_s(_LOG_S))

@@ -74,7 +74,7 @@ def next_words(order: PanicOrder, *, can_cut: bool, due_ns: int) -> tuple[str, .
 
     Args:
         order: The panic.
-        can_cut: Whether there is a helper.
+        can_cut: Whether a helper has answered.
         due_ns: When the cut is done at the latest.
     """
     if order.test:
@@ -83,7 +83,7 @@ def next_words(order: PanicOrder, *, can_cut: bool, due_ns: int) -> tuple[str, .
         return ("nokill: nothing is cut; this host stays on the network, look at it",)
     panic = order.config.panic
     if not can_cut:
-        return ("THE NETWORK IS NOT CUT: no helper answers on this host (fimkit-panic.service); cut it from outside",)
+        return ("THE NETWORK MAY NOT BE CUT: no helper answers on this host (fimkit-panic.service); cut it from outside",)
     words = [f"{_cut_plan(order.config)}, now, and at {render_time(due_ns)} at the latest"]
     words += [f"{len(panic.killswitch)} killswitch command(s) run beside it"] if panic.killswitch else []
     back = f"by itself {panic.restore_after_s} s later, or before by" if panic.restore_after_s else "only by"
