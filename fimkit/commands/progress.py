@@ -39,6 +39,10 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Wipe the line, also when the work was interrupted."""
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Make room for a line of something else; the next ``show`` draws anew."""
         if self._is_terminal:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

@@ -1,0 +1,92 @@
+"""A file's bytes, searched with all rules. Pure."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from fimkit.content.hit import DEFAULT_SEVERITY, SEVERITIES, ContentHit, line_text
+from fimkit.content.keywords import KeywordRule, find_keywords
+from fimkit.content.rule_files import RuleSet
+from fimkit.model.errors import clip
+
+if TYPE_CHECKING:
+    import yara_x
+
+__all__ = ["ContentScanner", "Sought", "scan_bytes"]
+
+_MOST_MATCHES = 10_000
+_WARM_UP = b"<?php"
+
+
+class Sought(NamedTuple):
+    """What was found, and what could not be looked for."""
+
+    hits: list[ContentHit]
+    problem: str | None
+
+
+class ContentScanner:
+    """Rules, ready to search many files."""
+
+    def __init__(self, keywords: Sequence[KeywordRule], yara: bytes | None, *, file_s: float = 10.0) -> None:
+        """Take the parts of a :class:`fimkit.content.rule_files.RuleSet`.
+
+        Args:
+            keywords: Keyword rules.
+            yara: Serialised YARA rules.
+            file_s: After so many seconds YARA gives a file up.
+        """
+        self._keywords = keywords
+        self._file_s = max(1, round(file_s))
+        self._yara = None if yara is None else _make_scanner(yara, self._file_s)
+
+    def search(self, content: bytes, *, path: bytes = b"") -> Sought:
+        """Search one file's bytes; ``path`` decides which rules are for it."""
+        hits = find_keywords(content, self._keywords, path=path)
+        if self._yara is None:
+            return Sought(hits, None)
+        name = path.rpartition(b"/")[2]
+        dot = name.rfind(b".")
+        self._yara.set_global("filename", name)
+        self._yara.set_global("filepath", path)
+        self._yara.set_global("extension", name[dot:] if dot >= 0 else b"")
+        import yara_x
+
+        try:
+            results = self._yara.scan(content)
+        except yara_x.TimeoutError:
+            return Sought(hits, f"the YARA rules were given up after {self._file_s} s")
+        except yara_x.ScanError as error:
+            return Sought(hits, f"the YARA rules failed: {clip(str(error))}")
+        return Sought([_hit_of(rule, content, path) for rule in results.matching_rules] + hits, None)
+
+
+def _make_scanner(yara: bytes, file_s: int) -> "yara_x.Scanner":
+    import yara_x
+
+    scanner = yara_x.Scanner(yara_x.Rules.deserialize_from(io.BytesIO(yara)))
+    scanner.set_timeout(file_s)
+    scanner.max_matches_per_pattern(_MOST_MATCHES)
+    scanner.scan(_WARM_UP)  # starts its clock's thread: later, in confinement, there could be none
+    return scanner
+
+
+def _hit_of(rule: "yara_x.Rule", content: bytes, path: bytes) -> ContentHit:
+    meta = {name: str(value) for name, value in rule.metadata}
+    severity = meta.get("severity", DEFAULT_SEVERITY)
+    spans = [(match.offset, match.length) for pattern in rule.patterns for match in pattern.matches]
+    offset, length = min(spans, default=(0, 0))
+    return ContentHit(
+        path, rule.identifier, severity if severity in SEVERITIES else DEFAULT_SEVERITY, meta.get("description", ""),
+        meta.get("attack", ""), content.count(b"\n", 0, offset) + 1 if spans else 0, offset,
+        line_text(content, offset, offset + length) if spans else "", "yara",
+    )  # fmt: skip
+
+
+def scan_bytes(content: bytes, rules: RuleSet, *, path: bytes = b"") -> list[ContentHit]:
+    """Search bytes once; for many files make one :class:`ContentScanner`.
+
+    >>> scan_bytes(b"anything", RuleSet())
+    []
+    """
+    return ContentScanner(rules.keywords, rules.yara).search(content, path=path).hits
