@@ -1,0 +1,216 @@
+"""What a person does with the panic of this host beside arming it: disarm, try, trigger, restore."""
+
+import signal
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fimkit.evidence.store import open_shared_store
+from fimkit.model.config import Config, Host
+from fimkit.model.config_json import thaw
+from fimkit.model.config_text import load_config
+from fimkit.model.errors import ConfigError, HostError, StoreError, UsageError
+from fimkit.model.findings import Finding, Severity
+from fimkit.panic.helper_client import Helper, RestoreReply
+from fimkit.panic.record import PanicRecord, Phase, load_record
+from fimkit.verbs.panic_arm import reach_helper
+from fimkit.verbs.panic_notices import send_notice
+from fimkit.verbs.panic_order import PanicOrder, PanicReport
+from fimkit.verbs.panic_run import run_panic
+
+__all__ = ["Triggered", "disarm", "find_state_dir", "incident_name", "restore", "trigger", "try_panic"]
+
+_STORE_S = 2.0  # a store that is locked keeps nobody waiting in a panic
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered:
+    """What came of a panic by hand; ``report`` is ``None`` where one had begun before, and the reason was added to it."""
+
+    report: PanicReport | None
+    incident: str
+
+
+def incident_name(time_ns: int) -> str:
+    """Name an incident by its time.
+
+    >>> incident_name(1_795_343_400_000_000_000)
+    '2026-11-22T103000Z'
+    """
+    return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
+
+
+def find_state_dir(config_file: str, tell: Tell) -> bytes:
+    """Give the state folder, also by a configuration that is broken: a cut must be in force again after a reboot all the same.
+
+    Args:
+        config_file: The configuration.
+        tell: Is given what is the matter with it.
+
+    Raises:
+        ConfigError: If not even the folder can be told, and the default one has no record.
+    """
+    try:
+        return load_config(config_file).host.state_dir
+    except ConfigError as error:
+        for problem in error.problems:
+            tell(problem)
+        broken = error
+    try:
+        folder = tomllib.loads(Path(config_file).read_text(encoding="utf-8", errors="replace"))["host"]["state_dir"]
+        if isinstance(folder, str) and folder.startswith("/"):
+            tell(f"the helper goes on with state_dir {folder}")
+            return folder.encode()
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # nothing to be had of it; it was said above what is wrong
+    default = Host(name="").state_dir
+    if load_record(default).changed_ns:
+        tell(f"the helper goes on with the record in the default state_dir, {default.decode()}")
+        return default
+    raise broken
+
+
+@contextmanager
+def _helper_of(config: Config) -> Iterator[Helper]:
+    helper, said = reach_helper(config)
+    if helper is None:
+        raise HostError(" ".join(f"{one.problem} Remedy: {one.remedy}" for one in said))
+    with helper:
+        yield helper
+
+
+def disarm(config: Config, *, by: str) -> str | None:
+    """Disarm this host, and tell the panic recipients.
+
+    Args:
+        config: The file's.
+        by: Who it is.
+
+    Returns:
+        What came of the notice, in words; ``None`` where there was nothing to disarm.
+
+    Raises:
+        UsageError: While a panic goes on.
+        HostError: If there is no helper, or it refuses.
+    """
+    record = load_record(config.host.state_dir)
+    if record.phase is Phase.DISARMED:
+        return None
+    if record.has_begun:
+        raise UsageError(f"a panic goes on (phase {record.phase}): fimkit panic restore first")
+    with _helper_of(config) as helper:
+        helper.disarm(by=by)
+    lines = [f"The panic of this host was disarmed by {by}.", "What changes is told, and cuts nothing any more."]
+    return send_notice(config, record, "disarmed", lines)
+
+
+def _armed(config: Config) -> PanicRecord:
+    record = load_record(config.host.state_dir)
+    if record.phase is not Phase.ARMED and not record.has_begun:
+        raise UsageError(f"this host is not armed (phase {record.phase}): fimkit panic arm first; fimkit panic test is for a trial")
+    return record
+
+
+def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool, tell: Tell) -> Triggered:
+    """Panic now. From the begin on no signal of a terminal ends it.
+
+    Args:
+        config: The file's; what was frozen at arming counts.
+        reason: Why.
+        by: Who it is.
+        nomail: Write the mail, and send none.
+        nokill: Cut nothing.
+        tell: Is given words as it goes on.
+
+    Raises:
+        UsageError: If this host is not armed.
+        HostError: If no helper is to be had: nothing was begun then.
+    """
+    if not reason.strip():
+        raise UsageError("--reason is empty: whoever reads of this panic should know why")
+    record = _armed(config)
+    cause, name = f"by hand, {by}: {reason.strip()}", incident_name(time.time_ns())
+    with _helper_of(config) as helper, _undisturbed():
+        if record.has_begun:
+            helper.begin(record.incident, cause, nokill=nokill)
+            return Triggered(report=None, incident=record.incident)
+        frozen = thaw(config, record.settings)
+        order = PanicOrder(
+            config=frozen, incident=name, cause=cause, findings=_open_critical(config), nomail=nomail or frozen.mail.nomail,
+            nokill=nokill or frozen.panic.nokill,
+        )
+        report = run_panic(order, helper, tell=tell)
+        return Triggered(report=report, incident=report.incident)
+
+
+def try_panic(config: Config, *, by: str, nomail: bool, tell: Tell) -> PanicReport:
+    """Do everything but the cut, for real, by the configuration as it is now; phases stay as they are.
+
+    Args:
+        config: The file's.
+        by: Who it is.
+        nomail: Write the mail, and send none.
+        tell: Is given words as it goes on.
+    """
+    order = PanicOrder(
+        config=config, incident=incident_name(time.time_ns()) + "-test", cause=f"a test, by {by}", findings=_open_critical(config),
+        nomail=nomail or config.mail.nomail, test=True,
+    )
+    return run_panic(order, None, tell=tell)
+
+
+def restore(config: Config, *, by: str) -> RestoreReply | None:
+    """Put the network back as it was before the cut.
+
+    Args:
+        config: The file's.
+        by: Who it is.
+
+    Returns:
+        What was put back and what not; ``None`` where nothing was cut.
+
+    Raises:
+        HostError: If no helper is to be had, or it refuses.
+    """
+    try:
+        if load_record(config.host.state_dir).phase in (Phase.DISARMED, Phase.ARMED):
+            return None
+    except HostError:
+        pass  # a damaged record is the helper's to judge
+    with _helper_of(config) as helper:
+        return helper.restore(by=by)
+
+
+def _open_critical(config: Config) -> tuple[Finding, ...]:
+    """Give what is open and critical, for the evidence; nothing where the store does not answer in a moment."""
+    found = list[tuple[Finding, ...]]()
+
+    def read() -> None:
+        try:
+            with open_shared_store(config.host.state_dir) as store:
+                found.append(tuple(one for one in store.findings() if one.severity is Severity.CRITICAL))
+        except (StoreError, HostError):
+            return  # a panic by hand goes on without
+
+    thread = threading.Thread(target=read, name="fimkit open findings", daemon=True)
+    thread.start()
+    thread.join(_STORE_S)
+    return found[0] if found else ()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no terminal's end and no Ctrl-C stop what has begun: the cut itself may end the connection of who asked for it."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
