@@ -5,7 +5,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from fimkit.model.findings import Finding, Severity
 from fimkit.panic.helper_client import Helper, RestoreReply
 from fimkit.panic.record import PanicRecord, Phase, load_record
 from fimkit.verbs.panic_arm import reach_helper
-from fimkit.verbs.panic_notices import send_notice
+from fimkit.verbs.panic_armed import parse_endpoints
+from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_order import PanicOrder, PanicReport
 from fimkit.verbs.panic_run import run_panic
 
@@ -106,6 +107,8 @@ def disarm(config: Config, *, by: str) -> str | None:
         raise UsageError(f"a panic goes on (phase {record.phase}): fimkit panic restore first")
     with _helper_of(config) as helper:
         helper.disarm(by=by)
+    from fimkit.verbs.panic_notices import send_notice
+
     lines = [f"The panic of this host was disarmed by {by}.", "What changes is told, and cuts nothing any more."]
     return send_notice(config, record, "disarmed", lines)
 
@@ -136,14 +139,16 @@ def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool,
         raise UsageError("--reason is empty: whoever reads of this panic should know why")
     record = _armed(config)
     cause, name = f"by hand, {by}: {reason.strip()}", incident_name(time.time_ns())
-    with _helper_of(config) as helper, _undisturbed():
+    frozen = thaw(config, record.settings)
+    helper = LastingHelper(config.host.state_dir)
+    helper.start(include_namespaces=frozen.panic.include_namespaces)
+    with closing(helper), _undisturbed():
         if record.has_begun:
             helper.begin(record.incident, cause, nokill=nokill)
             return Triggered(report=None, incident=record.incident)
-        frozen = thaw(config, record.settings)
         order = PanicOrder(
             config=frozen, incident=name, cause=cause, findings=_open_critical(config), nomail=nomail or frozen.mail.nomail,
-            nokill=nokill or frozen.panic.nokill,
+            nokill=nokill or frozen.panic.nokill, endpoints=parse_endpoints(record.settings),
         )
         report = run_panic(order, helper, tell=tell)
         return Triggered(report=report, incident=report.incident)
