@@ -69,7 +69,9 @@ def keep_letter(incident: Incident, alarm: Alarm) -> Done[None]:
     return Done(value=None, words=entry.note or f"kept in {render_path(incident.folder)}/letter.eml", status=entry.status)
 
 
-def load_senders(config: Config, *, deadline_s: float, known: Sequence[Endpoint] = ()) -> tuple[Mailer | None, Channels | None, list[str]]:
+def load_senders(
+    config: Config, *, deadline_s: float, known: Sequence[Endpoint] = ()
+) -> tuple[Mailer | None, Channels | None, list[str]]:
     """Make ready what sends: secrets are read, certificates and names.
 
     Args:
