@@ -4,22 +4,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fimkit.model.channels import Gets
 from fimkit.model.config import Config, Transport
 from fimkit.model.config_checks import split_servers
 from fimkit.model.json_form import render_finding
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
+from fimkit.notify.apprise_channel import AppriseTarget, load_targets, plan_apprise
+from fimkit.notify.chat import ChatText, compose_chat_panic
 from fimkit.notify.compose import PanicNews, render_counts, weigh
 from fimkit.notify.endpoint import Endpoint, load_endpoint
 from fimkit.notify.message import render_word
 from fimkit.notify.race import Outcome, Task, run_side_by_side
 from fimkit.notify.secrets import load_secret
+from fimkit.notify.settings import channels_for
 from fimkit.notify.syslog import SyslogTarget, plan_syslog
 from fimkit.notify.syslog_text import SyslogSeverity, render_syslog
 from fimkit.notify.tls import make_context
 from fimkit.notify.webhook import WebhookTarget, plan_webhook, split_url
 
-__all__ = ["Channels", "load_channels", "plan_news", "render_news", "tell"]
+__all__ = ["Channels", "load_channels", "plan_news", "plan_test", "render_news", "tell"]
 
 _FINDINGS = 50  # in a webhook's object; the mail has them all
 
@@ -30,18 +34,19 @@ class Channels:
 
     syslog: SyslogTarget | None = None
     webhook: WebhookTarget | None = None
+    others: tuple[AppriseTarget, ...] = ()
 
 
 def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint] = ()) -> Channels:
     """Read secrets and certificates and resolve the servers.
 
     Args:
-        config: Its ``[syslog]`` and ``[webhook]``.
+        config: Its ``[syslog]``, ``[webhook]`` and the ``[[channels]]`` that are told of a panic.
         deadline_s: For each server's name.
         known: Servers with the addresses that they had at arming: their names are not asked again.
 
     Raises:
-        HostError: If a server is this host or has no address, or a file is not as it must be.
+        HostError: If a server is this host or has no address, a file is not as it must be, or apprise is missing.
     """
     syslog, webhook = None, None
     for host, port in split_servers(config.syslog.server):
@@ -58,7 +63,7 @@ def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint
             context=make_context(config.webhook.ca_file),
             token=load_secret(config.webhook.token_file) if config.webhook.token_file else "",
         )
-    return Channels(syslog=syslog, webhook=webhook)
+    return Channels(syslog=syslog, webhook=webhook, others=load_targets(channels_for(config, Gets.PANIC)))
 
 
 def _mark(news: PanicNews) -> str:
@@ -101,7 +106,23 @@ def plan_news(channels: Channels, news: PanicNews) -> tuple[Task, ...]:
         tasks.append(plan_syslog(channels.syslog, message))
     if channels.webhook:
         tasks.append(plan_webhook(channels.webhook, render_news(news)))
-    return tuple(tasks)
+    text = compose_chat_panic(news)
+    return (*tasks, *(plan_apprise(target, text) for target in channels.others))
+
+
+def plan_test(channels: Channels, *, host: str, words: str, time_ns: int) -> tuple[Task, ...]:
+    """Make a task of a trial for each channel: what arrives says that it is one."""
+    tasks: list[Task] = []
+    if channels.syslog:
+        message = render_syslog(
+            words, severity=SyslogSeverity.INFO, host=host, kind="test", time_ns=time_ns, fields={}
+        )  # fmt: skip
+        tasks.append(plan_syslog(channels.syslog, message))
+    if channels.webhook:
+        row = {"kind": "test", "text": f"[fimkit] {host} test", "host": host, "words": words, "time": render_time(time_ns)}
+        tasks.append(plan_webhook(channels.webhook, json.dumps(row).encode("ascii")))
+    text = ChatText(title=f"[fimkit] {host} test", body=words, kind="info")
+    return (*tasks, *(plan_apprise(target, text) for target in channels.others))
 
 
 def tell(tasks: Sequence[Task], *, deadline_s: float) -> list[Outcome]:

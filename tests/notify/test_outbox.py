@@ -11,9 +11,10 @@ import pytest
 from fimkit.model.config import Config, Host, Mail, Watch
 from fimkit.model.errors import HostError, StoreError
 from fimkit.model.findings import Severity
-from fimkit.notify.digest import compose_digest, plan_digests
+from fimkit.notify.digest import plan_digests
+from fimkit.notify.digest_text import compose_digest
 from fimkit.notify.message import build_message, parse_message
-from fimkit.notify.outbox import Outbox
+from fimkit.notify.outbox import Draft, Outbox
 from fimkit.notify.post import make_digests, send_due
 from tests.notify.letters import TIME_NS, finding
 from tests.notify.mail_servers import Certificates, RealServer
@@ -27,7 +28,8 @@ WEB, SITE = b"/var/www", b"/var/www/site"
 
 
 def config(**mail: object) -> Config:
-    settings = Mail(**{"general_recipients": ("ops@example.org",), "sender": "fim@example.org", **mail})  # type: ignore[arg-type]
+    usual = {"general_recipients": ("ops@example.org",), "sender": "fim@example.org", "smtp_server": "mail.test:587"}
+    settings = Mail(**{**usual, **mail})  # type: ignore[arg-type]
     paths = (Watch(path=WEB, notify=("web@example.org",)), Watch(path=SITE, notify=("customer@example.org",)), Watch(path=b"/sbin"))
     return Config(host=Host(name="web01"), mail=settings, paths=paths)
 
@@ -59,7 +61,7 @@ def test_each_hears_of_their_own_paths_and_nobody_gets_two_mails() -> None:
 def test_a_storm_is_groups_with_counts_and_a_few_samples() -> None:
     storm = [finding(number, path=SITE + b"/cache/%d" % number, severity=Severity.MEDIUM) for number in range(5000)]
     letter = compose_digest("web01", ["192.0.2.2"], [*storm, finding(9999)])
-    assert letter.subject == "[fimkit] web01 (192.0.2.2) 5001 unexplained changes"
+    assert letter.subject == "[fimkit] web01 (192.0.2.2) 1 critical change and 5000 more"
     assert "  5000 medium modified in /var/www/site/cache by /bin/cp (uid 0)\n" in letter.text
     assert "         and 4997 more\n" in letter.text and len(letter.text) < 30_000
     assert letter.text.index("/sbin/program-9999") < letter.text.index("/var/www/site/cache")
@@ -93,7 +95,7 @@ def test_what_a_killed_process_had_added_is_still_there(state_dir: bytes) -> Non
     if child == 0:
         outbox = Outbox(state_dir)
         outbox.add([finding(1), finding(2)], now_ns=TIME_NS)
-        outbox.seal([(b"Subject: x\r\n\r\n", ["ops@example.org"])], outbox.waiting(), now_ns=TIME_NS)
+        outbox.seal([Draft(message=b"Subject: x\r\n\r\n", recipients=("ops@example.org",))], outbox.waiting(), now_ns=TIME_NS)
         outbox.add([finding(3)], now_ns=TIME_NS)
         os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -113,14 +115,14 @@ def test_a_server_that_is_down_gets_it_later_and_nobody_twice(certificates: Cert
                 compose_digest("web01", [], [finding(1)]), sender="fim@example.org", recipients=["ops@example.org"], time_ns=TIME_NS
             )
             raw = message.as_bytes(policy=policy.SMTP)
-            outbox.seal([(raw, ["ops@example.org", "web@example.org"])], outbox.waiting(), now_ns=now_ns)
-            (down,) = send_due(outbox, by, now_ns=now_ns)
+            outbox.seal([Draft(message=raw, recipients=("ops@example.org", "web@example.org"))], outbox.waiting(), now_ns=now_ns)
+            (down,) = send_due(outbox, lambda: by, now_ns=now_ns)
             assert not down.taken
-            assert not send_due(outbox, by, now_ns=now_ns + 59 * _S)  # not yet
+            assert not send_due(outbox, lambda: by, now_ns=now_ns + 59 * _S)  # not yet
             peer.call(server.start)
-            (partly,) = send_due(outbox, by, now_ns=now_ns + 60 * _S)
+            (partly,) = send_due(outbox, lambda: by, now_ns=now_ns + 60 * _S)
             assert list(partly.taken) == ["ops@example.org"] and list(partly.refused) == ["web@example.org"]
-            (again,) = send_due(outbox, by, now_ns=now_ns + 3600 * _S)
+            (again,) = send_due(outbox, lambda: by, now_ns=now_ns + 3600 * _S)
             assert not again.taken
             assert [recipients for recipients, _ in server.received] == [["ops@example.org"]]
             assert server.received[0][1]["Message-ID"] == message["Message-ID"]
@@ -133,8 +135,8 @@ def test_two_processes_neither_tell_nor_send_the_same_twice(state_dir: bytes) ->
         one.add([finding(1)], now_ns=TIME_NS)
         seen_by_both = one.waiting(), other.waiting()
         raw = b"Subject: x\r\n\r\n"
-        assert one.seal([(raw, ["ops@example.org"])], seen_by_both[0], now_ns=TIME_NS)
-        assert not other.seal([(raw, ["ops@example.org"])], seen_by_both[1], now_ns=TIME_NS)
+        assert one.seal([Draft(message=raw, recipients=("ops@example.org",))], seen_by_both[0], now_ns=TIME_NS)
+        assert not other.seal([Draft(message=raw, recipients=("ops@example.org",))], seen_by_both[1], now_ns=TIME_NS)
         assert one.take_letter(now_ns=TIME_NS) is not None
         assert other.take_letter(now_ns=TIME_NS) is None
         assert other.take_letter(now_ns=TIME_NS + 600 * _S) is not None  # whoever took it was killed
@@ -142,7 +144,7 @@ def test_two_processes_neither_tell_nor_send_the_same_twice(state_dir: bytes) ->
 
 def test_whoever_is_refused_for_days_is_given_up_and_named(state_dir: bytes) -> None:
     with Outbox(state_dir) as outbox:
-        outbox.seal([(b"Subject: x\r\n\r\n", ["gone@example.org"])], outbox.waiting(), now_ns=TIME_NS)
+        outbox.seal([Draft(message=b"Subject: x\r\n\r\n", recipients=("gone@example.org",))], outbox.waiting(), now_ns=TIME_NS)
         now_ns, tries = TIME_NS, 0
         while letter := outbox.take_letter(now_ns=now_ns):
             tries += 1
