@@ -179,8 +179,9 @@ def _trigger(arguments: argparse.Namespace) -> int:
 
 def _restore(arguments: argparse.Namespace) -> int:
     from fimkit.verbs.panic import restore
+    from fimkit.verbs.panic_helper import find_state_dir
 
-    done = restore(load_config(arguments.config), by=load_caller())
+    done = restore(find_state_dir(arguments.config, _say), by=load_caller())
     if done is None:
         print("nothing is cut off here: there is nothing to put back")
         return 0
@@ -192,6 +193,10 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 def _helper(arguments: argparse.Namespace) -> int:
     from fimkit.panic.helper import serve
-    from fimkit.verbs.panic import find_state_dir
+    from fimkit.verbs import notify_systemd
+    from fimkit.verbs.panic_helper import find_state_dir
 
-    return serve(find_state_dir(arguments.config, _say), confined=arguments.confined, until_idle=False)
+    def ready() -> None:
+        notify_systemd.ready("there to cut, if it is asked to")
+
+    return serve(find_state_dir(arguments.config, _say), confined=arguments.confined, ready=ready)

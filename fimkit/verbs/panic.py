@@ -3,27 +3,24 @@
 import signal
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from fimkit.evidence.store import open_shared_store
-from fimkit.model.config import Config, Host
+from fimkit.model.config import Config
 from fimkit.model.config_json import thaw
-from fimkit.model.config_text import load_config
-from fimkit.model.errors import ConfigError, HostError, StoreError, UsageError
+from fimkit.model.errors import HostError, StoreError, UsageError
 from fimkit.model.findings import Finding, Severity
-from fimkit.panic.helper_client import Helper, RestoreReply
+from fimkit.panic.helper_client import RestoreReply, start_helper
 from fimkit.panic.record import PanicRecord, Phase, load_record
-from fimkit.verbs.panic_arm import reach_helper
 from fimkit.verbs.panic_armed import parse_endpoints
 from fimkit.verbs.panic_link import LastingHelper
+from fimkit.verbs.panic_notices import send_notice
 from fimkit.verbs.panic_order import PanicOrder, PanicReport
 from fimkit.verbs.panic_run import run_panic
 
-__all__ = ["Triggered", "disarm", "find_state_dir", "incident_name", "restore", "trigger", "try_panic"]
+__all__ = ["Triggered", "disarm", "incident_name", "restore", "trigger", "try_panic"]
 
 _STORE_S = 2.0  # a store that is locked keeps nobody waiting in a panic
 
@@ -47,45 +44,6 @@ def incident_name(time_ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
 
 
-def find_state_dir(config_file: str, tell: Tell) -> bytes:
-    """Give the state folder, also by a configuration that is broken: a cut must be in force again after a reboot all the same.
-
-    Args:
-        config_file: The configuration.
-        tell: Is given what is the matter with it.
-
-    Raises:
-        ConfigError: If not even the folder can be told, and the default one has no record.
-    """
-    try:
-        return load_config(config_file).host.state_dir
-    except ConfigError as error:
-        for problem in error.problems:
-            tell(problem)
-        broken = error
-    try:
-        folder = tomllib.loads(Path(config_file).read_text(encoding="utf-8", errors="replace"))["host"]["state_dir"]
-        if isinstance(folder, str) and folder.startswith("/"):
-            tell(f"the helper goes on with state_dir {folder}")
-            return folder.encode()
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # nothing to be had of it; it was said above what is wrong
-    default = Host(name="").state_dir
-    if load_record(default).changed_ns:
-        tell(f"the helper goes on with the record in the default state_dir, {default.decode()}")
-        return default
-    raise broken
-
-
-@contextmanager
-def _helper_of(config: Config) -> Iterator[Helper]:
-    helper, said = reach_helper(config)
-    if helper is None:
-        raise HostError(" ".join(f"{one.problem} Remedy: {one.remedy}" for one in said))
-    with helper:
-        yield helper
-
-
 def disarm(config: Config, *, by: str) -> str | None:
     """Disarm this host, and tell the panic recipients.
 
@@ -105,10 +63,8 @@ def disarm(config: Config, *, by: str) -> str | None:
         return None
     if record.has_begun:
         raise UsageError(f"a panic goes on (phase {record.phase}): fimkit panic restore first")
-    with _helper_of(config) as helper:
+    with start_helper(config.host.state_dir) as helper:
         helper.disarm(by=by)
-    from fimkit.verbs.panic_notices import send_notice
-
     lines = [f"The panic of this host was disarmed by {by}.", "What changes is told, and cuts nothing any more."]
     return send_notice(config, record, "disarmed", lines)
 
@@ -170,11 +126,11 @@ def try_panic(config: Config, *, by: str, nomail: bool, tell: Tell) -> PanicRepo
     return run_panic(order, None, tell=tell)
 
 
-def restore(config: Config, *, by: str) -> RestoreReply | None:
+def restore(state_dir: bytes, *, by: str) -> RestoreReply | None:
     """Put the network back as it was before the cut.
 
     Args:
-        config: The file's.
+        state_dir: Where the record is; nothing else of a configuration is needed.
         by: Who it is.
 
     Returns:
@@ -184,11 +140,11 @@ def restore(config: Config, *, by: str) -> RestoreReply | None:
         HostError: If no helper is to be had, or it refuses.
     """
     try:
-        if load_record(config.host.state_dir).phase in (Phase.DISARMED, Phase.ARMED):
+        if load_record(state_dir).phase in (Phase.DISARMED, Phase.ARMED):
             return None
     except HostError:
         pass  # a damaged record is the helper's to judge
-    with _helper_of(config) as helper:
+    with start_helper(state_dir) as helper:
         return helper.restore(by=by)
 
 

@@ -1,0 +1,294 @@
+"""`fimkit panic` with its helper, a mail server and a link to lose, in a network of its own: armed, tried, triggered, restored."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.notify.mail_servers import Certificates, RealServer
+from tests.panic.confined import needs
+from tests.private_net import HERE, PEER, PeerNet, in_private_net
+
+__all__: list[str] = []
+
+PATIENCE_S = 120
+MACHINES = os.stat("/proc/self/ns/net").st_ino  # asked when this is imported: before any child goes elsewhere
+CONFIG = """\
+[host]
+name = "web01"
+state_dir = "{base}/state"
+
+[[paths]]
+path = "{base}/tree"
+tier = "critical"
+
+[sources]
+osquery_config = ""
+package_root = ""
+
+[mail]
+smtp_server = "{peer}:587"
+ca_file = "{ca_file}"
+panic_recipients = ["ops@example.org"]
+deadline_s = 10
+{mail}
+
+[panic]
+deadline_s = 40
+capture_s = 1
+recon = [["sh", "-c", "echo recon was here"]]
+{panic}
+"""
+
+pytestmark = [needs("ip"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the state folder's owner is the helper's")]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"))
+
+
+class PanicHost:
+    """A host below a folder, in a namespace that the test has made; with a baseline, and a mail server at the peer."""
+
+    def __init__(self, base: Path, certificates: Certificates, *, panic: str = "", mail: str = "") -> None:
+        self.base, self._certificates = base, certificates
+        self.server = RealServer(port=587, context=certificates.context(certificates.right))
+        PeerNet().call(self.server.start)
+        assert os.stat("/proc/self/ns/net").st_ino != MACHINES
+        (base / "tree").mkdir(parents=True)
+        (base / "tree/tool").write_text("old\n")
+        self.configure(panic=panic, mail=mail)
+        assert self.run("baseline", "create", "--reason", "first").returncode == 0
+
+    def configure(self, *, panic: str = "", mail: str = "") -> None:
+        ca_file = self._certificates.ca_file
+        (self.base / "fimkit.toml").write_text(CONFIG.format(base=self.base, peer=PEER, ca_file=ca_file, panic=panic, mail=mail))
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "fimkit", "--config", str(self.base / "fimkit.toml"), *words]
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
+        return subprocess.run(
+            self.command(*words), capture_output=True, text=True, check=False, timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
+            env=plain | environment,
+        )
+
+    def panic(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = self.run("panic", *words, **environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def status(self) -> dict[str, Any]:
+        row: dict[str, Any] = json.loads(self.panic("status", "--json").stdout)
+        return row
+
+    @contextmanager
+    def helper(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The resident one, as its unit runs it."""
+        with (self.base / "helper.log").open("ab") as log:
+            process = subprocess.Popen(self.command("panic", "helper"), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: self.status()["helper"] is not None, lambda: (self.base / "helper.log").read_text())
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(true: Callable[[], object], why: Callable[[], str]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < until, why()
+        time.sleep(0.1)
+
+
+def network() -> list[Any]:
+    """What restore must bring back, as ip has it."""
+    asked = ("-6 addr show scope global", "-4 addr", "-4 route show table all", "rule", "link")
+    rows = [_ip(words) for words in asked]
+    for link in rows[-1]:
+        link.pop("operstate", None)  # comes a moment later
+    return rows
+
+
+def _ip(words: str) -> list[Any]:
+    found: list[Any] = json.loads(subprocess.run(["ip", "-j", *words.split()], capture_output=True, check=True).stdout or "[]")
+    return found
+
+
+def is_up(name: str) -> bool:
+    return "UP" in _ip(f"link show {name}")[0]["flags"]
+
+
+def test_a_host_is_armed_tried_cut_off_and_brought_back(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper():
+            _arm(host)
+            _try(host)
+            before = network()
+            _trigger(host)
+            _restore(host, before)
+            done = host.panic("disarm")
+            assert done.returncode == 0, done
+            assert host.status()["phase"] == "disarmed"
+
+    in_private_net(run)
+
+
+def _arm(host: PanicHost) -> None:
+    assert host.status()["phase"] == "disarmed"
+    done = host.panic("arm", "--yes", SSH_CONNECTION=f"{PEER} 40000 {HERE} 22")
+    assert done.returncode == 0, done
+    assert f"your SSH connection from {PEER}, by here0: it ends with the cut" in done.stdout
+    assert "down: here0" in done.stdout and "mail to ops@example.org" in done.stdout
+    assert done.stdout.splitlines()[-1] == "armed: web01"
+    assert "Traceback" not in done.stderr
+    row = host.status()
+    assert (row["phase"], row["plan"]["down"], row["differs"]) == ("armed", ["here0"], [])
+    assert row["helper"]["can_cut"] and "NET_ADMIN" in row["helper"]["rights"] and row["by"]
+    assert host.server.received == []
+    host.configure(panic="threshold = 3")
+    assert host.status()["differs"] == [{"key": "panic.threshold", "frozen": 1, "file": 3}]
+    host.configure()
+
+
+def _try(host: PanicHost) -> None:
+    done = host.panic("test")
+    print(done.stdout, done.stderr, done.returncode)
+    assert "recon" in done.stdout and "down: here0" in done.stdout
+    assert is_up("here0") and host.status()["phase"] == "armed"
+    ((recipients, message),) = host.server.received
+    assert recipients == ["ops@example.org"] and "TEST" in message["Subject"]
+    folder = Path(next(line.split(None, 1)[1] for line in done.stdout.splitlines() if line.startswith("evidence")))
+    assert any("recon was here" in file.read_text(errors="replace") for file in folder.glob("recon*"))
+    host.server.received.clear()
+    quiet = host.panic("test", "--nomail")
+    assert "nomail" in quiet.stdout and host.server.received == []
+
+
+def _trigger(host: PanicHost) -> None:
+    done = host.panic("trigger", "--reason", "a drill\x1b[2J")
+    assert done.returncode == 0, done
+    assert not is_up("here0") and "\x1b" not in done.stdout + done.stderr
+    assert "all was done" in done.stdout
+    ((_, message),) = host.server.received
+    assert "PANIC" in message["Subject"] and "TEST" not in message["Subject"]
+    text = host.panic("status")
+    assert text.returncode == 1 and "a drill" in text.stdout and "fimkit panic restore" in text.stdout
+    row = host.status()
+    assert row["phase"] == "cut" and row["incident"]["cut"] and Path(row["incident"]["folder"]).is_dir()
+    for words in (("arm", "--yes"), ("disarm",)):
+        refused = host.panic(*words)
+        assert refused.returncode == 2 and "fimkit panic restore" in refused.stderr
+    again = host.panic("trigger", "--reason", "once more")
+    assert again.returncode == 0 and "added" in again.stdout
+    assert any("once more" in cause["words"] for cause in host.status()["incident"]["causes"])
+
+
+def _restore(host: PanicHost, before: list[Any]) -> None:
+    done = host.panic("restore")
+    assert done.returncode == 0, done
+    assert "not armed any more" in done.stdout
+    assert network() == before
+    row = host.status()
+    assert row["phase"] == "restored" and row["incident"]["restored"]
+    assert host.panic("trigger", "--reason", "a drill").returncode == 2
+
+
+def test_nokill_tells_and_cuts_nothing_and_the_host_stays_armed(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper():
+            assert host.panic("arm", "--yes").returncode == 0
+            done = host.panic("trigger", "--reason", "a drill", "--nokill", "--nomail")
+            assert done.returncode == 0, done
+            assert is_up("here0") and host.server.received == []
+            row = host.status()
+            assert row["phase"] == "armed" and row["incident"]["name"]
+            host.configure(panic="nokill = true")
+            again = host.panic("arm", "--yes")
+            assert again.returncode == 0 and "panic-nokill" in again.stdout
+
+    in_private_net(run)
+
+
+def test_every_problem_is_listed_at_once_and_yes_does_not_jump_over_them(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates, panic='packetgrab = [["/no/such/program"]]')
+        text = (host.base / "fimkit.toml").read_text()
+        text = text.replace(f"{PEER}:587", f"{HERE}:587").replace('["ops@example.org"]', "[]")
+        (host.base / "fimkit.toml").write_text(text)
+        with host.helper():
+            done = host.panic("arm", "--yes")
+            assert done.returncode == 3, done
+            for code in ("panic-recipients", "panic-mail-server", "panic-program"):
+                assert code in done.stdout, code
+            assert "an address of this host" in done.stdout and "not armed: 2 things" in done.stderr
+            assert host.status()["phase"] == "disarmed"
+
+    in_private_net(run)
+
+
+def test_without_a_resident_one_a_helper_is_started_and_that_is_said(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        done = host.panic("arm", "--yes")
+        assert done.returncode == 0, done
+        assert "would not outlast a reboot" in " ".join(done.stdout.split())
+        row = host.status()
+        assert (row["phase"], row["helper"]) == ("armed", None)
+        assert any("helper" in words for words in row["problems"])
+        before = network()
+        cut = host.panic("trigger", "--reason", "a drill", "--nomail")
+        assert cut.returncode == 0 and not is_up("here0"), cut
+        back = host.panic("restore")
+        assert back.returncode == 0 and network() == before, back
+        wait_until(lambda: host.status()["helper"] is None, lambda: "the helper that was started does not end")
+
+    in_private_net(run)
+
+
+def _on_terminal(host: PanicHost, answer: str) -> tuple[int, str, str]:
+    """Arm with a terminal for the question: give the exit status, what the terminal showed, and standard output."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(host.command("panic", "arm"), stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
+    os.close(theirs)
+    shown, until = b"", time.monotonic() + PATIENCE_S
+    try:
+        while b"[y/N] " not in shown and time.monotonic() < until and process.poll() is None:
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 4096)
+        os.write(ours, answer.encode() + b"\n")
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        os.close(ours)
+        process.kill()
+    return process.returncode, shown.decode(), output
+
+
+def test_a_terminal_is_asked_and_only_yes_arms(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper():
+            for answer in ("", "n", "nonsense"):
+                status, shown, output = _on_terminal(host, answer)
+                assert (status, "Arm this host? [y/N]" in shown) == (1, True), (shown, output)
+                assert "down: here0" in output and output.endswith("not armed\n")
+                assert host.status()["phase"] == "disarmed"
+            status, _, output = _on_terminal(host, "y")
+            assert (status, output.splitlines()[-1]) == (0, "armed: web01")
+            assert host.status()["phase"] == "armed"
+
+    in_private_net(run)
