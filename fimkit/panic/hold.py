@@ -66,7 +66,8 @@ class HoldReceipt:
 
 
 def hold_links(
-    cutter: LinkCutter, *, budget: HoldBudget | None = None, wake: int | None = None, tell: Tell | None = None
+    cutter: LinkCutter, *, budget: HoldBudget | None = None, wake: int | None = None, tell: Tell | None = None,
+    lowered: Tell | None = None,
 ) -> HoldReceipt:
     """Take each link down again that is up, or comes, and is not kept.
 
@@ -75,12 +76,13 @@ def hold_links(
         budget: When to give up.
         wake: A descriptor; when there is something to be read, the hold ends.
         tell: Is given words on who fights: at the first time of each link, and at each power of two.
+        lowered: Is given the name of each link that was taken down, at its first time.
 
     Returns:
         How it ended, with what is up then. Errors are in it: nothing is raised.
     """
     budget, start = budget or HoldBudget(), time.monotonic()
-    hold = _Hold(cutter=cutter, tell=tell or (lambda _: None))
+    hold = _Hold(cutter=cutter, tell=tell or (lambda _: None), lowered=lowered or (lambda _: None))
     try:
         cutter.events.join(_LINK_GROUP)
     except HostError as error:
@@ -101,6 +103,7 @@ def hold_links(
 class _Hold:
     cutter: LinkCutter
     tell: Tell
+    lowered: Tell
     times: Counter[str] = field(default_factory=Counter)
     followers: tuple[str, ...] = ()
     refusals: Refusals = field(default_factory=lambda: Refusals([]))
@@ -162,6 +165,8 @@ class _Hold:
         for link in came:
             self.times[link.name] += 1
             times = self.times[link.name]
+            if times == 1:
+                self.lowered(link.name)
             if times & (times - 1) == 0:
                 who = ", ".join(self.followers) or "nobody that listens"
                 self.tell(f"{link.name} was up and is taken down, {times} times so far; who follows links here: {who}")

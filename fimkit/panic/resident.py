@@ -1,0 +1,413 @@
+"""What a helper is asked to do, and does: arm, begin, cut, restore. One thread asks; the cut has threads and a clock of its own.
+
+Every change is on the disk before it is answered. Where the disk takes nothing, it is done all the same, and said.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+from fimkit.model.errors import FimkitError, HostError
+from fimkit.panic.containment import Containment
+from fimkit.panic.cut import LinkCutter
+from fimkit.panic.cut_settings import CutSettings, parse_cut_settings
+from fimkit.panic.deadline import Deadline
+from fimkit.panic.ground import Ground
+from fimkit.panic.helper_wire import BeginReply, CutReply, Hello, PlanReply, RestoreReply
+from fimkit.panic.networks import (
+    NETWORKS_NAME,
+    SavedNetworks,
+    parse_networks,
+    raise_links,
+    render_networks,
+    restore_networks,
+    save_networks,
+)
+from fimkit.panic.panic_folder import PanicFolder
+from fimkit.panic.preview import preview_cut
+from fimkit.panic.record import RECORD_NAME, PanicRecord, Phase, render_record
+from fimkit.panic.rights import held_rights
+from fimkit.panic.save import boot_id
+
+__all__ = ["Resident"]
+
+_SAVE_S = 2.0
+_QUICK_SAVE_S = 0.5
+_RETRY_S = 5.0
+
+Say = Callable[[str], None]
+
+
+class Resident:
+    """The record of a host's panic, and the hand that cuts. All calls are made by one thread."""
+
+    def __init__(self, ground: Ground, folder: PanicFolder, record: PanicRecord, *, say: Say, wake: Callable[[], None]) -> None:
+        """Take over.
+
+        Args:
+            ground: What may be cut.
+            folder: Open and locked.
+            record: As it was found.
+            say: Is given words for the journal; they are in the record's log too.
+            wake: Is called, by any thread, when :meth:`tick` has something to do.
+        """
+        self._ground, self._folder, self.record = ground, folder, record
+        self._journal, self._wake = say, wake
+        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._since_ns = time.time_ns()
+        self._lines: set[int] = set()
+        self._deadline = Deadline(self._at_deadline)
+        self._why = ""
+        self._cutter: LinkCutter | None = None
+        self._containment: Containment | None = None
+        self._saved: SavedNetworks | None = None
+        self._unstored: str | None = None
+        self._retry_at = 0.0
+        self.problem = ""
+
+    # The record.
+
+    def note(self, words: str) -> None:
+        """Say something, and keep it in the record's log with the next change."""
+        self._say(words)
+
+    def _say(self, words: str) -> None:
+        self._journal(words)
+        self.record = self.record.said(time.time_ns(), words)
+
+    def _store(self, record: PanicRecord, *, wait_s: float = 2.0) -> list[str]:
+        """Make a record the one that holds, and store it; give why it is not stored, in words."""
+        self.record = replace(record, changed_ns=time.time_ns(), boot_id=_boot())
+        # A disk that hung a moment ago is not waited for as long again.
+        trouble = self._folder.store(RECORD_NAME, render_record(self.record), wait_s=0.2 if self._unstored else wait_s)
+        if trouble and trouble != self._unstored:
+            self._journal(trouble)
+        self._unstored, self._retry_at = trouble, time.monotonic() + _RETRY_S
+        return [trouble] if trouble else []
+
+    def _must_store(self, record: PanicRecord) -> None:
+        before = self.record
+        if trouble := self._store(record):
+            self._store(before)
+            raise HostError(f"this cannot be stored, so nothing is changed: {trouble[0]}")
+
+    def tick(self) -> None:
+        """Do what came up meanwhile: words of the hold, the end of the deadline, a record to be stored, the time to restore."""
+        changed = False
+        with suppress(queue.Empty):
+            while True:
+                self._say(self._told.get_nowait())
+                changed = True
+        held = self._containment
+        if held is not None and held.reply is not None:
+            if self.record.phase is Phase.TRIGGERED:
+                self._note_cut(held.reply, self._why)
+            lowered = tuple(dict.fromkeys((*self.record.lowered, *held.lowered)))
+            if lowered != self.record.lowered:
+                self.record, changed = replace(self.record, lowered=lowered), True
+            if self.record.cut is not None and self.record.cut.get("action") != held.action:
+                self.record, changed = replace(self.record, cut={**self.record.cut, "action": held.action}), True
+        if changed or (self._unstored and time.monotonic() >= self._retry_at):
+            self._store(self.record)
+        due = self.record.restore_boottime_ns
+        if self.record.phase is Phase.CUT and due is not None and time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= due:
+            self.restore(by="restore_after_s")
+
+    # Before a panic.
+
+    def prepare(self) -> None:
+        """Open what a cut will need, where the host is armed: later there may be no descriptors left."""
+        if self._cutter is not None:
+            self._cutter.close()
+            self._cutter = None
+        if self.record.phase is not Phase.ARMED:
+            return
+        settings = parse_cut_settings(self.record.settings)
+        try:
+            self._cutter = LinkCutter(self._ground.where, keep=settings.keep if settings.action == "down" else ())
+            self._cutter.plan()
+        except FimkitError as error:
+            self._say(f"not ready to cut: {error}")
+
+    def hello(self) -> Hello:
+        """Say who this is."""
+        rights = tuple(sorted(held_rights()))
+        can_cut = "NET_ADMIN" in rights
+        lacks = "" if can_cut else "no right to cut: this needs CAP_NET_ADMIN"
+        return Hello(
+            pid=os.getpid(), phase=self.record.phase, can_cut=can_cut, rights=rights, namespace=self._ground.where.inode,
+            since_ns=self._since_ns, problem="; ".join(filter(None, (lacks, self.problem, self._unstored))),
+        )
+
+    def plan(self, settings: Mapping[str, Any] | None) -> PlanReply:
+        """Say what a cut would do now."""
+        if settings is None and not self.record.settings:
+            raise HostError("this host is not armed, and no settings were given to plan by")
+        return preview_cut(self._ground, parse_cut_settings(self.record.settings if settings is None else settings))
+
+    def arm(self, settings: Mapping[str, Any], by: str, seen: Sequence[str]) -> None:
+        """Arm, or arm anew."""
+        self._refuse_in_panic("arm")
+        parse_cut_settings(settings)
+        now = time.time_ns()
+        record = replace(
+            PanicRecord(log=self.record.log), phase=Phase.ARMED, by=by, settings=settings, seen=tuple(dict.fromkeys(seen))
+        )
+        self._journal(f"armed by {by}")
+        self._must_store(record.said(now, f"armed by {by}"))
+        if trouble := self._folder.keep_room():
+            self._say(f"no room is kept for a full disk: {trouble}")
+        self._let_go()
+        self.prepare()
+
+    def disarm(self, by: str) -> None:
+        """Disarm."""
+        self._refuse_in_panic("disarm")
+        self._journal(f"disarmed by {by}")
+        self._must_store(PanicRecord(log=self.record.log, by=by).said(time.time_ns(), f"disarmed by {by}"))
+        self._let_go()
+        self.prepare()
+
+    def _refuse_in_panic(self, what: str) -> None:
+        if self.record.has_begun:
+            raise HostError(f"cannot {what} while a panic goes on ({self.record.incident}): restore first")
+
+    def judged(self, seen: Sequence[str], counted: Sequence[str]) -> None:
+        """Add what has been judged; it holds also where it cannot be stored."""
+        record = replace(
+            self.record, seen=tuple(dict.fromkeys((*self.record.seen, *seen))),
+            counted=tuple(dict.fromkeys((*self.record.counted, *counted))),
+        )
+        if trouble := self._store(record):
+            raise HostError(f"this holds, and is not stored: {trouble[0]}")
+
+    # A panic.
+
+    def begin(self, line: int, *, incident: str, cause: str, nokill: bool) -> BeginReply:
+        """Begin, or add to what has begun; from now on, the end of this line cuts."""
+        now, again = time.time_ns(), self.record.has_begun
+        if not again and self.record.phase is not Phase.ARMED:
+            raise HostError(f"this host is {self.record.phase.value}, not armed")
+        record, settings = self.record, parse_cut_settings(self.record.settings)
+        if not again:
+            record = replace(
+                record, phase=Phase.TRIGGERED, incident=incident, causes=(), triggered_ns=now, deadline_s=settings.deadline_s,
+                nokill=nokill, cut=None, cut_ns=None, restore_boottime_ns=None, restored_ns=None, lowered=(),
+            )
+        elif not nokill:
+            record = replace(record, nokill=False)
+        if self._containment is None:
+            self._containment = self._contain(settings)
+        # In memory, and with the clock running, before anything that may hang.
+        self.record = record.because(now, cause)
+        self._say(f"panic {self.record.incident}: {cause}" + " (nokill: nothing is cut)" * self.record.nokill)
+        if self.record.phase is Phase.TRIGGERED:
+            self._lines.add(line)
+            if self.record.must_be_cut:
+                self._deadline.start(settings.deadline_s)
+        errors = self._store(self.record)
+        if not again:
+            errors += self._save(settings, self._containment, _SAVE_S)
+        saved = self._saved is not None
+        return BeginReply(triggered_ns=self.record.triggered_ns or now, again=again, saved=saved, errors=tuple(errors))
+
+    def _contain(self, settings: CutSettings) -> Containment:
+        first, self._cutter = self._cutter, None
+        return Containment(self._ground, settings, tell=self.tell, first=first)
+
+    def tell(self, words: str) -> None:
+        """Say something, from any thread or signal: it is kept with the next tick."""
+        self._told.put(words)
+        self._wake()
+
+    def _at_deadline(self) -> None:
+        held = self._containment
+        if held is not None:
+            self._why = self._why or f"at the deadline, {self.record.deadline_s} s after the trigger"
+            try:
+                held.cut()
+            except Exception as error:  # a thread that dies says nothing
+                self._told.put(f"the cut at the deadline failed: {type(error).__name__}: {error}")
+            self._wake()
+
+    def _save(self, settings: CutSettings, held: Containment, wait_s: float) -> list[str]:
+        """Save the network, in a thread: what hangs there holds up nothing. A cut that begins meanwhile spoils it."""
+        saved: list[SavedNetworks] = []
+        trouble = [f"the network is not saved: that was not done within {wait_s:g} s"]
+
+        def work() -> None:
+            try:
+                found = save_networks(self._ground, with_others=settings.include_namespaces)
+                if held.began.is_set():
+                    trouble[:] = ["the network is not saved: it was cut meanwhile"]
+                    return
+                saved.append(found)
+                problem = self._folder.store(NETWORKS_NAME, render_networks(found), wait_s=wait_s)
+                trouble[:] = [*found.words, *([problem] if problem else [])]
+            except Exception as error:  # the panic goes on without
+                trouble[:] = [f"the network is not saved: {error}"]
+
+        self._saved = None
+        thread = threading.Thread(target=work, name="fimkit save", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            thread.join(wait_s)
+        self._saved = saved[0] if saved else None
+        for words in trouble:
+            self._say(words)
+        return list(trouble)
+
+    def cut(self) -> CutReply:
+        """Cut, now."""
+        if not self.record.must_be_cut:
+            why = "this panic is not to cut (nokill)" if self.record.nokill else "no panic has begun"
+            raise HostError(f"nothing is cut: {why}")
+        return self._cut("as it was asked to")
+
+    def _cut(self, why: str) -> CutReply:
+        if self._containment is None:
+            self._containment = self._contain(parse_cut_settings(self.record.settings))
+        self._why = self._why or why
+        reply = self._containment.cut()
+        if self.record.phase is not Phase.TRIGGERED:
+            return reply
+        return replace(reply, errors=(*reply.errors, *self._note_cut(reply, self._why)))
+
+    def _note_cut(self, reply: CutReply, why: str) -> list[str]:
+        """Put the receipt into the record, and end the clock."""
+        self._deadline.call_off()
+        self._lines.clear()
+        now, boottime_ns = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        after_s = parse_cut_settings(self.record.settings).restore_after_s
+        first = self.record.phase is Phase.TRIGGERED
+        record = replace(
+            self.record, phase=Phase.CUT, cut=asdict(reply), cut_ns=now if first else self.record.cut_ns,
+            lowered=tuple(dict.fromkeys((*self.record.lowered, *reply.took_down))),
+        )
+        if first:
+            record = replace(record, restore_boottime_ns=boottime_ns + after_s * 1_000_000_000 if after_s else None)
+        self.record = record
+        self._say(f"cut {why}: {_receipt(reply)}")
+        return self._store(self.record)
+
+    def gone(self, line: int) -> None:
+        """Take note that a line has ended: where a panic was begun on it, this cuts."""
+        if line not in self._lines:
+            return
+        self._lines.discard(line)
+        if self.record.phase is Phase.TRIGGERED and self.record.must_be_cut:
+            self._cut("as the process that began the panic is gone")
+        elif self.record.phase is Phase.TRIGGERED and not self._lines:
+            self.finish("the process that began it is gone")
+
+    def finish(self, words: str) -> None:
+        """End a panic that was not to cut."""
+        if self.record.phase is not Phase.TRIGGERED or not self.record.nokill:
+            raise HostError("only a panic that is not to cut ends so; what is cut is restored")
+        self._lines.clear()
+        self._let_go()
+        self._say(f"panic {self.record.incident} ends without a cut: {words}")
+        self._store(replace(self.record, phase=Phase.ARMED))
+        self.prepare()
+
+    # After a panic, and after a crash in it.
+
+    def resume(self) -> None:
+        """Go on where another helper, or another boot, has left off: cut first."""
+        if self.record.phase is Phase.TRIGGERED and self.record.nokill:
+            self.finish("the helper has started anew")
+            return
+        if not self.record.must_be_cut:
+            self.prepare()
+            return
+        settings = parse_cut_settings(self.record.settings)
+        held = self._containment = self._contain(settings)
+        is_this_boot = self.record.boot_id == _boot()
+        self._saved = self._load_saved()
+        if self._saved is None and not (is_this_boot and self.record.phase is Phase.CUT):
+            self._save(settings, held, _QUICK_SAVE_S)  # what stands now is still whole
+        if not is_this_boot:
+            self.record = replace(self.record, lowered=(), restore_boottime_ns=self._due_in_this_boot(settings))
+        reply = held.cut()
+        self._note_cut(reply, "again, as the helper has started anew" + ("" if is_this_boot else ", in another boot"))
+
+    def _due_in_this_boot(self, settings: CutSettings) -> int | None:
+        """When to restore, by this boot's clock. Across a reboot only the wall clock goes on; after this, it is not asked again."""
+        if not settings.restore_after_s or self.record.cut_ns is None:
+            return None
+        passed_ns = min(max(0, time.time_ns() - self.record.cut_ns), settings.restore_after_s * 1_000_000_000)
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + settings.restore_after_s * 1_000_000_000 - passed_ns
+
+    def _load_saved(self) -> SavedNetworks | None:
+        """Give the saved networks, if they are of this boot."""
+        try:
+            row = self._folder.load(NETWORKS_NAME)
+            saved = None if row is None else parse_networks(row)
+        except HostError as error:
+            self._say(f"{error}; kept as {self._folder.set_aside(NETWORKS_NAME)}")
+            return None
+        fits = saved is not None and saved.own.boot_id == _boot() and saved.own.namespace == self._ground.where.inode
+        return saved if fits else None
+
+    def restore(self, *, by: str) -> RestoreReply:
+        """End the hold and put the network back; again, put back what was missing."""
+        if self.record.phase is Phase.TRIGGERED and self.record.nokill:
+            self.finish(f"{by} restores")
+            return RestoreReply(complete=True, words=("nothing was cut: this panic was not to",))
+        if not self.record.has_begun and self.record.phase is not Phase.RESTORED:
+            return RestoreReply(complete=True, words=(f"nothing is cut: this host is {self.record.phase.value}",))
+        self._deadline.call_off()
+        self._lines.clear()
+        missing, notes = self._put_back(parse_cut_settings(self.record.settings))
+        record = self.record.said(time.time_ns(), f"restored by {by}" + (f"; missing: {'; '.join(missing)}" if missing else ""))
+        self._journal(f"restored by {by}: " + "; ".join((*missing, *notes)))
+        unstored = self._store(replace(record, phase=Phase.RESTORED, restored_ns=time.time_ns(), by=by, restore_boottime_ns=None))
+        words = (*(f"missing: {each}" for each in missing), *notes, *unstored)
+        return RestoreReply(complete=not missing and not unstored, words=words)
+
+    def _put_back(self, settings: CutSettings) -> tuple[list[str], list[str]]:
+        held = self._containment or Containment(self._ground, settings, tell=self.tell)
+        went_down = held.action == "down" or (self.record.cut or {}).get("action") == "down"
+        lowered = (*self.record.lowered, *held.lowered)
+        missing = held.release()
+        if not missing:
+            held.close()
+        self._containment, self._why = None, ""
+        saved = self._saved or self._load_saved()
+        notes: list[str] = []
+        if saved is not None:
+            missing_too, notes = restore_networks(saved, self._ground, own=went_down)
+            missing += missing_too
+        more_missing, more = raise_links(self._ground, lowered, None if saved is None else saved.own)
+        if went_down and saved is None:
+            more.append("there is no saved network of this boot: addresses and routes are the network service's to bring back")
+        return missing + more_missing, notes + more
+
+    def _let_go(self) -> None:
+        """Forget a containment that was not needed."""
+        if self._containment is not None and self._containment.reply is None:
+            self._deadline.call_off()
+            if not self._containment.release():
+                self._containment.close()
+        self._containment, self._why, self._saved = None, "", None
+
+
+def _boot() -> str:
+    try:
+        return boot_id()
+    except HostError:
+        return ""
+
+
+def _receipt(reply: CutReply) -> str:
+    still = "not known" if reply.still_up is None else ", ".join(reply.still_up) or "nothing"
+    parts = [f"isolated, {', '.join(reply.words)}"] if reply.isolated else [
+        f"{len(reply.took_down)} links down in {reply.took_s * 1000:.0f} ms, still up: {still}", *reply.words
+    ]
+    parts += [f"{place}: not complete" for place, row in reply.namespaces.items() if not row["complete"]]
+    return "; ".join((*parts, *reply.errors))
