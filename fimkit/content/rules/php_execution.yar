@@ -1,0 +1,184 @@
+// PHP that runs what a request brings: the core of a web shell, whatever is written around it.
+//
+// Written so that names of variables, spacing, case, `@` and comments between tokens do not matter. Two shapes recur in the patterns:
+// the gap, `(\s|\/\*[^*]*\*+\/|@)*`, and the request: $_GET and its siblings, the old $HTTP_*_VARS, headers, and php://input.
+// What is escaped before it runs (escapeshellarg and kin) is another thing, and is left out by the conditions.
+
+import "math"
+
+rule php_exec_request {
+  meta:
+    description = "PHP runs code or a command taken straight from the request"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|\w{3,30}\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`\n]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`\n]{0,100}`/i
+    $php = /<\?(php|=|\s)|<script\s[^>]*php/i
+    $safe = /escapeshell(arg|cmd)|intval|\(int\)|wp_verify_nonce|is_numeric/i
+  condition:
+    $php and ($check or $ticks
+      or for any i in (1..math.min(#code, 100)) : (not $safe in (@code[i]..@code[i] + !code[i]))
+      or for any i in (1..math.min(#command, 100)) : (not $safe in (@command[i]..@command[i] + !command[i])))
+}
+
+rule php_exec_tainted {
+  meta:
+    description = "PHP puts a part of the request into a variable and soon runs a variable"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $take = /\$\w+(\s|\/\*[^*]*\*+\/|@)*\.?=(\s|\/\*[^*]*\*+\/|@)*[^;\n]{0,120}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)[^;\n]{0,160};/i
+    $each = /foreach\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s+as/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}["']?\{?\$\w/i
+    $exec = /(^|[^\w>:$'"-])exec(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\{?\$\w/i
+    $ticks = /(=|echo|print|return)\s*`\s*\{?\$\w{1,30}(\s[^`\n]{0,40})?`/i
+    $safe = /escapeshell(arg|cmd)|Symfony|\$this->|preg_match\s*\(\s*['"][\/#]\^/
+  condition:
+    (for any i in (1..math.min(#take, 200)) : (
+      ($run in (@take[i]..@take[i] + 1200) or $exec in (@take[i]..@take[i] + 1200) or $ticks in (@take[i]..@take[i] + 1200))
+      and not $safe in (@take[i]..@take[i] + 1200)))
+    or (for any i in (1..math.min(#each, 50)) : ($run in (@each[i]..@each[i] + 400) and not $safe in (@each[i]..@each[i] + 400)))
+}
+
+rule php_exec_small {
+  meta:
+    description = "A small PHP file that reads the request and runs a variable, with hardly anything else"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $php = /<\?(php|=|\s)/i
+    $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}["']?\{?\$\w/i
+    $ticks = /(=|echo|print|return)\s*`[^`\n]{0,40}\$\w{1,30}[^`\n]{0,40}`/i
+    $handle = /ReflectionFunction|->\s*invoke(Args)?\s*\(|call_user_func(_array)?\s*\(\s*\$\w/i
+    $safe = /escapeshell(arg|cmd)|namespace\s+\w+\\|extends\s+\w+|function\s+(test|get|set)[A-Z]/
+  condition:
+    filesize < 4KB and $php and $request and ($run or $ticks or $handle) and not $safe
+}
+
+rule php_request_called {
+  meta:
+    description = "PHP calls a function whose name the request chooses"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $direct = /\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)(\s|\/\*[^*]*\*+\/|@)*\}?(\s|\/\*[^*]*\*+\/|@)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*\*+\/|@)*\(/i
+    $group = /\((\s|\/\*[^*]*\*+\/|@)*\$\{?_(GET|POST|REQUEST|COOKIE)(\s|\/\*[^*]*\*+\/|@)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*\*+\/|@)*\)(\s|\/\*[^*]*\*+\/|@)*\(/i
+    $name = /['"]\s*\)?(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $item = /[\w'"]\s*\](\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $new = /new\s+\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $braces = /\$\{\s*\$?\w{1,20}\s*\}\s*[\[{][^\]}]{1,30}[\]}]\s*\(\s*\$\{/
+  condition:
+    any of them
+}
+
+rule php_variable_called {
+  meta:
+    description = "PHP calls a function named by a variable with a part of the request"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $call = /\$\{?\w{1,40}\}?(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,30}\s*\(\s*){0,3}\$\{?_(GET|POST|REQUEST|COOKIE)\}?\s*[\[{]/i
+    $head = /\$\w{1,40}\s*\(\s*(\w{3,30}\s*\(\s*){0,3}(getallheaders|apache_request_headers|file_get_contents\s*\(\s*['"]php:\/\/input)/i
+    $chosen = /\$(\w{1,40})\s*=\s*@?(trim\s*\(|base64_decode\s*\(|strrev\s*\(|str_rot13\s*\()?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)?\s*;/i
+    $dynamic = /([;{}=(]|echo|return|print)\s*@?\$\w{1,40}\s*\(\s*[^);]{0,60}\)/
+    $safe = /is_callable|in_array|function_exists|namespace |apply_filters/
+  condition:
+    (any of ($call, $head) and not $safe)
+    or (filesize < 6KB and not $safe and for any i in (1..math.min(#chosen, 100)) : ($dynamic in (@chosen[i]..@chosen[i] + 300)))
+}
+
+rule php_callback_request {
+  meta:
+    description = "PHP hands the request, or a function that runs code, to a function that calls back"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|preg_replace_callback)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $later = /(usort|uasort|uksort|array_(filter|reduce|u?diff(_u?assoc|_ukey)?|u?intersect(_u?assoc|_ukey)?|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
+    $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|ReflectionFunction|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
+    $option = /['"]options['"]\s*=>\s*['"](assert|system|eval|exec|passthru|shell_exec)['"]/i
+    $tricky = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort|call_user_func(_array)?|register_shutdown_function|register_tick_function|iterator_apply|array_walk_recursive|preg_replace_callback)\s*\(\s*(\$\w+\s*(\[[^\]]{0,20}\])?|['"][^'"\n]{0,20}['"]\s*\.[^,;]{1,80}|base64_decode\s*\([^;,]{1,60}|str_rot13[^,;]{1,60}|strrev[^,;]{1,60})\s*,\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $data = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort)\s*\(\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\b[^;]{0,80},\s*(\$\w+|base64_decode\s*\([^;]{1,60}|str_rot13\s*\([^;]{1,60}|strrev\s*\([^;]{1,60}|['"]\w{1,6}['"]\s*\.\s*['"][^;]{1,60})\s*\)/i
+    $dispatch = /is_callable|in_array|call_user_func(_array)?\s*\(\s*\[?\s*(array\s*\()?\s*(\$this|__CLASS__)/
+    $test = /escapeshell|\$this->assert/
+  condition:
+    $option or (any of ($first, $later, $tricky, $data) and not $dispatch) or ($runs and not $test)
+}
+
+rule php_regex_executes {
+  meta:
+    description = "PHP evaluates what a regular expression matched (the /e modifier)"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $call = /(preg_(replace|filter)|mb_ereg(i)?_replace)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(['"]|array\s*\(\s*['"]|\[\s*['"])([\/#~|@!%+,-][^\n;]{0,120}[\/#~|@!%+,-]|[({\[][^\n;]{0,120}[)}\]])[imsxuADSUXJ]{0,6}e[imsxuADSUXJ]{0,6}['"]\s*[\])]?\s*,[^;]{0,60}(eval|assert|system|exec|passthru|base64|\\x|\$_|\$\w+\s*[,(]|str_rot13|chr\s*\()/i
+    $mb = /mb_ereg(i)?_replace\s*\([^;]{0,200},\s*['"][imsxp]{0,4}e[imsxp]{0,4}['"]\s*\)/i
+    $modifier = /(preg_replace|preg_filter)\s*\(\s*(\$_(GET|POST|REQUEST|COOKIE)|['"][^'"\n]{0,40}['"]\s*\.\s*\$_(GET|POST|REQUEST|COOKIE))/i
+    $hexed = /preg_replace\s*\(\s*['"]\\x[0-9a-f]{2}[^;]{0,60}\\x65['"]\s*,/i
+  condition:
+    any of them
+}
+
+rule php_regex_modifier_e {
+  meta:
+    description = "PHP has a regular expression with the /e modifier, which evaluates; long gone from the language"
+    severity = "info"
+    attack = "T1059"
+  strings:
+    $call = /preg_(replace|filter)\s*\(\s*['"][\/#~|@!%][^\n'"]{0,120}[\/#~|@!%][imsxuADSUXJ]{0,6}e[imsxuADSUXJ]{0,6}['"]\s*,/
+  condition:
+    $call
+}
+
+rule php_include_request {
+  meta:
+    description = "PHP includes a file that the request names, the request's own body, or inline data"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $request = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\(\s*){0,2}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $join = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*["'][^"';\n]{0,60}["']?\s*\.?\s*\{?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $input = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](php:\/\/(input|filter)|data:[^"'\n]{0,40}(base64|plain|,)|expect:\/\/|zip:\/\/|compress\.zlib:\/\/)/i
+    $remote = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](https?|ftps?):\/\/[^"'\n]{4,200}["']/i
+    $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|svg|css|woff2?|pdf|mp3|log)["']\s*\)?\s*;/i
+    $escaped = /(include|require)(_once)?\s*\(?\s*"[^"\n]{0,80}(\\x[0-9a-f]{2}|\\[0-7]{2,3})[^"\n]{0,20}(\\x[0-9a-f]{2}|\\[0-7]{2,3})/i
+    $decoded = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(base64_decode|str_rot13|hex2bin|strrev|gzinflate|urldecode|rawurldecode|convert_uudecode)\s*\(/i
+    $temporary = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](\/tmp\/|\/var\/tmp\/|\/dev\/shm\/)/i
+  condition:
+    any of them
+}
+
+rule php_write_request {
+  meta:
+    description = "PHP writes what the request brings into a file that the request names, or that will be run"
+    severity = "suspect"
+    attack = "T1105"
+  strings:
+    $both = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,80}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{0,60},[^;]{0,60}(\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]|php:\/\/input)/i
+    $script = /file_put_contents\s*\([^;]{0,80}\.(php\d?|phtml|phar|inc|htaccess|user\.ini)["'][^;]{0,80}(\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]|php:\/\/input)/i
+    $decoded = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,120},\s*(base64_decode|gzinflate|hex2bin|urldecode|str_rot13|stripslashes\s*\(\s*base64_decode|convert_uudecode)\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $opened = /fopen\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{1,60},\s*["'][waxc]b?\+?["']\s*\)/i
+    $body = /(fwrite|fputs)\s*\(\s*\$\w+\s*,\s*(stripslashes\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $holds = /(file_put_contents|fwrite|fputs|fputcsv)\s*\([^;]{1,120}<\?(php|=)[^;]{0,120}(eval|assert|system|exec|passthru|base64_decode|\$_(GET|POST|REQUEST|COOKIE))/i
+  condition:
+    $both or $script or $decoded or $holds or ($opened and $body)
+}
+
+rule php_backdoor_account {
+  meta:
+    description = "PHP makes an administrator of WordPress, or logs one in, on a request that anybody can send"
+    severity = "suspect"
+    attack = "T1136"
+  strings:
+    $make = /(wp_create_user|wp_insert_user)\s*\(/i
+    $admin = /set_role\s*\(\s*['"]administrator|['"]role['"]\s*=>\s*['"]administrator/i
+    $cookie = /wp_set_auth_cookie\s*\(/i
+    $request = /\$_(GET|POST|REQUEST|COOKIE)\s*\[/
+    $guard = /check_admin_referer|wp_verify_nonce|current_user_can|check_ajax_referer|is_user_logged_in|wp_check_password|REST|namespace /
+  condition:
+    filesize < 12KB and not $guard and (($make and $admin) or ($cookie and $request))
+}

@@ -1,0 +1,76 @@
+// PHP that takes files in or fetches them: uploaders and droppers.
+
+import "math"
+
+rule php_uploader {
+  meta:
+    description = "A small PHP file that stores whatever is uploaded, under the name that the sender chose"
+    severity = "suspect"
+    attack = "T1105"
+  strings:
+    $direct = /(move_uploaded_file|copy|rename)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$(_FILES|HTTP_POST_FILES)[^;]{1,160}(\$(_FILES|HTTP_POST_FILES)[^;]{1,60}['"]?name['"]?\s*[\]}]|\$_(GET|POST|REQUEST|COOKIE)\s*\[)/i
+    $move = /(move_uploaded_file|copy)(\s|\/\*[^*]*\*+\/|@)*\(/i
+    $files = /\$(_FILES|HTTP_POST_FILES)/i
+    $named = /\$(_FILES|HTTP_POST_FILES)\s*\[[^;]{1,60}\[\s*['"]?name['"]?\s*\]/i
+    $content = /file_put_contents\s*\([^;]{1,120}file_get_contents\s*\(\s*\$_FILES/i
+    $checked = /pathinfo\s*\(|mime_content_type|finfo|getimagesize|in_array\s*\(|wp_handle_upload|namespace |preg_match|is_logged|->|session_start|extends |UPLOAD_ERR_OK/i
+  condition:
+    not $checked and ((filesize < 20KB and any of ($direct, $content)) or (filesize < 5KB and $move and $files and $named))
+}
+
+rule php_takes_uploads {
+  meta:
+    description = "PHP stores an uploaded file"
+    severity = "info"
+    attack = "T1105"
+  strings:
+    $move = /move_uploaded_file\s*\(/i
+    $files = "$_FILES"
+  condition:
+    all of them
+}
+
+rule php_fetches_code {
+  meta:
+    description = "PHP fetches something from elsewhere and runs it, or writes it where it will be run"
+    severity = "suspect"
+    attack = "T1105"
+  strings:
+    $eval = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|file|fopen|curl_exec|implode\s*\(\s*["'][^"']{0,4}["']\s*,\s*@?file|stream_get_contents)\s*\(\s*["'$]/i
+    $write = /(file_put_contents|fwrite|copy)\s*\([^;]{0,120}\.(php\d?|phtml|inc|htaccess|pl|py|sh|cgi)["'][^;]{0,60}(file_get_contents|curl_exec|fopen|['"]https?:\/\/)/i
+    $copy = /\bcopy\s*\(\s*["'](https?|ftp):\/\/[^"'\n]{1,200}["']\s*,\s*[^;]{1,100}\.(php\d?|phtml|inc|pl|py|sh|cgi)["']/i
+    $request = /(file_put_contents|copy|fwrite)\s*\([^;]{0,100}(file_get_contents|fopen)\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*\[/i
+    $copied = /\bcopy\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*\[[^;]{1,80},\s*[^;]{1,100}\)/i
+    $fetched = /\$(\w+)\s*=\s*@?(file_get_contents\s*\(\s*["']https?:\/\/|curl_exec\s*\()/i
+    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
+    $saved = /(file_put_contents|fopen)\s*\([^;,]{0,100}\.(php\d?|phtml|sh|pl|py|cgi)["']/i
+    $command = /(system|exec|shell_exec|passthru|popen|`)\s*[('"]{0,3}[^;]{0,60}\b(wget|curl|lwp-download|fetch|lynx)\s[^;]{0,200}(https?|ftp):\/\//i
+    $tidy = /namespace |PHPUnit|@package|@licen[cs]e/
+  condition:
+    any of ($eval, $write, $copy, $request, $copied, $command)
+    or (not $tidy and for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600)))
+}
+
+rule php_mails_passwords {
+  meta:
+    description = "PHP sends the passwords or cards that visitors type to a mail box or a chat: a phishing page"
+    severity = "suspect"
+    attack = "T1056.003"
+  strings:
+    $secret = /\$_(POST|REQUEST|GET)\s*\[\s*['"]?\w{0,20}(pass(wd|word)?|psw|pwd|pin|cvv2?|cvc|card(num|number)?|cc(num)?|ssn|otp|mmn)\w{0,12}['"]?\s*\]/i
+    $secret2 = /\$_(POST|REQUEST)\s*\[\s*['"]?\w{0,20}(cvv2?|cvc|ssn|cardnumber|ccnum|mmn)\w{0,12}['"]?\s*\]/i
+    $send = /(^|[^\w>:$'"-])@?mail\s*\(\s*["'$]/i
+    $bot = /api\.telegram\.org\/bot/i
+    $hook = /discord(app)?\.com\/api\/webhooks/i
+    $drop = /(file_put_contents|fopen)\s*\(\s*['"][\w.\/-]{1,60}\.(txt|log|html?|dat)['"]/i
+    $from = /REMOTE_ADDR|HTTP_CLIENT_IP|HTTP_X_FORWARDED_FOR/
+    $mark = /(\.=|=)\s*["'][^"'\n]{0,40}([-=+|*~#_]{4,}|\bfullz\b|\bvictim\b|\bre[sz]ult\b|\blog(s|in)?\b)/i
+    $away = /header\s*\(\s*["'](Location|Refresh)/i
+    $tidy = /namespace |password_verify|password_hash|PHPUnit|extends |wp_verify_nonce|phpmailer/i
+  condition:
+    filesize < 30KB and not $tidy and (
+      ($secret and any of ($bot, $hook))
+      or ($secret and $send and ($from or $mark) and ($away or $mark))
+      or ($secret2 and $send and $from)
+      or ($secret and $drop and $from and $away))
+}
