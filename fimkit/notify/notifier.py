@@ -53,6 +53,7 @@ class Notifier:
         self._channel_names = tuple(one.name for one in channels_of(config))
         self._unsaved: list[Finding] = []
         self._lost = 0
+        self._rest_until_ns = 0
         self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failed: dict[str, str] = {}
@@ -128,8 +129,10 @@ class Notifier:
         try:
             left_s = self._left_s(now_ns, hurry)
         except (HostError, StoreError) as error:
-            self._say("queue", str(error))
+            self._say("look", str(error))
             return _LONGEST_S
+        self._say("look", None)
+        left_s = max(left_s, self._rest_until_ns / _NS - now_ns / _NS)
         if left_s > 0:
             return min(left_s, _LONGEST_S)
         self._thread = threading.Thread(target=self._work, args=(now_ns, hurry), name="fimkit notify", daemon=True)
@@ -137,7 +140,7 @@ class Notifier:
             self._thread.start()
         except RuntimeError as error:  # no more threads: the next step tries again
             self._thread = None
-            self._say("queue", f"nobody is told: {error}")
+            self._say("work", f"nobody is told: {error}")
             return _LONGEST_S
         return _BUSY_S
 
@@ -191,9 +194,10 @@ class Notifier:
                 self._send_mail(now_ns)
             if beside.ident is not None:
                 beside.join()
-            self._say("queue", None)
+            self._say("work", None)
         except Exception as error:  # a thread's end is silent: whatever it is, it must be said, and the next step tries again
-            self._say("queue", f"nobody is told: {type(error).__name__}: {error}")
+            self._rest_until_ns = now_ns + int(_LONGEST_S) * _NS
+            self._say("work", f"nobody is told: {type(error).__name__}: {error}")
 
     def _make(self, now_ns: int, hurry: bool) -> None:
         folder = self._config.host.state_dir

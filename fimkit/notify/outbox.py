@@ -224,6 +224,19 @@ class Outbox(QueueFile):
             return False
         return True
 
+    def post(self, letters: Sequence[Draft], *, now_ns: int) -> None:
+        """Put letters into the queue that tell no finding: a notice, say. No digest waits longer for them."""
+        with self._transaction():
+            self._insert(letters, now_ns)
+            self._limit(now_ns)
+
+    def _insert(self, letters: Sequence[Draft], now_ns: int) -> None:
+        for draft in letters:
+            sql = "INSERT INTO letters (message, made_ns, tries, next_ns, channel) VALUES (?, ?, 0, ?, ?)"
+            cursor = self._database.execute(sql, (draft.message, now_ns, now_ns, draft.channel))
+            rows = [(cursor.lastrowid, address) for address in dict.fromkeys(draft.recipients)]
+            self._database.executemany("INSERT INTO recipients VALUES (?, ?, NULL)", rows)
+
     def _seal(self, letters: Sequence[Draft], waiting: Waiting, now_ns: int, mail_waits: bool) -> None:
         folded, last = _LANES[waiting.lane]
         facts = self.facts()
@@ -236,11 +249,7 @@ class Outbox(QueueFile):
         ids = [(one.id, now_ns) for one in waiting.findings]
         self._database.executemany("INSERT OR REPLACE INTO told VALUES (?, ?)", ids)
         self._database.execute("DELETE FROM told WHERE time_ns <= ?", (now_ns - HOUR_NS,))
-        for draft in letters:
-            sql = "INSERT INTO letters (message, made_ns, tries, next_ns, channel) VALUES (?, ?, 0, ?, ?)"
-            cursor = self._database.execute(sql, (draft.message, now_ns, now_ns, draft.channel))
-            rows = [(cursor.lastrowid, address) for address in dict.fromkeys(draft.recipients)]
-            self._database.executemany("INSERT INTO recipients VALUES (?, ?, NULL)", rows)
+        self._insert(letters, now_ns)
         self._set_fact(last, now_ns)
         if mail_waits:
             return
