@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # at run time only when it is needed
 
 __all__ = ["add_arguments", "run"]
 
+_TOLD_S = 2.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its own arguments."""
@@ -119,23 +121,29 @@ class _Teller:
     """Prints what a panic says as it goes on, from a thread of its own: a terminal that takes nothing holds up no cut."""
 
     def __init__(self) -> None:
-        self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._print, name="fimkit teller", daemon=True).start()
+        self._words: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._print, name="fimkit teller", daemon=True)
+        self._thread.start()
 
     def tell(self, words: str) -> None:
         self._words.put(words)
 
+    def finish(self) -> None:
+        """Wait for what is not printed yet, but not for long."""
+        self._words.put(None)
+        self._thread.join(_TOLD_S)
+
     def _print(self) -> None:
-        while True:
-            words = self._words.get()
+        while (words := self._words.get()) is not None:
             with suppress(OSError, ValueError):  # the terminal may be gone with the network
                 _say(words)
 
 
-def _print_report(report: "PanicReport") -> int:
+def _print_report(report: "PanicReport", teller: _Teller) -> int:
     """Print what came of it; that nobody can read it any more changes nothing of that."""
     from fimkit.commands.panic_text import render_report
 
+    teller.finish()
     with suppress(OSError):
         _print(render_report(report))
         sys.stdout.flush()
@@ -143,7 +151,7 @@ def _print_report(report: "PanicReport") -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    from fimkit.commands.panic_text import render_order
+    from fimkit.commands.panic_text import failed_steps, render_order
     from fimkit.verbs.panic import try_panic
     from fimkit.verbs.panic_arm import reach_helper
     from fimkit.verbs.panic_view import load_new_view
@@ -157,24 +165,29 @@ def _test(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     for one in said:
         _say(f"{one.problem} Remedy: {one.remedy}")
-    done = _print_report(try_panic(config, by=load_caller(), nomail=arguments.nomail, tell=_Teller().tell))
-    can_cut = view.hello is not None and view.hello.can_cut
-    if not can_cut:
-        _say("in a panic nothing would be cut: " + (view.helper_problem or "no helper that may cut is to be had"))
-    return done if can_cut else 3
+    teller = _Teller()
+    report = try_panic(config, by=load_caller(), nomail=arguments.nomail, tell=teller.tell)
+    status = _print_report(report, teller)
+    failed = [f"step {name} did not work" for name in failed_steps(report)]
+    if view.hello is None or not view.hello.can_cut:
+        failed.append(f"in a panic nothing would be cut: {view.helper_problem or 'no helper that may cut is to be had'}")
+    for words in failed:
+        _say(words)
+    return 3 if failed else status
 
 
 def _trigger(arguments: argparse.Namespace) -> int:
     from fimkit.verbs.panic import trigger
 
+    teller = _Teller()
     done = trigger(
         load_config(arguments.config), arguments.reason, by=load_caller(), nomail=arguments.nomail, nokill=arguments.nokill,
-        tell=_Teller().tell,
+        tell=teller.tell,
     )
     if done.report is None:
         print(f"a panic goes on already: the reason is added to incident {done.incident}")
         return 0
-    return _print_report(done.report)
+    return _print_report(done.report, teller)
 
 
 def _restore(arguments: argparse.Namespace) -> int:

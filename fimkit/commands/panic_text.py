@@ -10,12 +10,13 @@ from fimkit.model.config import Config
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.panic.helper_client import PlanReply
+from fimkit.panic.incident import Status
 from fimkit.verbs.panic_arm import Arming
 from fimkit.verbs.panic_order import PanicReport
 from fimkit.verbs.panic_status import PanicStatus, incident_folder, render_window_words
 from fimkit.verbs.panic_words import cut_words, done_words
 
-__all__ = ["render_arming", "render_order", "render_report", "render_status"]
+__all__ = ["failed_steps", "render_arming", "render_order", "render_report", "render_status"]
 
 _HEADINGS = {
     Level.TRAP: "PROBLEMS: with these a panic does not work, and this host is not armed",
@@ -59,7 +60,7 @@ def render_order(config: Config, plan: PlanReply | None) -> Iterator[str]:
     if panic.nokill:
         yield "  nokill    nothing is cut"
         return
-    yield f"  by {panic.deadline_s} s{' ' * max(1, 6 - len(str(panic.deadline_s)))}the cut, whatever hangs ({panic.action}):"
+    yield f"{f'  by {panic.deadline_s} s':<11} the cut, whatever hangs ({panic.action}):"
     for line in plan.text.splitlines() if plan else ["no helper answers: nothing would be cut"]:
         yield f"              {line}"
     for warning in plan.warnings if plan else ():
@@ -144,6 +145,11 @@ def _incident_lines(status: PanicStatus) -> Iterator[str]:
         yield f"          {', '.join(times)}"
     if status.cut_off:
         yield "          the network comes back by: fimkit panic restore"
+
+
+def failed_steps(report: PanicReport) -> tuple[str, ...]:
+    """Name the steps that did not work, or were not done in their time; what this host has not is none of them."""
+    return tuple(step.name for step in report.steps if step.status in (Status.FAILED, Status.TIMEOUT))
 
 
 def render_report(report: PanicReport) -> Iterator[str]:
