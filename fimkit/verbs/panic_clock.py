@@ -15,6 +15,7 @@ __all__ = ["Done", "PanicClock", "Pending"]
 T = TypeVar("T")
 _MARGIN_S = 2.0      # before the deadline: what is under way is left behind then, and the cut itself takes its time too
 _MARGIN_SHARE = 5
+_PART_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,10 @@ class PanicClock:
     def left_s(self, most_s: float, *, spare_s: float = 0.0) -> float:
         """Give how long something may take: ``most_s``, but never so long that ``spare_s`` would not be left before the cut."""
         return max(0.0, min(most_s, self.cut_s - spare_s - self.now_s()))
+
+    def part_s(self, most_s: float) -> float:
+        """Give how long a small part may take: never more than a quarter of the time that is left before the cut."""
+        return min(most_s, self.left_s(self.cut_s) * _PART_SHARE)
 
     def begin(self, name: str, work: Callable[[], Done[T]]) -> Pending[T]:
         """Begin a part, and wait for it later or never."""

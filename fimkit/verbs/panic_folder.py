@@ -19,6 +19,7 @@ __all__ = ["INCIDENTS", "incidents_folder", "list_others", "make_evidence", "wri
 
 INCIDENTS = b"incidents"
 _ELSEWHERE = ("/dev/shm", "/run", "/tmp", "/var/tmp")  # memory first: it is not the disk that has just failed
+_ROOM_BYTES = 64 << 20
 _WRITE_S = 3.0
 _JSON_BYTES = 64 << 20
 _HASH_BYTES = 256 << 20
@@ -49,8 +50,10 @@ def make_evidence(state_dir: bytes, name: str, steps: Sequence[Step]) -> tuple[I
         HostError: If there is no place for it at all.
     """
     problems: list[str] = []
-    for place in (None, *_ELSEWHERE):
+    # A disk that is all but full is left to the panic's record; where every place is, the first one that takes anything will do.
+    for place, least_bytes in [(place, least) for least in (_ROOM_BYTES, 0) for place in (None, *_ELSEWHERE)]:
         try:
+            _check_room(os.fsencode(place) if place else state_dir, least_bytes)
             incident = make_incident(_parent(state_dir, place), name)
         except (HostError, OSError) as error:
             problems.append(str(error))
@@ -62,6 +65,13 @@ def make_evidence(state_dir: bytes, name: str, steps: Sequence[Step]) -> tuple[I
         problems.append(f"{render_path(incident.folder)}: {failed[0]}")
         incident.close()
     raise HostError(f"there is no place for the evidence: {'; '.join(problems)}")
+
+
+def _check_room(place: bytes, least_bytes: int) -> None:
+    seen = os.statvfs(place)
+    free_bytes = seen.f_bavail * seen.f_frsize
+    if free_bytes < least_bytes:
+        raise HostError(f"{render_path(place)} has no room for evidence: No space left on device, {free_bytes >> 20} MB are free")
 
 
 def _parent(state_dir: bytes, place: str | None) -> bytes:

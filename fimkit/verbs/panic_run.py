@@ -65,7 +65,7 @@ class Panic:
         self.order, self._helper, self._tell = order, helper, tell
         self._clock = PanicClock(order.config.panic.deadline_s)
         self.triggered_ns = time.time_ns()
-        self.begun = threading.Event()
+        self.begun, self._logged = threading.Event(), threading.Event()
         self._incident: Incident | None = None
         self._folder_words = ""
         self._lock = threading.Lock()
@@ -111,8 +111,9 @@ class Panic:
     def add(self, cause: str, findings: tuple[Finding, ...]) -> None:
         """Add what came after the trigger: to the helper's record, the folder, and to the letter if that is not written yet.
 
-        Nothing raises.
+        It waits until the trigger itself is written down, for a time. Nothing raises.
         """
+        self._logged.wait(_FOLDER_S + _BEGIN_S)
         with self._lock:
             self._added.append((time.time_ns(), cause, findings))
             number = len(self._added) + 1
@@ -134,7 +135,7 @@ class Panic:
             self._clock.note("begin", Status.FAILED, "no helper answers: NOTHING WILL BE CUT")
         else:
             work = functools.partial(self._begin_helper, self._helper, order.cause)
-            self._reply = self._clock.insist("begin", work, patience_s=self._clock.left_s(_BEGIN_S))
+            self._reply = self._clock.insist("begin", work, patience_s=self._clock.part_s(_BEGIN_S))
             self.triggered_ns = self._reply.triggered_ns if self._reply else self.triggered_ns
 
     def _begin_helper(self, helper: HelperLine, cause: str) -> Done[BeginReply]:
@@ -148,10 +149,11 @@ class Panic:
     def _log(self) -> None:
         clock = self._clock
         journal = clock.begin("journal", self._log_locally)
-        self._incident = clock.run("cause", self._make_folder, patience_s=clock.left_s(_FOLDER_S))
-        journal.wait(clock.left_s(_LOG_S))
+        self._incident = clock.run("cause", self._make_folder, patience_s=clock.part_s(_FOLDER_S))
+        journal.wait(clock.part_s(_LOG_S))
         phase = "test" if self.order.test else "triggered"
-        clock.run("store", functools.partial(self._store, phase), patience_s=clock.left_s(_LOG_S))
+        self._logged.set()
+        clock.run("store", functools.partial(self._store, phase), patience_s=clock.part_s(_LOG_S))
 
     def _log_locally(self) -> Done[None]:
         order = self.order
@@ -222,13 +224,13 @@ class Panic:
         clock, order = self._clock, self.order
         with self._lock:
             added = tuple(finding for _, _, findings in self._added for finding in findings)
-        addresses = clock.run("addresses", list_addresses, patience_s=clock.left_s(_GRACE_S)) or ()
+        addresses = clock.run("addresses", list_addresses, patience_s=clock.part_s(_GRACE_S)) or ()
         alarm = plan_letter(
             replace(order, findings=(*order.findings, *added)), addresses=addresses, folder=self.folder,
             triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._reply is not None,
         )
         if self._incident is not None:
-            clock.run("letter", functools.partial(keep_letter, self._incident, alarm), patience_s=clock.left_s(_LOG_S))
+            clock.run("letter", functools.partial(keep_letter, self._incident, alarm), patience_s=clock.part_s(_LOG_S))
         if order.nomail or order.config.mail.nomail:
             self._mail = "nomail: nobody was told; the letter is in the folder"
             clock.note("mail", Status.SKIPPED, self._mail)

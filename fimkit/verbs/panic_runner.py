@@ -307,6 +307,8 @@ class Runner:
         words = f"incident {incident}: {render_word(decision.cause)}"
         log_locally(f"fimkit: {words}", priority=_ALERT, fields={"FIMKIT_INCIDENT": render_word(incident)})
         folder = os.path.join(incidents_folder(self._config.host.state_dir), os.fsencode(incident))
+        if self._panic is not None and self._panic.order.incident == incident and self._panic.folder:
+            folder = self._panic.folder  # another place, where the disk was full
         try:
             add_cause(order, folder)
             words += f"; kept in {render_path(folder)}"
