@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fimkit.commands.panic_options import add_panic_options
 from fimkit.commands.printing import add_json, print_findings, print_words
 from fimkit.commands.progress import Progress
 from fimkit.model.config_text import load_config
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", metavar="TIME", help="leave out tries and passing files recorded before (RFC 3339)")
     parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
+    add_panic_options(parser)
     parser.add_argument("--all", action="store_true", help="print what is still open too, not only what is new")
 
 
@@ -64,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
                 osquery_logs=tuple(arguments.osquery_log),
                 since_ns=since_ns,
                 quick=arguments.quick,
+                nomail=arguments.nomail,
+                nokill=arguments.nokill,
                 on_progress=progress.show,
             ),
         )

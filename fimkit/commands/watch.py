@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from fimkit.commands.panic_options import add_panic_options
 from fimkit.commands.printing import add_json, print_json, print_words, terminal_width
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError
@@ -16,7 +17,7 @@ from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
 
 if TYPE_CHECKING:  # at run time only when it is needed: pandas comes with it
-    from fimkit.verbs.watch import Told
+    from fimkit.verbs.watch_telling import Told
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who did it, from: the kernel's live records, auditd's log as it grows, or not at all, by inotify alone (default: the"
         " first that this host gives)",
     )
+    add_panic_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,10 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.status:
         return _print_status(arguments)
-    from fimkit.verbs.watch import Records, WatchOptions, watch
+    from fimkit.verbs.watch import WatchOptions, watch
+    from fimkit.verbs.watch_sources import Records
 
     shown = _Shown(as_json=arguments.json)
-    status = watch(lambda: load_config(arguments.config), WatchOptions(records=Records(arguments.records)), shown.show)
+    options = WatchOptions(records=Records(arguments.records), nomail=arguments.nomail, nokill=arguments.nokill)
+    status = watch(lambda: load_config(arguments.config), options, shown.show)
     code = 1 if status.open else 0
     if status.stuck:
         # All is stored and closed. Whoever holds the output up would hold up its last flush, and so this process, too.
@@ -116,6 +120,8 @@ def _print_status(arguments: argparse.Namespace) -> int:
         print(f"output   {status.unshown} findings not shown; nobody has read it for {status.held_up_s:.0f} s")
     if status.running and status.problem:
         print(f"problem  {status.problem}")
+    if status.panic:
+        print(f"panic    {status.panic}" + (f"; {render_terminal(status.panic_problem)}" if status.panic_problem else ""))
     looked = f"{status.looks} looks, {status.waiting} waiting"
     print(f"changes  {status.changes} on watched paths, {status.osquery_rows} by osquery; {looked}")
     print(f"findings {status.findings} told or held ({status.held} held), {status.findings_per_s:g}/s; {status.open} open")

@@ -20,6 +20,7 @@ from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
+from fimkit.panic.trigger import may_panic
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import load_earlier
@@ -27,6 +28,7 @@ from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
+from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
 from fimkit.verbs.sight import Sight, recall_states
@@ -49,7 +51,8 @@ class CheckOptions:
     """What the caller may ask for. Logs given by hand take the place of the host's own, and leave their reading where it stands.
 
     ``since_ns`` leaves out tries and passing files of before, which a later check without it still finds; ``quick`` takes the hash
-    of a file whose times did not move from the baseline.
+    of a file whose times did not move from the baseline. ``nomail`` and ``nokill`` are what a panic leaves out, ``runner`` is the
+    command of its runner.
     """
 
     audit_logs: tuple[Path, ...] = ()
@@ -57,6 +60,9 @@ class CheckOptions:
     since_ns: int | None = None
     quick: bool = False
     on_progress: Progress | None = None
+    nomail: bool = False
+    nokill: bool = False
+    runner: tuple[str, ...] = RUNNER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,8 @@ class Look:
 def check(config: Config, options: CheckOptions) -> Checked:
     """Find out what changed on this host since the baseline, and who did it. Findings stay new until :func:`mark_told`.
 
+    On an armed host a panic is run, where one is warranted, before this returns.
+
     Raises:
         UsageError: If there is no baseline.
         HostError: If another fimkit is at work on the same state folder, or the host refuses the store.
@@ -108,11 +116,35 @@ def check(config: Config, options: CheckOptions) -> Checked:
         store, meta = open_baseline(config)
         with store:
             checked, look = look_at_all(config, options, store, meta.time_ns)
+    checked = _judge_panic(config, options, checked)
     try:
         append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
     except HostError as error:  # the findings must reach somebody all the same
         return replace(checked, words=(*checked.words, str(error)))
     return checked
+
+
+def _judge_panic(config: Config, options: CheckOptions, checked: Checked) -> Checked:
+    """Have the panic's runner judge what is open, where this host is armed; the store is not locked meanwhile.
+
+    Returns:
+        The same findings: those that packages explained meanwhile, as they are judged now; and words on what came of it.
+    """
+    if not any(map(may_panic, checked.open)):  # most nights: nothing of the panic is read, or loaded
+        return checked
+    from fimkit.verbs.check_panic import judge_open
+
+    by_hand = bool(options.audit_logs or options.osquery_logs)
+    judged = judge_open(
+        config, checked.open, by_hand=by_hand, nomail=options.nomail, nokill=options.nokill, runner=options.runner
+    )
+    now = {finding.id: finding for finding in judged.findings}
+    return replace(
+        checked,
+        new=tuple(now.get(finding.id, finding) for finding in checked.new),
+        known=tuple(now.get(finding.id, finding) for finding in checked.known),
+        words=(*checked.words, *judged.words),
+    )
 
 
 def look_at_all(

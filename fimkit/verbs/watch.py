@@ -2,48 +2,43 @@
 
 import contextlib
 import os
-import resource
 import selectors
 import signal
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from types import FrameType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from fimkit.audit.drain import Drain
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.dirty.dirty_paths import DirtyPaths
-from fimkit.evidence.folder import file_access
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
 from fimkit.model.config import Config
-from fimkit.model.errors import ConfigError, FimkitError, HostError
+from fimkit.model.errors import ConfigError, FimkitError
 from fimkit.model.findings import Finding
-from fimkit.model.paths import render_path
 from fimkit.model.records import BadLine
-from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
-from fimkit.panic.rights import drop_rights, join_group
 from fimkit.verbs import notify_systemd
 from fimkit.verbs.baseline import open_baseline
-from fimkit.verbs.check import CheckOptions, look_at_all
+from fimkit.verbs.check import Checked, CheckOptions, look_at_all
+from fimkit.verbs.explain import may_be_explained
 from fimkit.verbs.own_files import scanned_watches
-from fimkit.verbs.place import list_mounts
-from fimkit.verbs.report_file import append_lines, render_report_line
+from fimkit.verbs.panic_line import RUNNER
+from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
-from fimkit.verbs.watch_groups import FindingGroup, Grouper
 from fimkit.verbs.watch_hearing import Hearing
-from fimkit.verbs.watch_outlet import Outlet
-from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, KernelRecords, OsqueryTail
+from fimkit.verbs.watch_numbers import render_numbers, write_numbers
+from fimkit.verbs.watch_panic import WatchPanic, frozen_config
+from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, OsqueryTail
 from fimkit.verbs.watch_rescan import Rescan, RescanResult
+from fimkit.verbs.watch_signals import Signals
+from fimkit.verbs.watch_sources import Records, drop_start_rights, open_sources
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
+from fimkit.verbs.watch_telling import Sink, Telling, Told
 
-__all__ = ["Records", "Told", "WatchOptions", "watch"]
+__all__ = ["WatchOptions", "watch"]
 
 _TICK_S = 1.0
 _OSQUERY_S = 0.25
@@ -54,42 +49,20 @@ _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
 _END_S = 30.0
 _END_SHOW_S = 3.0
-_HELD_UP_S = 5.0
 _START_LOCK_S = 600.0
-_SLACK_NS = 2_000_000_000
-_KEPT_RIGHTS = ("AUDIT_READ", "AUDIT_CONTROL", "DAC_READ_SEARCH")
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-_NO_WHO = "so what changes is seen by inotify, and there will be no who"
-
-Sink = Callable[[Sequence[Finding]], None]
-
-
-class Records(StrEnum):
-    """Where the records of who does what come from."""
-
-    AUTO = "auto"      # the first of the three that this host gives
-    KERNEL = "kernel"  # the multicast group
-    LOG = "log"        # auditd's log as it grows
-    FILES = "files"    # none: inotify says what may have changed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
-    """What the caller may ask for: where records come from, and how much may wait in the socket."""
+    """What the caller may ask for: where records come from, how much may wait in the socket, and what a panic leaves out.
+
+    ``runner`` is the command of the panic's runner.
+    """
 
     records: Records = Records.AUTO
     buffer_bytes: int = 64 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What is to be shown now: findings, bursts of them, blind intervals, how many differences are no more, and words."""
-
-    findings: tuple[Finding, ...] = ()
-    groups: tuple[FindingGroup, ...] = ()
-    blind: tuple[Blind, ...] = ()
-    gone: int = 0
-    words: tuple[str, ...] = ()
+    nomail: bool = False
+    nokill: bool = False
+    runner: tuple[str, ...] = RUNNER
 
 
 def watch(
@@ -118,112 +91,15 @@ def watch(
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_state(config.host.state_dir, verb="watch", name=LOCK_NAME))
         before = load_watch_status(config.host.state_dir)
-        signals = stack.enter_context(_Signals())
-        watcher = _Watcher(load, config, options, tell, sinks, stack)
+        # Before the sources: their opening drops rights that the panic's runner needs.
+        panic = stack.enter_context(
+            WatchPanic(config, nomail=options.nomail, nokill=options.nokill, runner=options.runner)
+        )
+        signals = stack.enter_context(Signals())
+        watcher = _Watcher(load, config, options, tell, sinks, stack, panic)
         watcher.start(before)
         watcher.run(signals)
         return watcher.status
-
-
-class _Signals(contextlib.AbstractContextManager["_Signals"]):
-    """Signals as something to be read beside the rest; none of them interrupts a batch."""
-
-    def __init__(self) -> None:
-        self.caught: deque[int] = deque()
-        self.reader, self._writer = socket.socketpair()
-        for end in (self.reader, self._writer):
-            end.setblocking(False)
-        self._before = {number: signal.signal(number, self._catch) for number in _SIGNALS}
-        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-
-    def _catch(self, number: int, frame: FrameType | None) -> None:
-        self.caught.append(number)
-
-    def take(self) -> Iterator[int]:
-        """Give what came since."""
-        with contextlib.suppress(BlockingIOError):
-            self.reader.recv(4096)
-        while self.caught:
-            yield self.caught.popleft()
-
-    def __exit__(self, *error: object) -> None:
-        signal.set_wakeup_fd(self._wakeup)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self.reader.close()
-        self._writer.close()
-
-
-@dataclass(slots=True)
-class _Sources:
-    """The sources of one run. Exactly one of ``kernel``, ``dirty`` and neither (then the log is followed closely)."""
-
-    kernel: KernelRecords | None = None
-    dirty: DirtyPaths | None = None
-    words: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return "kernel" if self.kernel is not None else "files" if self.dirty is not None else "log"
-
-
-def _open_sources(config: Config, options: WatchOptions, stack: contextlib.ExitStack) -> _Sources:
-    """Take the best source that the host gives: the kernel's records, auditd's log, inotify."""
-    sources = _Sources()
-    wanted = options.records
-    if wanted in (Records.AUTO, Records.KERNEL):
-        try:
-            drain = Drain(
-                buffer_bytes=options.buffer_bytes,
-                spool_dir=os.fsdecode(config.host.state_dir),
-                opened=lambda: sources.words.extend(_drop_rights(config)),
-            )
-            sources.kernel = KernelRecords(stack.enter_context(drain))
-        except HostError as error:
-            if wanted is Records.KERNEL:
-                raise
-            sources.words.append(str(error))
-    if sources.kernel is not None:
-        return sources
-    if wanted is not Records.FILES:
-        shown, trouble = render_path(config.sources.audit_log), _try_log(config.sources.audit_log)
-        if trouble is None:
-            sources.words.append(f"the records are read from {shown} as it grows; if nobody writes it here: --records files")
-            return sources
-        if wanted is Records.LOG:
-            raise HostError(f"no audit log can be read at {shown}: {trouble}")
-        sources.words.append(f"no audit log can be read at {shown}: {trouble}")
-    sources.dirty = stack.enter_context(_open_dirty(config))
-    sources.words.append(f"neither live audit records nor a log of them can be had, {_NO_WHO}")
-    return sources
-
-
-def _try_log(log: bytes) -> str | None:
-    """Say why neither a log nor a rotation of it can be read: its folder may be missing, or closed to this user."""
-    trouble = "No such file or directory"
-    for path in reversed(find_rotations(log)):
-        try:
-            with open(path, "rb"):
-                return None
-        except OSError as error:
-            trouble = error.strerror or str(error)
-    return trouble
-
-
-def _drop_rights(config: Config) -> list[str]:
-    """Give up what the start alone needs, as the large buffer's right; say it where that cannot be. Again, it changes nothing."""
-    if os.geteuid() != 0:
-        return []
-    try:
-        join_group(file_access(config.host.state_dir)[1])  # a member gives its files to the group without a right
-        drop_rights(_KEPT_RIGHTS)
-    except HostError as error:
-        return [f"the rights that are not needed any more were kept: {error}"]
-    return []
-
-
-def _open_dirty(config: Config) -> DirtyPaths:
-    return DirtyPaths(WatchSet(scanned_watches(config)), mounts=list_mounts)
 
 
 class _Watcher:
@@ -237,28 +113,27 @@ class _Watcher:
         tell: Callable[[Told], None],
         sinks: Sequence[Sink],
         stack: contextlib.ExitStack,
+        panic: WatchPanic,
     ) -> None:
         self.config = config
         self.status = WatchStatus(pid=os.getpid(), started_ns=time.time_ns())
-        self._load, self._options, self._sinks, self._stack = load, options, sinks, stack
+        self._load, self._stack, self._panic = load, stack, panic
         self._status_file = stack.enter_context(StatusFile(config.host.state_dir))
-        self._sources = _open_sources(config, options, stack)
+        self._sources = open_sources(config, options.records, stack, buffer_bytes=options.buffer_bytes)
         self.status.records = self._sources.name
         self._status_file.write(self.status)
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
-        self._sources.words += _drop_rights(config)  # where no kernel's records were to be had, for the first time here
-        self._outlet: Outlet[Told] = stack.enter_context(Outlet(tell))  # after the rights are dropped: each thread has its own
-        self._unshown_said = 0
+        self._sources.words += drop_start_rights(config)  # where no kernel's records were to be had, for the first time here
+        self._telling = Telling(tell, sinks, config.host.report_file, stack)  # after it: each thread has rights of its own
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
-        self._groups = Grouper(time.monotonic)
         self._rescan: Rescan | None = None
         self._rescan_again = False
         self._osquery_changes: list[Change] = []
         self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
         self._next["limits"] = time.monotonic() + _LIMITS_S
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
-        self._stopping = False
+        self._stopping = ""
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
         self._said_by_rescans: frozenset[str] = frozenset()
@@ -273,7 +148,7 @@ class _Watcher:
         with lock_state(config.host.state_dir, wait_s=_START_LOCK_S, verb="watch"):
             meta = self.store.baseline_meta()
             assert meta is not None
-            mark = _mark_downtime(before, look_ns=time.time_ns())
+            mark = mark_downtime(before, look_ns=time.time_ns())
             checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark)
         self.engine = Engine(
             config,
@@ -287,17 +162,27 @@ class _Watcher:
             has_records=self._sources.dirty is None,
         )
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
-        self._packages = PackageHold(config, self.store)
+        self._packages = PackageHold(frozen_config(config), self.store)
         self._osquery_changes = [change for change in look.changes if change.source is Source.OSQUERY]
         sources = config.sources
         self._log = AuditLogTail(sources.audit_log, config.host.name, self._cursor("audit", sources.audit_log))
         self._osquery = OsqueryTail(sources.osquery_log, config.host.name, self._cursor("osquery", sources.osquery_log))
         self._next_rescan = self._rescan_due()
-        self._show(Told(words=(*self._sources.words, *checked.words)))
-        self._tell_new(checked.new)
+        self._telling.say((*self._sources.words, *checked.words))
+        self._tell_first(checked)
         self.status.ready = True
         self._tick()
         notify_systemd.ready(self._words())
+
+    def _tell_first(self, checked: Checked) -> None:
+        """Tell what the first look found. In the middle of an upgrade, what it may be explained by is asked about first."""
+        if not any(may_be_explained(self.config, finding) for finding in checked.new) or not self._packages.at_work():
+            self._panic.whole(checked.open)
+            self._tell_new(checked.new)
+            return
+        explained = self._packages.take(checked.new)
+        self._panic.whole((*explained.findings, *checked.known))
+        self._tell_explained(explained)
 
     def _cursor(self, source: str, log: bytes) -> LogCursor | None:
         saved = self.store.cursor(source, log)
@@ -309,11 +194,11 @@ class _Watcher:
 
     # The loop.
 
-    def run(self, signals: _Signals) -> None:
+    def run(self, signals: Signals) -> None:
         """Go on until a stop is asked for, then finish what there is."""
         selector = self._stack.enter_context(selectors.DefaultSelector())
         selector.register(signals.reader, selectors.EVENT_READ)
-        selector.register(self._outlet, selectors.EVENT_READ)
+        selector.register(self._telling.outlet, selectors.EVENT_READ)
         for source in (self._sources.kernel, self._sources.dirty):
             if source is not None:
                 selector.register(source, selectors.EVENT_READ)
@@ -321,6 +206,7 @@ class _Watcher:
             while not self._stopping:
                 if self._rescan is not None and self._rescan.fileno() not in selector.get_map():
                     selector.register(self._rescan.fileno(), selectors.EVENT_READ)
+                self._listen_to_panic(selector)
                 selector.select(self._pause())
                 for number in signals.take():
                     self._signal(number)
@@ -335,7 +221,7 @@ class _Watcher:
             notify_systemd.stopping()
 
     def _pause(self) -> float:
-        dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._groups.next_s, self._packages.next_s]
+        dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._telling.next_s, self._packages.next_s]
         if self._sources.name == "log":
             dues.append(self._next["log"])
         due = min(one for one in dues if one is not None)
@@ -347,7 +233,18 @@ class _Watcher:
         elif number == signal.SIGUSR1:
             self._start_rescan(quick=False)
         else:
-            self._stopping = True
+            self._stopping = signal.Signals(number).name
+
+    def _listen_to_panic(self, selector: selectors.BaseSelector) -> None:
+        descriptor = self._panic.descriptor()  # a new configuration may have brought the first critical path
+        if descriptor is not None and descriptor not in selector.get_map():
+            selector.register(descriptor, selectors.EVENT_READ)
+
+    def _read_panic(self) -> None:
+        words, phase = self._panic.read()
+        self._telling.say(words)
+        if phase is not None:  # armed or not any more: how long packages may hold a finding back is frozen with the rest
+            self._packages.config = frozen_config(self.config)
 
     def _turn(self, selector: selectors.BaseSelector) -> None:
         """Hear every source, work on what is due, and do what is to be done now and then."""
@@ -365,8 +262,9 @@ class _Watcher:
         self._read_rescan(selector)
         self._told(self.engine.step())
         self._tell_explained(self._packages.read())
-        self._release()
-        self._note_shown()
+        self._telling.release()
+        self._telling.note_shown(self.store)
+        self._read_panic()
         if now_s >= self._next["tick"]:
             self._tick()
 
@@ -384,7 +282,7 @@ class _Watcher:
         for blind in heard.blind:
             self._go_blind(blind)
         if heard.words:
-            self._show(Told(words=tuple(dict.fromkeys(heard.words))))
+            self._telling.say(dict.fromkeys(heard.words))
 
     def _keep_bad(self, lines: Sequence[BadLine]) -> None:
         if lines:
@@ -421,7 +319,7 @@ class _Watcher:
         if new and now_s >= self._next["unseen"]:
             self._next["unseen"] = now_s + _UNSEEN_S
             self._unseen = frozenset(source.problems)
-            self._show(Told(words=new))
+            self._telling.say(new)
 
     # What cannot be heard.
 
@@ -432,7 +330,7 @@ class _Watcher:
             self.status.lost[blind.source] = self.status.lost.get(blind.source, 0) + blind.lost
         self.status.blind_intervals += 1
         self.status.last_blind_ns = blind.to_ns
-        self._show(Told(blind=(blind,)))
+        self._telling.show(Told(blind=(blind,)))
         self._catch_up()
         self._start_rescan(quick=True)
 
@@ -442,7 +340,7 @@ class _Watcher:
             return
         heeded = self._hearing.ask()
         self.status.problem = self._hearing.problem
-        self._show(Told(words=heeded.words))
+        self._telling.say(heeded.words)
         if heeded.blind is not None:
             self._go_blind(heeded.blind)
         elif heeded.rescan:
@@ -480,7 +378,7 @@ class _Watcher:
 
     def _use_rescan(self, result: RescanResult) -> None:
         self.status.rescanning = False
-        self._show(Told(words=tuple(words for words in result.words if words not in self._said_by_rescans)))
+        self._telling.say(words for words in result.words if words not in self._said_by_rescans)
         self._said_by_rescans = frozenset(result.words)
         if not result.is_whole:
             return
@@ -493,50 +391,19 @@ class _Watcher:
     def _told(self, batch: Batch) -> None:
         self.status.looks += batch.looked
         if batch.gone:
-            self._show(Told(gone=len(batch.gone)))
+            self._telling.show(Told(gone=len(batch.gone)))
         self._tell_explained(self._packages.take(batch.new))
 
     def _tell_explained(self, explained: Explained) -> None:
         """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""
-        self._show(Told(words=tuple(explained.words)))
+        self._telling.say(explained.words)
         self._tell_new(explained.findings)
 
     def _tell_new(self, findings: Sequence[Finding]) -> None:
-        if not findings:
-            return
-        self.status.findings += len(findings)
-        for sink in self._sinks:
-            sink(findings)
-        at_once = self._groups.take(findings)
-        if at_once:
-            self._show(Told(findings=tuple(at_once)), [finding.id for finding in at_once])
-            self._report([render_report_line(finding, now_ns=time.time_ns()) for finding in at_once])
-
-    def _release(self, *, everything: bool = False) -> None:
-        for group in self._groups.release(everything=everything):
-            self._show(Told(groups=(group,)), group.ids)
-            line = render_report_line(group.worst, now_ns=time.time_ns())
-            self._report([f"{line} and {group.count - 1} more like it"])
-
-    def _show(self, told: Told, ids: Sequence[str] = ()) -> None:
-        if told != Told():
-            self._outlet.put(told, ids, size=1 + len(told.findings) + len(told.groups))
-
-    def _note_shown(self) -> None:
-        """Note in the store what was shown, and say how much was not for want of a reader."""
-        if ids := self._outlet.shown():
-            self.store.tell(ids, time_ns=time.time_ns())
-        unshown = self._outlet.unshown - self._unshown_said
-        if unshown and not self._outlet.held_up_s():
-            words = f"{unshown} findings were not shown, for nobody read the output in time: `fimkit check` prints them"
-            if self._outlet.put(Told(words=(words,))):
-                self._unshown_said += unshown
-
-    def _report(self, lines: Sequence[str]) -> None:
-        try:
-            append_lines(self.config.host.report_file, lines)
-        except HostError as error:
-            self._show(Told(words=(str(error),)))
+        if findings:
+            self.status.findings += len(findings)
+            self._panic.take(findings)
+            self._telling.tell_new(findings)
 
     # Now and then.
 
@@ -558,7 +425,7 @@ class _Watcher:
             self._next["limits"] = now_s + _LIMITS_S
             limits = self.config.store
             words = self.store.apply_limits(keep_days=limits.keep_days, max_mb=limits.max_mb, now_ns=time.time_ns())
-            self._show(Told(words=tuple(words)))
+            self._telling.say(words)
         if quiet:
             self.engine.flush()
         self._write_status()
@@ -566,30 +433,13 @@ class _Watcher:
         notify_systemd.status(self._words())
 
     def _write_status(self) -> None:
-        status, kernel = self.status, self._sources.kernel
-        if kernel is not None:
-            status.events, status.lag_s = kernel.events, kernel.lag_s
-            status.backlog_bytes = kernel.drain.backlog_bytes
-        status.open, status.waiting = self.engine.open_count, self.engine.waiting
-        status.unshown, status.held_up_s = self._outlet.unshown, round(self._outlet.held_up_s(), 1)
-        status.held, status.remembered = self._groups.held, len(self.engine.picture.changes)
-        status.osquery_rows = self._osquery.rows
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        status.cpu_s = usage.ru_utime + usage.ru_stime
-        status.memory_bytes = _memory_bytes(os.getpid()) + (0 if kernel is None else _memory_bytes(kernel.drain.process.pid))
-        self._rates.append((time.monotonic(), status.events, status.findings))
-        first = self._rates[0]
-        seconds = max(time.monotonic() - first[0], 1.0)
-        status.events_per_s = round((status.events - first[1]) / seconds, 1)
-        status.findings_per_s = round((status.findings - first[2]) / seconds, 1)
-        self._status_file.write(status)
+        write_numbers(
+            self.status, self._status_file, self._rates, sources=self._sources, engine=self.engine, telling=self._telling,
+            osquery=self._osquery, panic=self._panic,
+        )
 
     def _words(self) -> str:
-        status = self.status
-        lost = f", {sum(status.lost.values())} lost" if status.lost else ""
-        held_up = f"; nobody has read the output for {status.held_up_s:.0f} s" if status.held_up_s > _HELD_UP_S else ""
-        problem = (f"; {status.problem}" if status.problem else "") + held_up
-        return f"{status.open} open, {status.events_per_s:.0f} events/s, lag {status.lag_s:.1f} s{lost}{problem}"
+        return render_numbers(self.status)
 
     def _reload(self) -> None:
         notify_systemd.reloading()
@@ -602,16 +452,18 @@ class _Watcher:
                 raise ConfigError([words])
         except (FimkitError, OSError) as error:
             problems = error.problems if isinstance(error, ConfigError) else (str(error),)
-            self._show(Told(words=(*problems, "the new configuration is refused: the old one stays in force")))
+            self._telling.say((*problems, "the new configuration is refused: the old one stays in force"))
         else:
-            self.config = self._packages.config = config
+            self.config, self._packages.config = config, frozen_config(config)
+            self._telling.report_file = config.host.report_file
+            self._panic.reconfigure(config)
             self.engine.reconfigure(config, scanned_watches(config))
             if self._hearing is not None:
                 self._hearing.reconfigure(config)
             if self._sources.dirty is not None:
                 self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))
             self._next_rescan = min(self._next_rescan, self._rescan_due())
-            self._show(Told(words=("the configuration was read anew",)))
+            self._telling.say(("the configuration was read anew",))
         notify_systemd.ready(self._words())
 
     def _finish(self) -> None:
@@ -632,30 +484,8 @@ class _Watcher:
         while self.engine.waiting and time.monotonic() < until:
             self._told(self.engine.step(everything=True))
         self.engine.flush()
-        self._release(everything=True)
-        self.status.stuck = not self._outlet.end(_END_SHOW_S)
-        self._note_shown()
-
-
-def _memory_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _mark_downtime(before: WatchStatus | None, *, look_ns: int) -> Callable[[Finding], Finding]:
-    """Give what says of a finding of the first look that it is of the time when no watch was at work."""
-    alive_ns = 0 if before is None else before.stopped_ns or before.written_ns
-
-    def mark(finding: Finding) -> Finding:
-        times = [actor.time_ns for actor in finding.actors]
-        if finding.after is not None and finding.after.ctime_ns is not None:
-            times.append(finding.after.ctime_ns)
-        if not alive_ns or (times and max(times) < alive_ns - _SLACK_NS):
-            return finding
-        words = f"it happened while no watch was at work (from {render_time(alive_ns)} to {render_time(look_ns)})"
-        return replace(finding, reasons=(*finding.reasons, words))
-
-    return mark
+        self._panic.say_stopped(self._stopping, since_ns=self.status.started_ns)
+        self._read_panic()
+        self._telling.release(everything=True)
+        self.status.stuck = not self._telling.outlet.end(_END_SHOW_S)
+        self._telling.note_shown(self.store)

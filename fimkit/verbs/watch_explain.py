@@ -107,7 +107,7 @@ class PackageHold:
     def _ask(self) -> None:
         findings = [finding for finding, _ in self._held.values()]
         self._asked, self._answer, self._began_s = frozenset(self._held), b"", self._clock()
-        self._was_at_work = self._at_work()  # one that ends while the question is worked on has shown a half-done database
+        self._was_at_work = self.at_work()  # one that ends while the question is worked on has shown a half-done database
         was_open, changes = self._beside(findings)
         question = os.memfd_create("fimkit-question")  # a pipe would make this wait until the other side has begun to read
         with open(question, "w+b") as file:
@@ -155,7 +155,7 @@ class PackageHold:
             judged = [finding for finding in done.findings if finding.id in mine]
             keep_pins(self._store, done)
             self._store.add_findings(judged, now_ns=max((finding.last_seen_ns for finding in judged), default=0))
-        waits = self._was_at_work or self._at_work()
+        waits = self._was_at_work or self.at_work()
         told = []
         for finding in judged:
             _, since_s = self._held[finding.id]
@@ -167,7 +167,8 @@ class PackageHold:
         self._due_s = now_s + (_AGAIN_S if kept else _FIRST_S)
         return Explained(told, self._new_words(done.words))
 
-    def _at_work(self) -> bool:
+    def at_work(self) -> bool:
+        """Tell whether a package manager is at work: what it has not finished cannot be proved yet."""
         return bool(find_package_managers(gather_package_sources(self.config.sources.package_root)))
 
     def _new_words(self, words: Iterable[str]) -> list[str]:

@@ -25,7 +25,8 @@ class WatchStatus:
 
     ``lost`` counts what was lost on the way, by source; ``last_blind_ns`` is the end of the last blind interval, 0 for none.
     ``problem`` says why nothing is recorded just now, if so. ``held_up_s`` is for how long nobody has read the output, ``unshown``
-    how many findings were not shown for that; ``stuck`` is one that ended so.
+    how many findings were not shown for that; ``stuck`` is one that ended so. ``panic`` is the phase of the panic, empty where
+    nothing is critical; ``panic_problem`` is what keeps one from working.
     ``running`` is not written: it is whether the lock is held now.
     """
 
@@ -60,6 +61,8 @@ class WatchStatus:
     unshown: int = 0
     held_up_s: float = 0.0
     stuck: bool = False
+    panic: str = ""
+    panic_problem: str = ""
     running: bool = False
 
     @property

@@ -103,7 +103,7 @@ def test_a_lock_that_is_held_keeps_what_is_not_proved_and_not_for_ever(made: Pac
             os._exit(0)
         fcntl.lockf(lock, fcntl.LOCK_UN)
         try:
-            while not hold._at_work():
+            while not hold.at_work():
                 time.sleep(0.01)
             hold.take(findings)
             first = answered(hold)
