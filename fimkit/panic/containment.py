@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,10 @@ from fimkit.panic.cut_settings import CutSettings
 from fimkit.panic.ground import Ground
 from fimkit.panic.helper_wire import CutReply
 from fimkit.panic.hold import HoldBudget, HoldEnd, hold_links
-from fimkit.panic.isolate import is_isolated, isolate, release
+from fimkit.panic.isolate import IsolationReceipt, is_isolated, isolate, release
+from fimkit.panic.namespaces import Namespace
 from fimkit.panic.other_networks import OtherNetworks
+from fimkit.panic.ruleset import Peer
 from fimkit.panic.second_means import Cuts, cut_by_all_means, cut_by_pyroute2
 
 __all__ = ["Containment"]
@@ -23,13 +25,15 @@ _LOOK_S = 1.0
 _JOIN_S = 10.0
 
 Tell = Callable[[str], None]
+Isolation = Callable[[Namespace, Sequence[Peer]], IsolationReceipt]
 
 
 class Containment:
     """A cut, made once, by whoever asks first; then held by threads of its own."""
 
     def __init__(
-        self, ground: Ground, settings: CutSettings, *, tell: Tell, first: Cuts | None = None, budget: HoldBudget | None = None
+        self, ground: Ground, settings: CutSettings, *, tell: Tell, first: Cuts | None = None, budget: HoldBudget | None = None,
+        isolation: Isolation = isolate,
     ) -> None:
         """Make ready.
 
@@ -39,9 +43,10 @@ class Containment:
             tell: Is given words on what happens while it is held, by any thread.
             first: The first means, opened while all was well; without it, a :class:`LinkCutter` is opened when it is needed.
             budget: How often links are taken down again before there is a pause.
+            isolation: The means for ``isolate``.
         """
         self._ground, self._settings, self._tell = ground, settings, tell
-        self._first, self._budget = first, budget or HoldBudget()
+        self._first, self._budget, self._isolation = first, budget or HoldBudget(), isolation
         self._others = OtherNetworks(ground, tell=tell)
         self._lock = threading.Lock()
         self._reply: CutReply | None = None
@@ -82,7 +87,7 @@ class Containment:
 
     def _isolate(self) -> CutReply:
         try:
-            receipt = isolate(self._ground.where, self._settings.allow)
+            receipt = self._isolation(self._ground.where, self._settings.allow)
             errors, words = receipt.errors, (f"{receipt.destroyed} connections of others were ended",)
             isolated = receipt.isolated
         except Exception as error:  # the next means comes next
@@ -153,7 +158,7 @@ class Containment:
                 if is_isolated(self._ground.where, self._settings.allow):
                     continue
                 times += 1
-                receipt = isolate(self._ground.where, self._settings.allow)
+                receipt = self._isolation(self._ground.where, self._settings.allow)
                 isolated, why = receipt.isolated, "; ".join(receipt.errors)
             except Exception as error:  # nothing ends a hold but who ends it
                 isolated, why = False, f"{type(error).__name__}: {error}"

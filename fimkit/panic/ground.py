@@ -32,7 +32,7 @@ class Ground:
             return cls(where=where)
         known = [found for pid in _line_of(os.getpid()) if (found := _namespace_of(pid)) is not None]
         if not known:
-            raise HostError("no process that this one comes from can be seen, so this network may be the machine's: nothing was done")
+            raise HostError("no process that this one comes from can be seen: this may be the machine's network; nothing was done")
         if known[-1] == where:
             raise HostError(f"network namespace {where.inode} is the machine's own, and a trial is not for it: nothing was done")
         return cls(where=where, near=os.getppid())
@@ -42,7 +42,9 @@ class Ground:
         found = list_namespaces()
         if self.near is None:  # no trial
             return found
-        near = tuple(place for place in found.places if self.near > 1 and any(_descends(pid, self.near) for pid in place.pids))
+        near = tuple(
+            place for place in found.places if self.near > 1 and any(_descends(pid, self.near) for pid in place.pids)
+        )
         return OtherNamespaces(places=near, unreadable=found.unreadable, machine_known=found.machine_known)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 from fimkit.panic.cut import CutReceipt, cut_places
 from fimkit.panic.ground import Ground
 from fimkit.panic.namespaces import Place
+from fimkit.panic.rights import held_rights
 
 __all__ = ["OtherNetworks"]
 
+_REST = "what cannot be seen"
 _LOOK_S = 1.0
 _SHARE = 4.0  # many of them are looked at less often, so that at most a fifth of the time goes into it
 _EACH_S = 5.0
@@ -32,11 +34,18 @@ class OtherNetworks:
     def cut(self) -> dict[str, Mapping[str, Any]]:
         """Cut each; give the receipts as objects for JSON, by the words on each place."""
         try:
-            receipts = cut_places(self._ground.others().places, deadline_s=_EACH_S)
+            found = self._ground.others()
+            rows = {str(place): _row(receipt) for place, receipt in cut_places(found.places, deadline_s=_EACH_S).items()}
         except Exception as error:  # the host's own links are down by now: this is told, and stops nothing
-            failed = f"the other network namespaces cannot be listed: {error}"
-            return {"the other network namespaces": _row(CutReceipt(errors=(failed,)))}
-        return {str(place): _row(receipt) for place, receipt in receipts.items()}
+            return {_REST: _row(CutReceipt(errors=(f"the other network namespaces cannot be listed: {error}",)))}
+        lacks = {"SYS_ADMIN", "SYS_PTRACE"} - held_rights()
+        if lacks:  # then not even all of them can be seen
+            words = f"the helper may not look for other namespaces, or enter them: it lacks {', '.join(sorted(lacks))}"
+            rows[_REST] = _row(CutReceipt(errors=(words,)))
+        elif found.unreadable:
+            words = f"{found.unreadable} processes do not show which network namespace they are in"
+            rows[_REST] = _row(CutReceipt(errors=(words,)))
+        return rows
 
     def hold(self) -> None:
         """Look again and again, in a thread."""

@@ -71,5 +71,5 @@ def _others(ground: Ground, settings: CutSettings, rights: frozenset[str]) -> tu
     if found.unreadable:
         why = "" if "SYS_PTRACE" in rights else ", as the helper has no CAP_SYS_PTRACE"
         count = found.unreadable
-        warnings.append(f"{count} processes do not show the helper which network namespace they are in{why}: there may be others")
+        warnings.append(f"{count} processes do not show which network namespace they are in{why}: there may be others")
     return names, warnings
