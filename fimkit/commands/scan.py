@@ -6,8 +6,9 @@ from typing import Any
 
 from fimkit.commands.printing import add_json, print_json, print_words
 from fimkit.commands.progress import Progress
+from fimkit.content.answers import Scanned
 from fimkit.content.hit import SEVERITIES, ContentHit
-from fimkit.content.pool import FILE_S, Scanned
+from fimkit.content.pool import FILE_S
 from fimkit.content.reader import DEFAULT_MOST_BYTES
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.verbs.scan import ScanTotals, ScanWishes, prepare_rules, scan_trees
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="files and folders; links below them are not followed")
     parser.add_argument(
-        "--rules", metavar="DIR", action="append", default=[], help="a folder of your own rules (*.yar, *.yara, *.toml); may be repeated"
+        "--rules", metavar="DIR", action="append", default=[], help="a folder of your own rules: *.yar, *.yara, *.toml; repeatable"
     )
     parser.add_argument("--only", action="store_true", help="use the rules of --rules alone, and none that fimkit brings")
     parser.add_argument("--severity", choices=SEVERITIES, default=SEVERITIES[0], help="hits of at least this; default: info")

@@ -10,7 +10,7 @@ too many ways, and a line is looked at in windows of 4 KiB. What is left is line
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
@@ -56,7 +56,7 @@ def parse_keywords(text: str, source: str) -> tuple[list[KeywordRule], list[str]
         The good rules, and what is wrong with the others, each with its line.
 
     >>> parse_keywords('[[rule]]\nid = "a"\npattern = "(x+)+y"', "k.toml")[1][0]
-    'k.toml:1: rule a: its pattern can be tried in too many ways at one place (more than 100000): bound and flatten the repetitions'
+    'k.toml:1: rule a: its pattern can be tried in too many ways at one place (more than 200000): bound and flatten the repetitions'
     """
     try:
         table = tomllib.loads(text)
@@ -142,16 +142,19 @@ def _against_examples(rule: KeywordRule, row: Mapping[str, Any]) -> list[str]:
 
 def _matches(rule: KeywordRule, text: str) -> bool:
     content = text.encode()
-    return next(_matches_of(rule, content, content.lower()), None) is not None
+    return next(_matches_of(rule, content, content.lower(), lambda: True), None) is not None
 
 
-def find_keywords(content: bytes, rules: Sequence[KeywordRule], *, path: bytes = b"") -> list[ContentHit]:
+def find_keywords(
+    content: bytes, rules: Sequence[KeywordRule], *, path: bytes = b"", goes_on: Callable[[], bool] = lambda: True
+) -> list[ContentHit]:
     """Search a file's bytes.
 
     Args:
         content: The bytes.
         rules: What to search for.
         path: The file's; rules may be for some names alone.
+        goes_on: Asked before every line that is looked at; once it says no, the search is over.
 
     Returns:
         Hits in the order of the rules, at most one a line and ten a rule.
@@ -162,7 +165,7 @@ def find_keywords(content: bytes, rules: Sequence[KeywordRule], *, path: bytes =
     for rule in rules:
         if rule.names is not None and not rule.names.match(name):
             continue
-        for count, match in enumerate(_matches_of(rule, content, folded), 1):
+        for count, match in enumerate(_matches_of(rule, content, folded, goes_on), 1):
             hits.append(ContentHit(
                 path, rule.id, rule.severity, rule.description, rule.attack,
                 content.count(b"\n", 0, match.start()) + 1, match.start(), line_text(content, *match.span()), "keyword",
@@ -172,11 +175,13 @@ def find_keywords(content: bytes, rules: Sequence[KeywordRule], *, path: bytes =
     return hits
 
 
-def _matches_of(rule: KeywordRule, content: bytes, folded: bytes) -> Iterator[re.Match[bytes]]:
+def _matches_of(
+    rule: KeywordRule, content: bytes, folded: bytes, goes_on: Callable[[], bool]
+) -> Iterator[re.Match[bytes]]:
     """Give at most one match a line."""
     places = _Places(rule.words, folded)
     at = 0
-    while (at := places.next(at)) >= 0:
+    while (at := places.next(at)) >= 0 and goes_on():
         line = folded.rfind(b"\n", max(at - WINDOW, 0), at) + 1
         start = line if line or at <= WINDOW else at - _OVERLAP
         end = folded.find(b"\n", at, at + WINDOW)

@@ -17,18 +17,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import fimkit
+from fimkit.content.answers import PACKET_BYTES, BadAnswerError, Scanned, parse_answer, parse_hello, parse_packet
 from fimkit.content.confine import Confinement, find_user
-from fimkit.content.hit import SEVERITIES, ContentHit
 from fimkit.content.reader import DEFAULT_MOST_BYTES, OpenContent, Unread
 from fimkit.content.rule_files import RuleSet
-from fimkit.content.worker import MOST_FILES, PACKET_BYTES, pack_setup
-from fimkit.model.errors import HostError, clip
-from fimkit.model.paths import render_terminal
+from fimkit.content.worker import MOST_FILES, pack_setup
+from fimkit.model.errors import HostError
 
-__all__ = ["FILE_S", "ContentPool", "Scanned"]
+__all__ = ["FILE_S", "ContentPool"]
 
 FILE_S = 30.0
 """What one file may take. Eight MiB take well under a second; the rest is for a busy machine."""
@@ -47,30 +46,6 @@ _START = (
     "import sys; sys.path.insert(0, sys.argv[3]); sys.path += sys.argv[4:];"
     "from fimkit.content.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
-
-
-class Scanned(NamedTuple):
-    """What came of one file.
-
-    Attributes:
-        path: The file.
-        hits: What was found, the worst first.
-        problem: Why it was not read, or not searched to the end; ``None`` if it was.
-        notes: What else a reader should know: that it is large and was read in part, that it changed meanwhile, its other names.
-        size_bytes: Its size when it was opened; 0 where it was not.
-        read_bytes: What of it was read.
-    """
-
-    path: bytes
-    hits: tuple[ContentHit, ...] = ()
-    problem: str | None = None
-    notes: tuple[str, ...] = ()
-    size_bytes: int = 0
-    read_bytes: int = 0
-
-
-class _BadAnswerError(Exception):
-    """A worker said what no worker says."""
 
 
 class _Worker:
@@ -257,7 +232,7 @@ class ContentPool:
         """Take all that a worker has said by now."""
         try:
             while packet := worker.peer.recv(PACKET_BYTES + 1, socket.MSG_DONTWAIT):
-                said = _parse_packet(packet)
+                said = parse_packet(packet)
                 if worker.confinement is None:
                     self._welcome(worker, said)
                 else:
@@ -266,7 +241,7 @@ class ContentPool:
             if worker.cpu_s > _RETIRE_CPU_S and not worker.files:
                 self._retire(worker)
             return
-        except _BadAnswerError as error:
+        except BadAnswerError as error:
             yield from self._lose(worker, f"the process that read it was not itself any more: {error}")
             return
         except OSError:
@@ -274,20 +249,15 @@ class ContentPool:
         yield from self._lose(worker, None)
 
     def _welcome(self, worker: _Worker, said: dict[str, Any]) -> None:
-        if "refused" in said:
-            raise HostError(f"the process that reads refuses to: {render_terminal(str(said['refused']))}")
-        worker.confinement = self.confinement = Confinement(
-            user=str(said["user"]), filtered=bool(said["filtered"]), no_network=bool(said["no_network"]),
-            lacks=tuple(map(str, said["lacks"])),
-        )  # fmt: skip
+        worker.confinement = self.confinement = parse_hello(said)
         worker.since = time.monotonic()
         self._lost_starts = 0
 
     def _finish(self, worker: _Worker, said: dict[str, Any]) -> Scanned:
         if not worker.files:
-            raise _BadAnswerError("an answer that nobody asked for")
+            raise BadAnswerError("an answer that nobody asked for")
         content = worker.files[0]
-        scanned, worker.cpu_s = _parse_answer(content, said)
+        scanned, worker.cpu_s = parse_answer(said, content.path, content.seen.st_size)
         worker.files.popleft()
         worker.parcels[0] -= 1
         if not worker.parcels[0]:
@@ -347,44 +317,3 @@ def _close(content: OpenContent, scanned: Scanned) -> Scanned:
     finally:
         os.close(content.file)
     return scanned._replace(notes=tuple(notes))
-
-
-def _parse_packet(packet: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(packet) if len(packet) <= PACKET_BYTES else None
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise _BadAnswerError(f"it said {clip(packet, 60)}")
-    return said
-
-
-def _parse_answer(content: OpenContent, said: dict[str, Any]) -> tuple[Scanned, float]:
-    try:
-        read, more = int(said.get("read", 0)), int(said.get("more", 0))
-        hits = tuple(_parse_hit(content.path, row) for row in said.get("hits", ()))
-        cpu_s = float(said["cpu"])
-        problem = said.get("problem")
-        problem = None if problem is None else _safe(problem)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _BadAnswerError(f"{type(error).__name__} in its answer") from error
-    notes = []
-    if said.get("gap"):
-        notes.append(f"large: of {content.seen.st_size} bytes the first and the last {read // 2} were read")
-    if more:
-        notes.append(f"{more} more hits are not shown")
-    order = sorted(hits, key=lambda hit: (-SEVERITIES.index(hit.severity), hit.offset))
-    return Scanned(content.path, tuple(order), problem, tuple(notes), content.seen.st_size, read), cpu_s
-
-
-def _safe(text: object) -> str:
-    if not isinstance(text, str) or len(text) > 4 * PACKET_BYTES:
-        raise ValueError
-    return render_terminal(text.encode("utf-8", "backslashreplace").decode())
-
-
-def _parse_hit(path: bytes, row: Any) -> ContentHit:
-    rule, severity, description, attack, line, offset, text, kind = row
-    if severity not in SEVERITIES or kind not in ("keyword", "yara"):
-        raise ValueError
-    return ContentHit(path, _safe(rule), severity, _safe(description), _safe(attack), int(line), int(offset), _safe(text), kind)

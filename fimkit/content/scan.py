@@ -1,6 +1,7 @@
-"""A file's bytes, searched with all rules. Pure."""
+"""A file's bytes, searched with all rules; but for their clock, pure."""
 
 import io
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +35,7 @@ class ContentScanner:
         Args:
             keywords: Keyword rules.
             yara: Serialised YARA rules.
-            file_s: After so many seconds YARA gives a file up.
+            file_s: After so many seconds either kind of rule gives a file up.
         """
         self._keywords = keywords
         self._file_s = max(1, round(file_s))
@@ -42,23 +43,31 @@ class ContentScanner:
 
     def search(self, content: bytes, *, path: bytes = b"") -> Sought:
         """Search one file's bytes; ``path`` decides which rules are for it."""
-        hits = find_keywords(content, self._keywords, path=path)
+        # YARA first: should a file be made to keep the keywords busy, its other hits are there.
+        hits, problem = self._search_yara(content, path)
+        until = time.monotonic() + self._file_s
+        hits += find_keywords(content, self._keywords, path=path, goes_on=lambda: time.monotonic() < until)
+        if time.monotonic() >= until:
+            problem = problem or f"the keyword rules were given up after {self._file_s} s"
+        return Sought(hits, problem)
+
+    def _search_yara(self, content: bytes, path: bytes) -> tuple[list[ContentHit], str | None]:
         if self._yara is None:
-            return Sought(hits, None)
+            return [], None
+        import yara_x
+
         name = path.rpartition(b"/")[2]
         dot = name.rfind(b".")
         self._yara.set_global("filename", name)
         self._yara.set_global("filepath", path)
         self._yara.set_global("extension", name[dot:] if dot >= 0 else b"")
-        import yara_x
-
         try:
             results = self._yara.scan(content)
         except yara_x.TimeoutError:
-            return Sought(hits, f"the YARA rules were given up after {self._file_s} s")
+            return [], f"the YARA rules were given up after {self._file_s} s"
         except yara_x.ScanError as error:
-            return Sought(hits, f"the YARA rules failed: {clip(str(error))}")
-        return Sought([_hit_of(rule, content, path) for rule in results.matching_rules] + hits, None)
+            return [], f"the YARA rules failed: {clip(str(error))}"
+        return [_hit_of(rule, content, path) for rule in results.matching_rules], None
 
 
 def _make_scanner(yara: bytes, file_s: int) -> "yara_x.Scanner":

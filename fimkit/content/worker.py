@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from fimkit.content.answers import PACKET_BYTES
 from fimkit.content.confine import Confinement, confine
 from fimkit.content.hit import ContentHit
 from fimkit.content.keywords import KeywordRule, compile_names
@@ -22,12 +23,11 @@ from fimkit.content.reader import read_piece
 from fimkit.content.rule_files import RuleSet
 from fimkit.content.scan import ContentScanner
 
-__all__ = ["MOST_FILES", "PACKET_BYTES", "main", "pack_setup"]
+__all__ = ["MOST_FILES", "main", "pack_setup"]
 
 MOST_FILES = 32
 """Descriptors in one packet; the kernel takes 253."""
 
-PACKET_BYTES = 128 << 10
 _MOST_HITS = 200
 _MOST_TEXT = 1000
 _LENGTH_BYTES = 8

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from fimkit.content.answers import Scanned
 from fimkit.content.confine import Confinement
-from fimkit.content.pool import FILE_S, ContentPool, Scanned
+from fimkit.content.pool import FILE_S, ContentPool
 from fimkit.content.reader import DEFAULT_MOST_BYTES
 from fimkit.content.rule_files import BUILT_IN, RuleSet, has_yara, load_rules
 from fimkit.content.walk import open_trees
