@@ -24,6 +24,7 @@ VERBS = {
     "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
     "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
+    "notify": "try the ways to people, see what waits for them, and mute for a time",
     "scan": "content rules on the files of existing trees: keywords and YARA, hits with line and text",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",

@@ -6,6 +6,7 @@ from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config
 from fimkit.verbs.doctor_audit import check_audit_log, check_auditd, check_context, check_kernel, check_rules
 from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
+from fimkit.verbs.doctor_notify import check_notify
 from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.doctor_panic import check_panic
 from fimkit.verbs.osquery_advice import osquery_advice
@@ -30,6 +31,7 @@ SECTIONS: tuple[Section, ...] = (
     check_packages,
     _osquery,
     check_panic,
+    check_notify,
 )
 """What is looked at, in this order. A new subject is a function here."""
 
