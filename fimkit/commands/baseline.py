@@ -15,6 +15,7 @@ from fimkit.model.json_form import render_state
 from fimkit.model.paths import join_path, parse_path, render_path, render_terminal
 from fimkit.model.time import parse_time, render_time
 from fimkit.verbs.accept import PROVED, accept, plan_acceptance
+from fimkit.verbs.accept_notice import notify_pinned, notify_recreated
 from fimkit.verbs.baseline import (
     Created,
     compare_with_baseline,
@@ -106,11 +107,18 @@ def _create(arguments: argparse.Namespace) -> int:
         if arguments.output is not None:
             done, where = save_snapshot(config, arguments.output, on_progress=progress.show), f"written to {arguments.output}"
         else:
-            take = recreate_baseline if arguments.force else create_baseline
-            done = take(config, who=load_caller(), why=arguments.reason, on_progress=progress.show)
+            take, who = recreate_baseline if arguments.force else create_baseline, load_caller()
+            done = take(config, who=who, why=arguments.reason, on_progress=progress.show)
             where = f"stored in {render_path(config.host.state_dir)}"
     _tell_created(done, where)
+    if arguments.force:
+        _say_notice(notify_recreated(config, done.count, who=who, why=arguments.reason))
     return 0
+
+
+def _say_notice(words: str | None) -> None:
+    if words is not None:
+        _say(f"this host is armed: {words}")
 
 
 def _tell_created(done: Created, where: str) -> None:
@@ -199,17 +207,22 @@ def _accept(arguments: argparse.Namespace) -> int:
         _print_lines(render_items(done.items))
     _say_all([words for words in done.refused if agreed is None or words not in agreed.refused])
     print(f"{len(done.items)} accepted" + (f", {len(done.refused)} not" if done.refused else ""))
+    _say_notice(done.notice)
     return 1 if done.refused else 0
 
 
 def _pin(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
-    done = plan_pins(config) if arguments.dry_run else pin_packages(config, who=load_caller())
+    who = load_caller()
+    done = plan_pins(config) if arguments.dry_run else pin_packages(config, who=who)
     _say_all(done.collected.problems)
     for sign, keys in (("-", done.dropped), ("+", done.added)):
         for key in keys:
             print(render_terminal(f"{sign} {key.fingerprint} {render_path(key.file)}"))
     print(render_pinned(done.collected, pinned=not arguments.dry_run))
+    if not arguments.dry_run:
+        added, dropped = ([key.fingerprint for key in keys] for keys in (done.added, done.dropped))
+        _say_notice(notify_pinned(config, added, dropped, who=who))
     return 0
 
 

@@ -17,6 +17,7 @@ from fimkit.model.findings import Finding, Kind, Verdict
 from fimkit.model.paths import is_below, render_path
 from fimkit.model.states import TIMES_ONLY, FileKey, FileState, FileType, compare_states
 from fimkit.model.watches import WatchSet
+from fimkit.verbs.accept_notice import notify_accepted
 from fimkit.verbs.baseline import Progress, kind_of, open_baseline
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
@@ -53,10 +54,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What was accepted, and what was not, in words."""
+    """What was accepted, and what was not, in words; on an armed host, what came of telling it, in words."""
 
     items: tuple[Item, ...]
     refused: tuple[str, ...]
+    notice: str | None = None
 
 
 def plan_acceptance(
@@ -85,7 +87,7 @@ def accept(
     agreed: Plan | None = None,
     on_progress: Progress | None = None,
 ) -> Accepted:
-    """Take it into the baseline, in one transaction, with who, when and why.
+    """Take it into the baseline, in one transaction, with who, when and why; where the host is armed, others are told.
 
     Args:
         config: The configuration.
@@ -112,7 +114,8 @@ def accept(
                 ids = [item.finding_id for item in items if item.finding_id is not None]
                 store.accept(pairs, who=who, why=why, time_ns=time.time_ns(), finding_ids=ids)
     refused = list(dict.fromkeys((*plan.refused, *(_changed_again(item.path) for item in late))))
-    return Accepted(items=tuple(items), refused=tuple(refused))
+    notice = notify_accepted(config, [item.path for item in items], who=who, why=why)
+    return Accepted(items=tuple(items), refused=tuple(refused), notice=notice)
 
 
 def _changed_again(path: bytes) -> str:

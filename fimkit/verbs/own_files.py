@@ -13,19 +13,23 @@ from fimkit.verbs.place import look_at
 
 __all__ = ["scanned_watches"]
 
-_OWN = (b"fimkit.sqlite", b"fimkit.sqlite-wal", b"fimkit.sqlite-shm", b"lock", b"selftest.lock", b"watch.lock", b"watch.json")
+_STORES = (b"fimkit.sqlite", b"outbox.sqlite3")
+_OWN = (
+    *(store + end for store in _STORES for end in (b"", b"-wal", b"-shm")),
+    b"lock", b"panic", b"selftest.lock", b"watch.lock", b"watch.json",
+)  # fmt: skip
 
 
 def scanned_watches(config: Config, look: Callable[[bytes], PathFacts] = look_at) -> Sequence[Watch]:
     """Give the configured watches, and the real places behind those that are links.
 
-    Those around the state folder do not take the store's files, which would differ at every look, by the look itself; nor the
-    report file. They take all else.
+    Those around the state folder do not take the files of the stores, which would differ at every look, by the look itself; nor
+    the panic's folder, whose evidence would be a finding; nor the report file. They take all else.
 
     >>> from fimkit.model.config import Host
     >>> config = Config(host=Host(name="x", state_dir=b"/var/lib/fimkit"), paths=(Watch(path=b"/etc"), Watch(path=b"/var")))
     >>> [len(watch.exclude) for watch in scanned_watches(config)]
-    [0, 7]
+    [0, 11]
     """
     state_dir = config.host.state_dir.rstrip(b"/")
     written = [state_dir + b"/" + name for name in _OWN]

@@ -23,6 +23,7 @@ __all__ = ["is_armed", "load_endpoints", "notify_if_armed", "send_notice"]
 
 _NOTICE = 5  # as syslog's priority
 _SLACK_S = 1.0
+_MOST_S = 30  # whoever stops a service has not more patience than 90 s for all
 _QUEUE_TRIES = 3
 
 
@@ -53,7 +54,7 @@ def notify_if_armed(config: Config, subject: str, lines: Sequence[str], *, nomai
 def send_notice(config: Config, record: PanicRecord, subject: str, lines: Sequence[str], *, nomail: bool = False) -> str:
     """Tell the panic recipients something, by mail and the other channels side by side; the frozen settings count.
 
-    Takes ``[mail].deadline_s`` and a moment at most. Nothing raises.
+    Takes ``[mail].deadline_s``, 30 s at most, and a moment. Nothing raises.
 
     Args:
         config: As its file has it.
@@ -92,10 +93,11 @@ def _send(config: Config, known: "Sequence[Endpoint]", subject: str, lines: Sequ
     from fimkit.notify.notice import plan_notice
     from fimkit.notify.race import Task, run_side_by_side
 
-    until, host, time_ns, words = time.monotonic() + config.mail.deadline_s, config.host.name, time.time_ns(), list[str]()
+    deadline_s = min(config.mail.deadline_s, _MOST_S)
+    until, host, time_ns, words = time.monotonic() + deadline_s, config.host.name, time.time_ns(), list[str]()
     tasks: list[Task] = []
     try:
-        channels = load_channels(config, deadline_s=config.mail.deadline_s / 2, known=known)
+        channels = load_channels(config, deadline_s=deadline_s / 2, known=known)
         tasks += plan_notice(channels, host, subject, lines, time_ns=time_ns)
     except (OSError, ValueError) as error:
         words.append(f"no other channel: {error}")
@@ -125,14 +127,15 @@ class _Mailing:
         self._config, self._known, self._until, self._time_ns = config, known, until, time_ns
         self._recipients = tuple(dict.fromkeys(config.mail.panic_recipients))
         self._message = build_message(letter, sender=sender_of(config), recipients=self._recipients, time_ns=time_ns)
-        self._left, self._why = self._recipients, f"no server took it within {config.mail.deadline_s} s"
+        self._left, self._why = self._recipients, "no server took it in time"
         self.task: Task = Task(name="mail", work=lambda line: self._work())
 
     def _work(self) -> str:
         from fimkit.notify.mail import load_mailer, send_mail
 
         try:
-            mailer = load_mailer(self._config, deadline_s=self._config.mail.deadline_s / 2, known=self._known)
+            left_s = self._until - time.monotonic()
+            mailer = load_mailer(self._config, deadline_s=left_s / 2, known=self._known)
         except (OSError, ValueError) as error:
             self._why = str(error)
             raise

@@ -23,3 +23,15 @@ def test_watches_elsewhere_are_left_as_they_are() -> None:
     assert scanned_watches(config) == list(config.paths)
     around = replace(config, paths=(Watch(path=b"/var", exclude=("*.tmp",)),))
     assert scanned_watches(around)[0].exclude[0] == "*.tmp"
+
+
+def test_a_panics_evidence_and_the_queue_of_mails_are_no_findings(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    config = Config(host=Host(name="x", state_dir=os.fsencode(state)), paths=(Watch(path=os.fsencode(tmp_path)),))
+    create_baseline(config, who="eve", why="")
+    (state / "panic/incidents/2026-11-22T103000Z").mkdir(parents=True)
+    for name in ("panic/record.json", "panic/incidents/2026-11-22T103000Z/cause.json", "outbox.sqlite3", "outbox.sqlite3-wal"):
+        (state / name).write_text("x")
+    assert compare_with_baseline(config).diffs == ()
+    (state / "panics").write_text("x")
+    assert [diff.path for diff in compare_with_baseline(config).diffs] == [os.fsencode(state / "panics")]

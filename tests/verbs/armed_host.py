@@ -1,0 +1,23 @@
+"""A host that is armed: its record, as the helper writes it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fimkit.model.config import Config
+from fimkit.model.config_json import freeze
+from fimkit.panic.record import PanicRecord, Phase, render_record
+
+__all__ = ["put_record"]
+
+
+def put_record(
+    config: Config, phase: Phase = Phase.ARMED, *, seen: Sequence[str] = (), endpoints: Sequence[dict[str, Any]] = ()
+) -> PanicRecord:
+    """Write the record of a host that was armed with this configuration."""
+    record = PanicRecord(phase=phase, by="root", settings=freeze(config) | {"endpoints": list(endpoints)}, seen=tuple(seen))
+    folder = Path(config.host.state_dir.decode()) / "panic"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "record.json").write_text(json.dumps(render_record(record)))
+    return record
