@@ -95,7 +95,7 @@ def _arm(arguments: argparse.Namespace) -> int:
             print("not armed")
             return 1
         arm(arming, helper, by=load_caller())
-    seen = f"; {len(arming.seen)} open findings count as seen" if arming.seen else ""
+    seen = f"; open findings that count as seen: {len(arming.seen)}" if arming.seen else ""
     print(render_terminal(f"armed: {config.host.name}{seen}"))
     return 0
 
@@ -154,19 +154,19 @@ def _test(arguments: argparse.Namespace) -> int:
     from fimkit.commands.panic_text import failed_steps, render_order
     from fimkit.verbs.panic import try_panic
     from fimkit.verbs.panic_arm import reach_helper
-    from fimkit.verbs.panic_view import load_new_view
+    from fimkit.verbs.panic_view import load_panic_view
 
     config = load_config(arguments.config)
     helper, said = reach_helper(config)
     with helper or nullcontext():
-        view = load_new_view(config, helper)
-    _print(render_order(config, view.plan))
-    print("This is a test: everything but the cut.")
+        view = load_panic_view(config, helper)
+    _print(render_order(view.config, view.plan))
+    print("This is a test: everything but the cut" + (", by what was frozen at arming." if view.armed else "."))
     sys.stdout.flush()
     for one in said:
         _say(f"{one.problem} Remedy: {one.remedy}")
     teller = _Teller()
-    report = try_panic(config, by=load_caller(), nomail=arguments.nomail, tell=teller.tell)
+    report = try_panic(view, by=load_caller(), nomail=arguments.nomail, tell=teller.tell)
     status = _print_report(report, teller)
     failed = [f"step {name} did not work" for name in failed_steps(report)]
     if view.hello is None or not view.hello.can_cut:

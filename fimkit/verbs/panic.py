@@ -19,6 +19,7 @@ from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_notices import send_notice
 from fimkit.verbs.panic_order import PanicOrder, PanicReport
 from fimkit.verbs.panic_run import run_panic
+from fimkit.verbs.panic_view import PanicView
 
 __all__ = ["Triggered", "disarm", "incident_name", "restore", "trigger", "try_panic"]
 
@@ -110,18 +111,19 @@ def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool,
         return Triggered(report=report, incident=report.incident)
 
 
-def try_panic(config: Config, *, by: str, nomail: bool, tell: Tell) -> PanicReport:
-    """Do everything but the cut, for real, by the configuration as it is now; phases stay as they are.
+def try_panic(view: PanicView, *, by: str, nomail: bool, tell: Tell) -> PanicReport:
+    """Do everything but the cut, for real, by the configuration that a panic would go by now; phases stay as they are.
 
     Args:
-        config: The file's.
+        view: How it stands.
         by: Who it is.
         nomail: Write the mail, and send none.
         tell: Is given words as it goes on.
     """
+    config, known = view.config, view.record.settings if view.record and view.armed else {}
     order = PanicOrder(
         config=config, incident=incident_name(time.time_ns()) + "-test", cause=f"a test, by {by}", findings=_open_critical(config),
-        nomail=nomail or config.mail.nomail, test=True,
+        nomail=nomail or config.mail.nomail, test=True, endpoints=parse_endpoints(known),
     )
     return run_panic(order, None, tell=tell)
 

@@ -1,5 +1,6 @@
 """How the panic of this host stands: what the record says, and what the helper answers, each or why not."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from fimkit.model.config import Config
@@ -39,11 +40,12 @@ class PanicView:
         return self.phase in IN_FORCE
 
 
-def load_panic_view(config: Config) -> PanicView:
-    """Read the record and ask the resident helper, by what is frozen while this host is armed.
+def load_panic_view(config: Config, helper: Helper | None = None) -> PanicView:
+    """Read the record and ask a helper, by what is frozen while this host is armed.
 
     Args:
         config: The file's.
+        helper: One that answers already; else the resident one is asked, if there is one.
     """
     record, problem = _load(config)
     if record is not None and record.phase in IN_FORCE:
@@ -52,8 +54,8 @@ def load_panic_view(config: Config) -> PanicView:
         except ConfigError as error:
             problem = f"what was frozen at arming cannot be read: {error}"
     try:
-        with connect_helper(config.host.state_dir) as helper:
-            return _view(config, helper, record, problem)
+        with nullcontext(helper) if helper else connect_helper(config.host.state_dir) as asked:
+            return _view(config, asked, record, problem)
     except HostError as error:
         return PanicView(config=config, record=record, record_problem=problem, helper_problem=str(error))
 

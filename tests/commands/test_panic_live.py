@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from fimkit.panic.rights import RIGHTS, drop_rights
 from tests.notify.mail_servers import Certificates, RealServer
 from tests.panic.confined import needs
 from tests.private_net import HERE, PEER, PeerNet, in_private_net
@@ -32,6 +34,9 @@ path = "{base}/tree"
 tier = "critical"
 
 [sources]
+audit_log = "{base}/audit.log"
+osquery_log = "{base}/osqueryd.results.log"
+osquery_socket = "{base}/osquery.em"
 osquery_config = ""
 package_root = ""
 
@@ -94,10 +99,11 @@ class PanicHost:
         return row
 
     @contextmanager
-    def helper(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The resident one, as its unit runs it."""
+    def helper(self, before: Callable[[], None] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """The resident one, as its unit runs it; ``before`` is done in its process first."""
         with (self.base / "helper.log").open("ab") as log:
-            process = subprocess.Popen(self.command("panic", "helper"), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            command = self.command("panic", "helper")
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=before)
         try:
             wait_until(lambda: self.status()["helper"] is not None, lambda: (self.base / "helper.log").read_text())
             yield process
@@ -157,15 +163,17 @@ def _arm(host: PanicHost) -> None:
     assert (row["phase"], row["plan"]["down"], row["differs"]) == ("armed", ["here0"], [])
     assert row["helper"]["can_cut"] and "NET_ADMIN" in row["helper"]["rights"] and row["by"]
     assert host.server.received == []
-    host.configure(panic="threshold = 3")
-    assert host.status()["differs"] == [{"key": "panic.threshold", "frozen": 1, "file": 3}]
-    host.configure()
+    host.configure(panic="threshold = 3", mail="nomail = true")
+    assert host.status()["differs"] == [
+        {"key": "panic.threshold", "frozen": 1, "file": 3}, {"key": "mail.nomail", "frozen": False, "file": True}
+    ]
 
 
 def _try(host: PanicHost) -> None:
     done = host.panic("test")
     assert done.returncode == 0, done
     assert "recon" in done.stdout and "down: here0" in done.stdout
+    assert "by what was frozen at arming" in done.stdout
     assert "fimkit: TEST of the panic" in done.stderr and "all was done" in done.stdout
     assert is_up("here0") and host.status()["phase"] == "armed"
     ((recipients, message),) = host.server.received
@@ -237,6 +245,20 @@ def test_a_trial_that_does_not_work_says_what(tmp_path: Path, certificates: Cert
     in_private_net(run)
 
 
+def test_who_isolates_a_host_is_told_whether_he_stays_in(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates, panic=f'action = "isolate"\nallow = ["{PEER}:22"]')
+        session = f"{PEER} 40000 {HERE} {{}}"
+        with host.helper():
+            mine = host.panic("arm", "--yes", SSH_CONNECTION=session.format(22))
+            assert mine.returncode == 0 and "panic-allow" not in mine.stdout, mine
+            assert host.status()["plan"]["action"] == "isolate"
+            other = host.panic("arm", "--yes", SSH_CONNECTION=session.format(2222))
+            assert other.returncode == 0 and f'"{PEER}:2222"' in other.stdout, other
+
+    in_private_net(run)
+
+
 def test_every_problem_is_listed_at_once_and_yes_does_not_jump_over_them(tmp_path: Path, certificates: Certificates) -> None:
     def run() -> None:
         host = PanicHost(tmp_path / "host", certificates, panic='packetgrab = [["/no/such/program"]]')
@@ -272,6 +294,93 @@ def test_without_a_resident_one_a_helper_is_started_and_that_is_said(tmp_path: P
         wait_until(lambda: host.status()["helper"] is None, lambda: "the helper that was started does not end")
 
     in_private_net(run)
+
+
+def test_what_is_open_counts_as_seen_and_a_disarming_is_told_elsewhere(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        (host.base / "tree/tool").write_text("a trojan\n")
+        assert host.run("check").returncode == 1
+        with host.helper():
+            done = host.panic("arm", "--yes")
+            assert done.returncode == 0, done
+            assert "panic-open" in done.stdout and "count as seen: 1" in done.stdout
+            assert f"{host.base}/tree/tool" in "".join(done.stdout.split())
+            record = json.loads((host.base / "state/panic/record.json").read_text())
+            assert len(record["seen"]) == 1
+            gone = host.panic("disarm")
+            assert gone.returncode == 0 and "ops@example.org" in gone.stderr, gone
+            assert "disarmed" in host.server.received[-1][1].get_content()
+            assert host.status()["phase"] == "disarmed"
+
+    in_private_net(run)
+
+
+def _give_up_cutting() -> None:
+    drop_rights(frozenset(RIGHTS) - {"NET_ADMIN"})
+
+
+def test_a_helper_without_the_right_to_cut_keeps_a_host_from_being_armed(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper(_give_up_cutting):
+            done = host.panic("arm", "--yes")
+            assert done.returncode == 3 and "panic-helper-rights" in done.stdout, done
+            assert "may NOT cut" in host.panic("status").stdout
+            tried = host.panic("test", "--nomail")
+            assert tried.returncode == 3 and "nothing would be cut" in tried.stderr
+
+    in_private_net(run)
+
+
+def test_no_signal_of_a_terminal_stops_a_panic_that_has_begun(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates, panic='packetgrab = [["sleep", "2"]]')
+        with host.helper():
+            assert host.panic("arm", "--yes").returncode == 0
+            trigger = subprocess.Popen(host.command("panic", "trigger", "--reason", "a drill"), stdout=subprocess.PIPE, text=True)
+            wait_until(lambda: host.status()["phase"] != "armed", lambda: "it never began")
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                trigger.send_signal(number)
+            output, _ = trigger.communicate(timeout=PATIENCE_S)
+            assert trigger.returncode == 0 and "all was done" in output, output
+            assert not is_up("here0") and len(host.server.received) == 1
+
+    in_private_net(run)
+
+
+def test_what_cannot_be_put_back_is_said(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper():
+            assert host.panic("arm", "--yes").returncode == 0
+            assert host.panic("trigger", "--reason", "a drill", "--nomail").returncode == 0
+            subprocess.run(["ip", "link", "del", "here0"], check=True)  # in this namespace of the test's own
+            done = host.panic("restore")
+            assert "here0" in done.stdout
+            assert (done.returncode, "NOT WHOLLY" in done.stdout) == (3, True), done
+
+    in_private_net(run)
+
+
+def test_the_doctor_finds_an_armed_host_sound_and_without_its_helper_not(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        with host.helper():
+            assert host.panic("arm", "--yes").returncode == 0
+            assert not {code: level for code, level in _doctor(host).items() if level == "trap"}
+        found = _doctor(host)
+        assert found["panic-helper"] == "trap"
+        row = host.status()
+        assert row["phase"] == "armed" and any("no panic helper answers" in words for words in row["problems"])
+
+    in_private_net(run)
+
+
+def _doctor(host: PanicHost) -> dict[str, str]:
+    rows = [json.loads(line) for line in host.run("doctor", "--json").stdout.splitlines()]
+    assert rows
+    return {row["code"]: row["level"] for row in rows if row["code"].startswith("panic-")}
 
 
 def _on_terminal(host: PanicHost, answer: str) -> tuple[int, str, str]:
