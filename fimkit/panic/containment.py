@@ -72,6 +72,8 @@ class Containment:
         """Cut and begin to hold; where that is done, give what was done. Nothing is raised."""
         self.began.set()
         with self._lock:
+            if self._reply is None and self._ended.is_set():  # the deadline came while a restore was at work
+                return CutReply(action=self.action, complete=False, errors=("nothing is cut: it was let go before",))
             if self._reply is None:
                 self._reply = self._cut()
             return self._reply
@@ -182,7 +184,8 @@ class Containment:
         Returns:
             What did not work, in words.
         """
-        self._ended.set()
+        with self._lock:  # a cut that is being made is made first
+            self._ended.set()
         os.write(self._waker, b"1")
         self._others.release()
         if self._thread is not None:

@@ -229,7 +229,12 @@ def start_helper(
         raise HostError(f"cannot start a panic helper: {error}") from error
     finally:
         os.close(writer)
-    _wait_ready(reader, timeout_s)
+    try:
+        _wait_ready(reader, timeout_s)
+    except HostError:
+        with suppress(HostError):  # somebody else has started one at the same time
+            return connect_helper(state_dir, timeout_s=timeout_s)
+        raise
     return connect_helper(state_dir, timeout_s=timeout_s)
 
 

@@ -28,14 +28,15 @@ _EACH_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedNetworks:
-    """The network of a namespace, and of others; ``words`` are what could not be saved."""
+    """The network of a namespace, and of others; ``words`` are what could not be saved, ``incident`` what they were saved for."""
 
+    incident: str
     own: NetworkState
     others: tuple[tuple[Place, NetworkState], ...] = ()
     words: tuple[str, ...] = ()
 
 
-def save_networks(ground: Ground, *, with_others: bool) -> SavedNetworks:
+def save_networks(ground: Ground, incident: str, *, with_others: bool) -> SavedNetworks:
     """Save what will be cut.
 
     Raises:
@@ -48,13 +49,14 @@ def save_networks(ground: Ground, *, with_others: bool) -> SavedNetworks:
             others.append((place, run_in(place, lambda where: save_state(where, now_ns=time.time_ns()), timeout_s=_EACH_S)))
         except (FimkitError, OSError) as error:
             words.append(f"not saved: {place}: {error}")
-    return SavedNetworks(own=own, others=tuple(others), words=tuple(words))
+    return SavedNetworks(incident=incident, own=own, others=tuple(others), words=tuple(words))
 
 
 def render_networks(saved: SavedNetworks) -> dict[str, Any]:
     """Give the JSON object."""
     return {
         "fimkit_networks": _VERSION,
+        "incident": saved.incident,
         "own": render_state(saved.own),
         "others": [
             {"device": place.namespace.device, "inode": place.namespace.inode, "path": place.path, "name": place.name,
@@ -72,17 +74,18 @@ def parse_networks(row: object) -> SavedNetworks:
 
     >>> parse_networks({"fimkit_networks": 1})
     Traceback (most recent call last):
-    fimkit.model.errors.HostError: the saved networks are damaged: KeyError: 'own'
+    fimkit.model.errors.HostError: the saved networks are damaged: KeyError: 'incident'
     """
     if not isinstance(row, Mapping) or row.get("fimkit_networks") != _VERSION:
         raise HostError(f"these are no saved networks of version {_VERSION}: {clip(row)}")
     try:
+        incident = str(row["incident"])
         others = tuple(
             (Place(namespace=Namespace(int(each["device"]), int(each["inode"])), path=str(each["path"]), name=str(each["name"])),
              parse_state(each["state"]))
             for each in row["others"]
-        ) if "others" in row else ()
-        return SavedNetworks(own=parse_state(row["own"]), others=others)
+        )
+        return SavedNetworks(incident=incident, own=parse_state(row["own"]), others=others)
     except (KeyError, TypeError, ValueError) as error:
         raise HostError(f"the saved networks are damaged: {type(error).__name__}: {error}") from error
 

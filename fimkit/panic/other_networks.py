@@ -35,9 +35,10 @@ class OtherNetworks:
         """Cut each; give the receipts as objects for JSON, by the words on each place."""
         try:
             found = self._ground.others()
-            rows = {str(place): _row(receipt) for place, receipt in cut_places(found.places, deadline_s=_EACH_S).items()}
+            receipts = cut_places(found.places, deadline_s=_EACH_S)
         except Exception as error:  # the host's own links are down by now: this is told, and stops nothing
             return {_REST: _row(CutReceipt(errors=(f"the other network namespaces cannot be listed: {error}",)))}
+        rows: dict[str, Mapping[str, Any]] = {str(place): _row(receipt) for place, receipt in receipts.items()}
         lacks = {"SYS_ADMIN", "SYS_PTRACE"} - held_rights()
         if lacks:  # then not even all of them can be seen
             words = f"the helper may not look for other namespaces, or enter them: it lacks {', '.join(sorted(lacks))}"

@@ -5,7 +5,6 @@ Every change is on the disk before it is answered. Where the disk takes nothing,
 
 import os
 import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,26 +18,17 @@ from fimkit.panic.cut_settings import CutSettings, parse_cut_settings
 from fimkit.panic.deadline import Deadline
 from fimkit.panic.ground import Ground
 from fimkit.panic.helper_wire import BeginReply, CutReply, Hello, PlanReply, RestoreReply
-from fimkit.panic.networks import (
-    NETWORKS_NAME,
-    SavedNetworks,
-    parse_networks,
-    raise_links,
-    render_networks,
-    restore_networks,
-    save_networks,
-)
+from fimkit.panic.kept_networks import KeptNetworks
+from fimkit.panic.kept_record import KeptRecord, present_boot
 from fimkit.panic.panic_folder import PanicFolder
 from fimkit.panic.preview import preview_cut
-from fimkit.panic.record import RECORD_NAME, PanicRecord, Phase, render_record
+from fimkit.panic.record import PanicRecord, Phase
 from fimkit.panic.rights import held_rights
-from fimkit.panic.save import boot_id
 
 __all__ = ["Resident"]
 
 _SAVE_S = 2.0
 _QUICK_SAVE_S = 0.5
-_RETRY_S = 5.0
 
 Say = Callable[[str], None]
 
@@ -56,8 +46,9 @@ class Resident:
             say: Is given words for the journal; they are in the record's log too.
             wake: Is called, by any thread, when :meth:`tick` has something to do.
         """
-        self._ground, self._folder, self.record = ground, folder, record
-        self._journal, self._wake = say, wake
+        self._ground, self._folder, self._wake = ground, folder, wake
+        self._record = KeptRecord(folder, record, journal=say)
+        self._networks = KeptNetworks(ground, folder, say=self._record.say)
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._since_ns = time.time_ns()
         self._lines: set[int] = set()
@@ -65,43 +56,26 @@ class Resident:
         self._why = ""
         self._cutter: LinkCutter | None = None
         self._containment: Containment | None = None
-        self._saved: SavedNetworks | None = None
-        self._unstored: str | None = None
-        self._retry_at = 0.0
         self.problem = ""
+        """What keeps it from its work, found at the start."""
 
-    # The record.
+    @property
+    def record(self) -> PanicRecord:
+        """The record that holds."""
+        return self._record.now
+
+    # Words, and what comes up by itself.
 
     def note(self, words: str) -> None:
         """Say something, and keep it in the record's log with the next change."""
-        self._say(words)
-
-    def _say(self, words: str) -> None:
-        self._journal(words)
-        self.record = self.record.said(time.time_ns(), words)
-
-    def _store(self, record: PanicRecord, *, wait_s: float = 2.0) -> list[str]:
-        """Make a record the one that holds, and store it; give why it is not stored, in words."""
-        self.record = replace(record, changed_ns=time.time_ns(), boot_id=_boot())
-        # A disk that hung a moment ago is not waited for as long again.
-        trouble = self._folder.store(RECORD_NAME, render_record(self.record), wait_s=0.2 if self._unstored else wait_s)
-        if trouble and trouble != self._unstored:
-            self._journal(trouble)
-        self._unstored, self._retry_at = trouble, time.monotonic() + _RETRY_S
-        return [trouble] if trouble else []
-
-    def _must_store(self, record: PanicRecord) -> None:
-        before = self.record
-        if trouble := self._store(record):
-            self._store(before)
-            raise HostError(f"this cannot be stored, so nothing is changed: {trouble[0]}")
+        self._record.say(words)
 
     def tick(self) -> None:
         """Do what came up meanwhile: words of the hold, the end of the deadline, a record to be stored, the time to restore."""
         changed = False
         with suppress(queue.Empty):
             while True:
-                self._say(self._told.get_nowait())
+                self._record.say(self._told.get_nowait())
                 changed = True
         held = self._containment
         if held is not None and held.reply is not None:
@@ -109,11 +83,12 @@ class Resident:
                 self._note_cut(held.reply, self._why)
             lowered = tuple(dict.fromkeys((*self.record.lowered, *held.lowered)))
             if lowered != self.record.lowered:
-                self.record, changed = replace(self.record, lowered=lowered), True
+                self._record.now, changed = replace(self.record, lowered=lowered), True
             if self.record.cut is not None and self.record.cut.get("action") != held.action:
-                self.record, changed = replace(self.record, cut={**self.record.cut, "action": held.action}), True
-        if changed or (self._unstored and time.monotonic() >= self._retry_at):
-            self._store(self.record)
+                self._record.now, changed = replace(self.record, cut={**self.record.cut, "action": held.action}), True
+        if changed:
+            self._record.store(self.record)
+        self._record.retry()
         due = self.record.restore_boottime_ns
         if self.record.phase is Phase.CUT and due is not None and time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= due:
             self.restore(by="restore_after_s")
@@ -132,7 +107,7 @@ class Resident:
             self._cutter = LinkCutter(self._ground.where, keep=settings.keep if settings.action == "down" else ())
             self._cutter.plan()
         except FimkitError as error:
-            self._say(f"not ready to cut: {error}")
+            self._record.say(f"not ready to cut: {error}")
 
     def hello(self) -> Hello:
         """Say who this is."""
@@ -141,7 +116,7 @@ class Resident:
         lacks = "" if can_cut else "no right to cut: this needs CAP_NET_ADMIN"
         return Hello(
             pid=os.getpid(), phase=self.record.phase, can_cut=can_cut, rights=rights, namespace=self._ground.where.inode,
-            since_ns=self._since_ns, problem="; ".join(filter(None, (lacks, self.problem, self._unstored))),
+            since_ns=self._since_ns, problem="; ".join(filter(None, (lacks, self.problem, self._record.trouble))),
         )
 
     def plan(self, settings: Mapping[str, Any] | None) -> PlanReply:
@@ -154,22 +129,24 @@ class Resident:
         """Arm, or arm anew."""
         self._refuse_in_panic("arm")
         parse_cut_settings(settings)
-        now = time.time_ns()
         record = replace(
             PanicRecord(log=self.record.log), phase=Phase.ARMED, by=by, settings=settings, seen=tuple(dict.fromkeys(seen))
         )
-        self._journal(f"armed by {by}")
-        self._must_store(record.said(now, f"armed by {by}"))
+        self._record.must_store(record)
+        self._record.say(f"armed by {by}")
+        self.problem = ""
         if trouble := self._folder.keep_room():
-            self._say(f"no room is kept for a full disk: {trouble}")
+            self._record.say(f"no room is kept for a full disk: {trouble}")
+        self._record.store(self.record)
         self._let_go()
         self.prepare()
 
     def disarm(self, by: str) -> None:
         """Disarm."""
         self._refuse_in_panic("disarm")
-        self._journal(f"disarmed by {by}")
-        self._must_store(PanicRecord(log=self.record.log, by=by).said(time.time_ns(), f"disarmed by {by}"))
+        self._record.must_store(PanicRecord(log=self.record.log, by=by))
+        self._record.say(f"disarmed by {by}")
+        self._record.store(self.record)
         self._let_go()
         self.prepare()
 
@@ -183,7 +160,7 @@ class Resident:
             self.record, seen=tuple(dict.fromkeys((*self.record.seen, *seen))),
             counted=tuple(dict.fromkeys((*self.record.counted, *counted))),
         )
-        if trouble := self._store(record):
+        if trouble := self._record.store(record):
             raise HostError(f"this holds, and is not stored: {trouble[0]}")
 
     # A panic.
@@ -201,19 +178,20 @@ class Resident:
             )
         elif not nokill:
             record = replace(record, nokill=False)
+        takes_over = not again or (self.record.nokill and not nokill)
         if self._containment is None:
             self._containment = self._contain(settings)
         # In memory, and with the clock running, before anything that may hang.
-        self.record = record.because(now, cause)
-        self._say(f"panic {self.record.incident}: {cause}" + " (nokill: nothing is cut)" * self.record.nokill)
-        if self.record.phase is Phase.TRIGGERED:
+        self._record.now = record.because(now, cause)
+        self._record.say(f"panic {self.record.incident}: {cause}" + " (nokill: nothing is cut)" * self.record.nokill)
+        if takes_over:  # who only adds a cause may go: the one that began is still at work
             self._lines.add(line)
-            if self.record.must_be_cut:
-                self._deadline.start(settings.deadline_s)
-        errors = self._store(self.record)
+        if self.record.phase is Phase.TRIGGERED and self.record.must_be_cut:
+            self._deadline.start(settings.deadline_s)
+        errors = self._record.store(self.record)
         if not again:
             errors += self._save(settings, self._containment, _SAVE_S)
-        saved = self._saved is not None
+        saved = self._networks.is_saved
         return BeginReply(triggered_ns=self.record.triggered_ns or now, again=again, saved=saved, errors=tuple(errors))
 
     def _contain(self, settings: CutSettings) -> Containment:
@@ -236,31 +214,9 @@ class Resident:
             self._wake()
 
     def _save(self, settings: CutSettings, held: Containment, wait_s: float) -> list[str]:
-        """Save the network, in a thread: what hangs there holds up nothing. A cut that begins meanwhile spoils it."""
-        saved: list[SavedNetworks] = []
-        trouble = [f"the network is not saved: that was not done within {wait_s:g} s"]
-
-        def work() -> None:
-            try:
-                found = save_networks(self._ground, with_others=settings.include_namespaces)
-                if held.began.is_set():
-                    trouble[:] = ["the network is not saved: it was cut meanwhile"]
-                    return
-                saved.append(found)
-                problem = self._folder.store(NETWORKS_NAME, render_networks(found), wait_s=wait_s)
-                trouble[:] = [*found.words, *([problem] if problem else [])]
-            except Exception as error:  # the panic goes on without
-                trouble[:] = [f"the network is not saved: {error}"]
-
-        self._saved = None
-        thread = threading.Thread(target=work, name="fimkit save", daemon=True)
-        with suppress(RuntimeError):
-            thread.start()
-            thread.join(wait_s)
-        self._saved = saved[0] if saved else None
-        for words in trouble:
-            self._say(words)
-        return list(trouble)
+        return self._networks.save(
+            self.record.incident, with_others=settings.include_namespaces, began=held.began, wait_s=wait_s
+        )
 
     def cut(self) -> CutReply:
         """Cut, now."""
@@ -291,9 +247,9 @@ class Resident:
         )
         if first:
             record = replace(record, restore_boottime_ns=boottime_ns + after_s * 1_000_000_000 if after_s else None)
-        self.record = record
-        self._say(f"cut {why}: {_receipt(reply)}")
-        return self._store(self.record)
+        self._record.now = record
+        self._record.say(f"cut {why}: {_receipt(reply)}")
+        return self._record.store(self.record)
 
     def gone(self, line: int) -> None:
         """Take note that a line has ended: where a panic was begun on it, this cuts."""
@@ -311,8 +267,8 @@ class Resident:
             raise HostError("only a panic that is not to cut ends so; what is cut is restored")
         self._lines.clear()
         self._let_go()
-        self._say(f"panic {self.record.incident} ends without a cut: {words}")
-        self._store(replace(self.record, phase=Phase.ARMED))
+        self._record.say(f"panic {self.record.incident} ends without a cut: {words}")
+        self._record.store(replace(self._record.now, phase=Phase.ARMED))
         self.prepare()
 
     # After a panic, and after a crash in it.
@@ -327,12 +283,12 @@ class Resident:
             return
         settings = parse_cut_settings(self.record.settings)
         held = self._containment = self._contain(settings)
-        is_this_boot = self.record.boot_id == _boot()
-        self._saved = self._load_saved()
-        if self._saved is None and not (is_this_boot and self.record.phase is Phase.CUT):
+        is_this_boot = self.record.boot_id == present_boot()
+        self._networks.load(self.record.incident)
+        if not self._networks.is_saved and not (is_this_boot and self.record.phase is Phase.CUT):
             self._save(settings, held, _QUICK_SAVE_S)  # what stands now is still whole
         if not is_this_boot:
-            self.record = replace(self.record, lowered=(), restore_boottime_ns=self._due_in_this_boot(settings))
+            self._record.now = replace(self.record, lowered=(), restore_boottime_ns=self._due_in_this_boot(settings))
         reply = held.cut()
         self._note_cut(reply, "again, as the helper has started anew" + ("" if is_this_boot else ", in another boot"))
 
@@ -342,17 +298,6 @@ class Resident:
             return None
         passed_ns = min(max(0, time.time_ns() - self.record.cut_ns), settings.restore_after_s * 1_000_000_000)
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + settings.restore_after_s * 1_000_000_000 - passed_ns
-
-    def _load_saved(self) -> SavedNetworks | None:
-        """Give the saved networks, if they are of this boot."""
-        try:
-            row = self._folder.load(NETWORKS_NAME)
-            saved = None if row is None else parse_networks(row)
-        except HostError as error:
-            self._say(f"{error}; kept as {self._folder.set_aside(NETWORKS_NAME)}")
-            return None
-        fits = saved is not None and saved.own.boot_id == _boot() and saved.own.namespace == self._ground.where.inode
-        return saved if fits else None
 
     def restore(self, *, by: str) -> RestoreReply:
         """End the hold and put the network back; again, put back what was missing."""
@@ -364,29 +309,24 @@ class Resident:
         self._deadline.call_off()
         self._lines.clear()
         missing, notes = self._put_back(parse_cut_settings(self.record.settings))
-        record = self.record.said(time.time_ns(), f"restored by {by}" + (f"; missing: {'; '.join(missing)}" if missing else ""))
-        self._journal(f"restored by {by}: " + "; ".join((*missing, *notes)))
-        unstored = self._store(replace(record, phase=Phase.RESTORED, restored_ns=time.time_ns(), by=by, restore_boottime_ns=None))
+        self._record.say(f"restored by {by}: " + "; ".join((*(f"missing: {each}" for each in missing), *notes)))
+        record = replace(self.record, phase=Phase.RESTORED, restored_ns=time.time_ns(), by=by, restore_boottime_ns=None)
+        unstored = self._record.store(record)
         words = (*(f"missing: {each}" for each in missing), *notes, *unstored)
         return RestoreReply(complete=not missing and not unstored, words=words)
 
     def _put_back(self, settings: CutSettings) -> tuple[list[str], list[str]]:
         held = self._containment or Containment(self._ground, settings, tell=self.tell)
-        went_down = held.action == "down" or (self.record.cut or {}).get("action") == "down"
-        lowered = (*self.record.lowered, *held.lowered)
-        missing = held.release()
-        if not missing:
+        lowered = tuple(dict.fromkeys((*self.record.lowered, *held.lowered)))
+        went_down = bool(lowered) or "down" in (held.action, (self.record.cut or {}).get("action"))
+        stuck = held.release()
+        if not stuck:
             held.close()
         self._containment, self._why = None, ""
-        saved = self._saved or self._load_saved()
-        notes: list[str] = []
-        if saved is not None:
-            missing_too, notes = restore_networks(saved, self._ground, own=went_down)
-            missing += missing_too
-        more_missing, more = raise_links(self._ground, lowered, None if saved is None else saved.own)
-        if went_down and saved is None:
-            more.append("there is no saved network of this boot: addresses and routes are the network service's to bring back")
-        return missing + more_missing, notes + more
+        self._record.now = replace(self.record, lowered=lowered)
+        self._networks.load(self.record.incident)
+        missing, notes = self._networks.put_back(lowered, went_down=went_down)
+        return stuck + missing, notes
 
     def _let_go(self) -> None:
         """Forget a containment that was not needed."""
@@ -394,14 +334,8 @@ class Resident:
             self._deadline.call_off()
             if not self._containment.release():
                 self._containment.close()
-        self._containment, self._why, self._saved = None, "", None
-
-
-def _boot() -> str:
-    try:
-        return boot_id()
-    except HostError:
-        return ""
+        self._containment, self._why = None, ""
+        self._networks.forget()
 
 
 def _receipt(reply: CutReply) -> str:

@@ -125,6 +125,38 @@ def test_a_second_trigger_adds_its_cause_and_saves_nothing_over_what_is_saved(wh
 
 
 @confined
+def test_who_only_adds_a_cause_may_go_and_the_one_that_began_goes_on(where: Namespace, state: bytes) -> None:
+    make_links()
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=[])
+        line.begin(INCIDENT, "the first", nokill=False)
+        with helper.line() as other:
+            other.begin(INCIDENT, "by hand", nokill=False)
+        assert line.hello().phase is Phase.TRIGGERED and up_names() == UP  # asked after the end of the other one
+        line.cut()
+        assert up_names() == {"lo"}
+
+
+@confined
+def test_the_network_of_another_panic_is_not_put_back(where: Namespace, state: bytes) -> None:
+    make_links()
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=[])
+        line.begin(INCIDENT, "cause", nokill=False)
+        line.cut()
+        line.restore(by="root")
+        ip("route del default")
+        line.arm(settings(), by="root", seen=[])
+        line.begin("2026-11-23T103000Z", "cause", nokill=False)
+    saved = Path(os.fsdecode(state), "panic", "network.json")
+    saved.write_text(saved.read_text().replace("2026-11-23T103000Z", INCIDENT))  # as if this one had not been saved
+    with running(state) as helper, helper.line() as line:
+        assert up_names() == {"lo"}
+        answer = line.restore(by="root")
+        assert "default" not in ip("route") and up_names() == UP, answer.words
+
+
+@confined
 def test_who_began_is_killed_and_the_links_go_down(where: Namespace, state: bytes) -> None:
     make_links()
     with running(state) as helper, helper.line() as line:
