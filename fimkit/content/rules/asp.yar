@@ -6,7 +6,7 @@ rule asp_eval_request {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $eval = /\b(eval|execute|executeglobal)\b[\s("'+&]{1,12}([\w.]{1,30}\s*[(\[]\s*){0,4}request\s*(\.\s*(item|form|querystring|cookies|params|headers|servervariables|binaryread))?\s*[(\["]/i
+    $eval = /\b(eval|execute|executeglobal)\b[\s("'+&]{1,12}([\w.]{1,30}\s*[(\[]\s*){0,4}request\s*(\.\s*(item|form|querystring|cookies|params|headers|servervariables|binaryread)){0,3}\s*[(\["]/i
     $script = /AddCode\s*[( ]\s*request\s*[(.]/i
     $taken = /\b(\w{1,30})\s*=\s*(\w{1,20}\s*\(\s*)?request\s*(\.\s*(item|form|querystring|cookies|params|headers))?\s*[(\[]/i
     $run = /(^|[\s:;<%])(eval|execute|executeglobal)\s*[( ]\s*\(?\s*[a-z_]\w{0,30}\s*[)\r\n:%&,(]/i
@@ -95,7 +95,7 @@ rule asp_disguised {
     $page = /<%|<script[^>]{1,80}runat\s*=\s*["']?server/i
     $encoded = /#@~\^[A-Za-z0-9+\/]{6}==/
     $chr = /(chrw?\s*\(\s*(&H[0-9a-f]{2}|\d{2,3})\s*\)\s*[&+]\s*){4}/i
-    $strreverse = /(execute|eval|executeglobal)[\s(]{1,6}(strreverse|unescape|replace|chr|decode|[a-z]{1,12}\s*\(\s*")/i
+    $strreverse = /\b(execute|eval|executeglobal)[ \t(]{1,6}(strreverse|unescape|replace|chrw?|decode|[a-z]{1,12})\s*\(\s*["\w]/i
     $split = /["'](e["']\s*[&+]\s*["']?v|ev["']\s*[&+]\s*["']?a|eva["']\s*[&+]\s*["']?l|ex["']\s*[&+]\s*["']?ec|exe["']\s*[&+]\s*["']?cu)/i
     $unicode = /(\\u00[4-7][0-9a-f]){5}|(@?\\U000000[4-7][0-9a-f]){4}/i
   condition:

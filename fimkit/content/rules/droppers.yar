@@ -21,7 +21,7 @@ rule dropper_cron {
     attack = "T1053.003"
   strings:
     $line = /(([*\d][\d,*\/-]{0,20}[ \t]+){4}[*\d][\d,*\/-]{0,20}|@(reboot|hourly|daily))[ \t]+[^\n]{0,120}\b(curl|wget|lwp-download|fetch)\s[^\n]{4,300}\|\s*(sudo\s+)?(\/bin\/)?((ba|da|z)?sh|python\S{0,4}|perl|php)\b/
-    $hidden = /(([*\d][\d,*\/-]{0,20}[ \t]+){4}[*\d][\d,*\/-]{0,20}|@(reboot|hourly|daily))[ \t]+([a-z_-]{1,32}[ \t]+)?[^\n]{0,60}(\/tmp\/|\/dev\/shm\/|\/var\/tmp\/)\.?[\w.\/-]{1,80}[^\n]{0,40}(>\s*\/dev\/null|\n|\||"|')/
+    $hidden = /(([*\d][\d,*\/-]{0,20}[ \t]+){4}[*\d][\d,*\/-]{0,20}|@(reboot|hourly|daily))[ \t]+([a-z_-]{1,32}[ \t]+)?[^\n]{0,60}(\/tmp\/|\/dev\/shm\/|\/var\/tmp\/)\.?[\w.\/-]{1,80}[^\n]{0,40}(>\s*\/dev\/null|\|)/
     $install = /(echo|printf|crontab\s+-l)[^\n]{0,400}(\*\s+\*|@reboot|@hourly)[^\n]{0,400}(\|\s*crontab|>{1,2}\s*\/(etc\/cron|var\/spool\/cron))/
     $php = /(file_put_contents|fwrite|fopen)\s*\([^;]{0,60}(\/var\/spool\/cron|\/etc\/cron)/i
     $exec = /(system|exec|shell_exec|passthru|popen)\s*\([^;]{0,200}(\|\s*crontab|crontab\s+(-|\/tmp))/i
@@ -40,8 +40,9 @@ rule dropper_ssh_key {
     $key = /(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp\d+)\s+AAAA/
     $fetch = /\b(curl|wget)\s[^\n]{4,200}>{1,2}\s*[^\n]{0,60}authorized_keys/
     $request = /\$_(GET|POST|REQUEST)|base64_decode|file_get_contents\s*\(\s*['"]https?:/
+    $test = /import pytest|import unittest|TestCase/
   condition:
-    $echo or $fetch or ($call and any of ($key, $request))
+    $echo or $fetch or (not $test and $call and any of ($key, $request))
 }
 
 rule dropper_preload {

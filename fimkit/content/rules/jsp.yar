@@ -55,7 +55,7 @@ rule jsp_disguised {
     attack = "T1027"
   strings:
     $jsp = /<%|<jsp:(scriptlet|declaration)/i
-    $escapes = /(\\u{1,6}00[2-7][0-9a-f]){8}/i
+    $escapes = /(\\u{1,6}00[2-7][0-9a-f]){5}/i
     $entities = /<jsp:(scriptlet|declaration)>\s*(&#x?[0-9a-f]{2,4};){8}/i
     $run = /exec|Runtime|ProcessBuilder|defineClass|getParameter|\\u{1,6}00/i
   condition:

@@ -13,7 +13,7 @@ rule php_exec_request {
     attack = "T1505.003"
   strings:
     $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|\w{3,30}\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`\n]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`\n]{0,100}`/i
     $php = /<\?(php|=|\s)|<script\s[^>]*php/i
@@ -32,7 +32,7 @@ rule php_exec_tainted {
   strings:
     $take = /\$\w+(\s|\/\*[^*]*\*+\/|@)*\.?=(\s|\/\*[^*]*\*+\/|@)*[^;\n]{0,120}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)[^;\n]{0,160};/i
     $each = /foreach\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s+as/i
-    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}["']?\{?\$\w/i
+    $run = /(^|[^\w>:$'"-])((eval|system|passthru|shell_exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w{1,40}\s*(\[[^\]]{0,30}\]\s*)?[).,;"']/i
     $exec = /(^|[^\w>:$'"-])exec(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\{?\$\w/i
     $ticks = /(=|echo|print|return)\s*`\s*\{?\$\w{1,30}(\s[^`\n]{0,40})?`/i
     $safe = /escapeshell(arg|cmd)|Symfony|\$this->|preg_match\s*\(\s*['"][\/#]\^/
@@ -51,7 +51,7 @@ rule php_exec_small {
   strings:
     $php = /<\?(php|=|\s)/i
     $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}["']?\{?\$\w/i
+    $run = /(^|[^\w>:$'"-])((eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w/i
     $ticks = /(=|echo|print|return)\s*`[^`\n]{0,40}\$\w{1,30}[^`\n]{0,40}`/i
     $handle = /ReflectionFunction|->\s*invoke(Args)?\s*\(|call_user_func(_array)?\s*\(\s*\$\w/i
     $safe = /escapeshell(arg|cmd)|namespace\s+\w+\\|extends\s+\w+|function\s+(test|get|set)[A-Z]/
@@ -71,8 +71,9 @@ rule php_request_called {
     $item = /[\w'"]\s*\](\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $new = /new\s+\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $braces = /\$\{\s*\$?\w{1,20}\s*\}\s*[\[{][^\]}]{1,30}[\]}]\s*\(\s*\$\{/
+    $php = /<\?(php|=|\s)/i
   condition:
-    any of them
+    any of ($direct, $group, $name, $item, $new) or ($php and $braces)
 }
 
 rule php_variable_called {
@@ -144,12 +145,13 @@ rule php_include_request {
     $join = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*["'][^"';\n]{0,60}["']?\s*\.?\s*\{?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $input = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](php:\/\/(input|filter)|data:[^"'\n]{0,40}(base64|plain|,)|expect:\/\/|zip:\/\/|compress\.zlib:\/\/)/i
     $remote = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](https?|ftps?):\/\/[^"'\n]{4,200}["']/i
-    $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|svg|css|woff2?|pdf|mp3|log)["']\s*\)?\s*;/i
+    $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|woff2?|pdf|mp3|log|txt)["']\s*\)?\s*;/i
     $escaped = /(include|require)(_once)?\s*\(?\s*"[^"\n]{0,80}(\\x[0-9a-f]{2}|\\[0-7]{2,3})[^"\n]{0,20}(\\x[0-9a-f]{2}|\\[0-7]{2,3})/i
     $decoded = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(base64_decode|str_rot13|hex2bin|strrev|gzinflate|urldecode|rawurldecode|convert_uudecode)\s*\(/i
     $temporary = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](\/tmp\/|\/var\/tmp\/|\/dev\/shm\/)/i
+    $compiler = /LightnCandy/
   condition:
-    any of them
+    any of ($request, $join, $input, $remote, $picture, $escaped, $decoded, $temporary) and not $compiler
 }
 
 rule php_write_request {

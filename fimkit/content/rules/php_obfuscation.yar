@@ -15,10 +15,11 @@ rule php_eval_decoded {
     $text = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\s*(\\x[0-9a-f]{2}|\\[0-7]{2,3}|\$\{?["'\\]|\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\(|\$\w{1,40}\s*\(\s*["'][^"']{20,}|\$GLOBALS\s*\[|\$\w{1,40}\s*\[\s*['"]?\w{1,20}['"]?\s*\]\s*\()/i
     $own = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\w{1,30}\s*\(\s*["'][A-Za-z0-9+\/=]{40,}/i
     $file = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|fread|curl_exec|fgets|stream_get_contents|readfile)\s*\(/i
-    $offset = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(__FILE__|__COMPILER_HALT_OFFSET__|__LINE__)/i
+    $offset = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(\b__FILE__|\b__COMPILER_HALT_OFFSET__|\b__LINE__)/i
+    $php = /<\?(php|=|\s)/i
     $twig = /twig|Twig_|Smarty_Internal|PHPUnit|namespace PHPUnit|\$this->assert/
   condition:
-    $own or $offset or (any of ($run, $text, $file) and not $twig)
+    $php and ($own or $offset or (any of ($run, $text, $file) and not $twig))
 }
 
 rule php_decoded_then_run {
@@ -179,13 +180,14 @@ rule php_chr_chain {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $letters = /(chr(\s|\/\*[^*]*\*+\/|@)*\(\s*(0x(5f|[67][0-9a-f])|9[5-9]|1[01]\d|12[0-2])\s*\)(\s|\/\*[^*]*\*+\/|@)*\.(\s|\/\*[^*]*\*+\/|@)*){3}chr(\s|\/\*[^*]*\*+\/|@)*\(/i
+    $letters = /(chr(\s|\/\*[^*]*\*+\/|@)*\(\s*(0x(5f|[67][0-9a-f])|0b1[01]{6}|01[3-7][0-7]|9[5-9]|1[01]\d|12[0-2])\s*\)(\s|\/\*[^*]*\*+\/|@)*\.(\s|\/\*[^*]*\*+\/|@)*["']{0,2}\.?\s*){3}/i
     $sums = /(chr(\s|\/\*[^*]*\*+\/|@)*\(\s*\(?\s*(0x[0-9a-f]+|\d+)\s*[-+*^\/%]\s*[^()]{1,30}\)\s*\)?\s*\.\s*){3}/i
     $appends = /(\$\w{1,40}\s*\.=\s*chr\s*\(\s*(9[5-9]|1[01]\d|12[0-2])\s*\)\s*;\s*){4}/i
     $list = /(array_map|implode|join)\s*\([^;]{0,40}['"]chr['"]\s*,\s*(array\s*\(|\[)\s*((9[5-9]|1[01]\d|12[0-2])\s*,\s*){3}/i
     $format = /v?sprintf\s*\(\s*(str_repeat\s*\(\s*)?['"](%c){3,}['"]?/i
+    $library = /namespace |@package|@license|Copyright|class adoSchema/
   condition:
-    any of them
+    (any of ($sums, $format) and not $library) or any of ($letters, $appends, $list)
 }
 
 rule php_hex_of_name {
@@ -207,12 +209,13 @@ rule php_xor_literals {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $xor = /\(?\s*["'][^"'\n]{1,60}["']\s*\)?\s*\^\s*\(?\s*["'][^"'\n]{1,60}["']/
-    $not = /[=(;.]\s*~\s*(["'][^"'\n]{2,}|%[0-9a-f]{2}|[\x80-\xff]{2})/i
-    $php = /<\?(php|=|\s)/i
-    $test = /assert(Same|Equals|True)\s*\(|PHPUnit/
+    $xor = /[=(,;{?:][ \t\r\n]{0,8}\(?[ \t\r\n]{0,8}("[^"\n]{1,80}"|'[^'\n]{1,80}')\s*\)?\s*\^\s*\(?\s*("[^"\n]{1,80}"|'[^'\n]{1,80}')\s*\)?\s*[;,.()\]?]/
+    $joined = /[=(,;{.][ \t\r\n]{0,8}\(\s*("[^"\n]{1,8}"|'[^'\n]{1,8}')\s*\^\s*("[^"\n]{1,8}"|'[^'\n]{1,8}')\s*\)/
+    $not = /[=(;.,\[]\s*~\s*(["'](\\x[89a-f][0-9a-f]|%[89a-f][0-9a-f]|[\x80-\xff]){2,60}["']|(urldecode|rawurldecode|base64_decode|hex2bin)\s*\(\s*["']|[\x80-\xff]{3,40}\s*\)\s*[(;])/i
+    $php = /<\?(php\s|=|\s)/i
+    $test = /assert(Same|Equals|True)\s*\(|PHPUnit|namespace |class \w+Parser/
   condition:
-    $php and any of ($xor, $not) and not $test
+    $php and any of ($xor, $joined, $not) and not $test
 }
 
 rule php_xor_loop {
@@ -228,8 +231,9 @@ rule php_xor_loop {
     $called = /[;{}=]\s*@?\$\w{1,40}\s*\(\s*(['"]{0,2}|\$\w+(\s*[\[{][^;]{1,20})?)\s*(,[^;]{0,60})?\)\s*;/
     $request = /\$_(GET|POST|REQUEST|COOKIE)|php:\/\/input/
     $test = /namespace |PHPUnit|@package|abstract class/
+    $php = /<\?(php|=|\s)/i
   condition:
-    filesize < 200KB and any of ($indexed, $chars, $assign) and ($run or ($called and $request)) and not $test
+    $php and filesize < 200KB and any of ($indexed, $chars, $assign) and ($run or ($called and $request)) and not $test
 }
 
 rule php_no_letters {

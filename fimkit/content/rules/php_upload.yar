@@ -44,11 +44,12 @@ rule php_fetches_code {
     $fetched = /\$(\w+)\s*=\s*@?(file_get_contents\s*\(\s*["']https?:\/\/|curl_exec\s*\()/i
     $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
     $saved = /(file_put_contents|fopen)\s*\([^;,]{0,100}\.(php\d?|phtml|sh|pl|py|cgi)["']/i
-    $command = /(system|exec|shell_exec|passthru|popen|`)\s*[('"]{0,3}[^;]{0,60}\b(wget|curl|lwp-download|fetch|lynx)\s[^;]{0,200}(https?|ftp):\/\//i
-    $tidy = /namespace |PHPUnit|@package|@licen[cs]e/
+    $command = /((^|[^\w>:$'"-])(system|exec|shell_exec|passthru|popen|proc_open)\s*\(\s*["'$]|(=|echo|print)\s*`)[^;`\n]{0,60}\b(wget|curl|lwp-download|fetch|lynx)\s[^;`\n]{0,200}(https?|ftp):\/\//i
+    $php = /<\?(php|=|\s)/i
+    $tidy = /namespace |PHPUnit|@package|@subpackage|@licen[cs]e|getcomposer\.org/i
   condition:
-    any of ($eval, $write, $copy, $request, $copied, $command)
-    or (not $tidy and for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600)))
+    $php and not $tidy and (any of ($eval, $write, $copy, $request, $copied, $command)
+    or for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600)))
 }
 
 rule php_mails_passwords {

@@ -26,7 +26,7 @@ rule python_runs_decoded {
     $chain = /marshal\s*\.\s*loads\s*\(\s*(zlib|base64|bz2|lzma)\s*\.|(zlib|bz2|lzma)\s*\.\s*decompress\s*\(\s*base64\s*\.\s*b(64|85|32)decode\s*\(\s*b?['"]/
     $lambda = /exec\s*\(\s*\(?\s*_{1,3}\w{0,3}\s*\)?\s*\(\s*b?['"]/
     $builtin = /(getattr\s*\(\s*__import__\s*\(|__builtins__\s*(\.__dict__)?\s*\[|globals\s*\(\s*\)\s*\[)[^\n]{0,60}(['"]\s*\+\s*['"]|chr\s*\(|\[::-1\]|\\x[0-9a-f]{2}\\x)/
-    $test = /import (unittest|pytest)|TestCase|assertEqual|Licen[sc]e|Copyright/
+    $test = /import (unittest|pytest)|TestCase|assertEqual|Licen[sc]e|Copyright|import salt\./
     $code = /import |exec|eval/
   condition:
     not $test and $code and any of ($exec, $chain, $lambda, $builtin)
@@ -38,7 +38,7 @@ rule perl_web_shell {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $perl = /#!\s?[^\n]{0,60}perl|use\s+(strict|warnings|CGI|Socket|IO::|MIME::)|\bCGI(->|::)new|new\s+CGI\b/
+    $perl = /#!\s?[^\n]{0,60}perl|\buse\s+(strict;|warnings|CGI|Socket|IO::|MIME::)|\bCGI(->|::)new|new\s+CGI\b/
     $direct = /(\bsystem|\bexec|\beval|\bqx)\s*[\s({\/"|]{1,4}[^;\n]{0,80}(param\s*\(|\$ENV\s*\{\s*['"]?(QUERY_STRING|HTTP_\w+|PATH_INFO|REQUEST_URI))/
     $ticks = /(=|print|return|\(|,|;|\})\s*`[^`\n]{0,80}(\$ENV\s*\{|@\{\s*\[|\$\w{1,20}->param|\$\w{0,12}(cmd|comm|command|exec|query|in)\w{0,8}\b)/i
     $open = /open\s*\(?\s*\w{1,20}\s*,\s*["'][^"'\n]{0,40}(\$ENV\s*\{|\$\w{1,20})[^"'\n]{0,60}\|\s*["']/
@@ -72,11 +72,11 @@ rule shell_web_shell {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $eval = /(^|[\s;&|(`])(eval|(ba|da|z|k)?sh\s+-c|exec|source|\.)\s+["'`$({]{0,4}[^\n]{0,60}\$\{?(QUERY_STRING|HTTP_\w+|REQUEST_URI|PATH_INFO)\b/
+    $eval = /(^|[\s;&|(`\/])(eval|(ba|da|z|k)?sh\s+-c|exec|source|\.)\s+["'`$({]{0,4}[^\n]{0,60}\$\{?(QUERY_STRING|HTTP_\w+|REQUEST_URI|PATH_INFO)\b/
     $piped = /\$\{?(QUERY_STRING|HTTP_\w+|PATH_INFO)\b[^\n]{0,160}\|\s*(\/bin\/)?(ba|da|z)?sh\b/
     $alone = /(^|\n)\s*(\$\{?(QUERY_STRING|HTTP_\w+)\b|\$\(\s*(urldecode|echo)[^\n]{0,40}QUERY_STRING[^\n]{0,100}\)\s*\n)/
     $take = /\w+=["'`$({]{0,4}[^\n]{0,80}(QUERY_STRING|HTTP_[A-Z_]+|REQUEST_URI|PATH_INFO)\b/
-    $run = /(^|[\s;&|(`])(eval|(ba|da|z)?sh\s+-c)\s+["'{(]{0,2}\$\{?\w+/
+    $run = /(^|[\s;&|(`\/])(eval|(ba|da|z)?sh\s+-c)\s+["'{(]{0,2}\$\{?\w+/
     $read = /read\s+(-\w+\s+)*(\$?CONTENT_LENGTH\s+)?(-\w+\s+"?\$?\{?CONTENT_LENGTH\}?"?\s+)?\w+/
     $page = /Content-[Tt]ype:/
     $shell = /#!\s?[^\n]{0,40}(sh|busybox)\b/
@@ -91,8 +91,8 @@ rule shell_runs_decoded {
     attack = "T1027"
   strings:
     $pipe = /base(64|32)\s+(-d|-D|--decode|-di|-i\s+-d)[^\n|]{0,60}\|\s*(gunzip|gzip\s+-d\w*|zcat|xz\s+-d\w*|bunzip2|openssl\s[^\n|]{1,60})?\s*\|?\s*(sudo\s+)?(\/bin\/|\/usr\/bin\/|\/usr\/bin\/env\s+)?((ba|da|z|k)?sh|python[23]?|perl|php|node)\b/
-    $eval = /(eval|(ba|da|z)?sh\s+-c|exec)\s+["']?(\$\(|`)[^\n]{0,400}(base64\s+(-d|-D|--decode)|xxd\s+-r|rev\b|openssl\s+(enc\s+)?-d|tr\s+['"]?[A-Za-z]-[A-Za-z])/
-    $here = /((ba|da|z)?sh|source|\.)\s+<\(\s*[^\n]{0,300}(base64\s+(-d|--decode)|curl|wget|xxd)/
+    $eval = /(eval|(ba|da|z)?sh\s+-c|exec)\s+["']?(\$\(|`)[^\n]{0,400}(base64\s+(-d|-D|--decode)|xxd\s+-r|\|\s*rev\b|openssl\s+(enc\s+)?-d|tr\s+['"]?[A-Za-z]-[A-Za-z])/
+    $here = /((ba|da|z)?sh|source|\.)\s+<\(\s*[^\n]{0,300}(base64\s+(-d|--decode)|xxd\s+-r|(curl|wget)[^\n)]{0,80}https?:\/\/(\d{1,3}\.|[^\/\s]{0,60}(paste|transfer\.sh|\.onion)))/
     $hex = /(xxd\s+-r(\s+-p)?|printf\s+['"](\\x[0-9a-f]{2}){8}[^\n|]{0,2000}['"])\s*\|\s*(\/bin\/)?((ba|da|z)?sh|python[23]?|perl)\b/i
     $string = /<<<\s*["'][A-Za-z0-9+\/=]{16,}["']?\s*\|[^\n]{0,60}\|\s*(ba|da|z)?sh\b/
   condition:
@@ -112,9 +112,9 @@ rule script_web_shell {
     $node_inline = /\b(exec|execSync)\s*\([^;\n]{0,60}(query|searchParams|\.url|body|headers)\b/
     $http = /createServer|express|require\s*\(\s*['"](node:)?http['"]|koa|fastify/
     $buffer = /(\beval|new\s+Function|runIn\w{0,4}Context)\s*\(\s*(Buffer\s*\.\s*from\s*\(|new\s+Buffer\s*\(|atob\s*\()/
-    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}(params\s*\[|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
+    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]params\s*\[|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
     $ruby_ticks = /(=|`|puts|print|%x[{(\[])\s*`?[^`\n]{0,60}#\{\s*(params|cgi|request\.params|req\.query)\s*\[/
-    $lua = /(os\.execute|io\.popen|loadstring|load)\s*\([^\n]{0,80}(ngx\.(req|var)|GET\s*\[|r:parseargs|uri_args|request)/
+    $lua = /(os\.execute|io\.popen|loadstring)\s*\([^\n]{0,80}(ngx\.(req|var)|GET\s*\[|r:parseargs|uri_args|request)/
     $test = /describe\s*\(|TestCase|@licen[cs]e|Licen[sc]e/
   condition:
     filesize < 200KB and not $test and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and $node_run and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or $lua)

@@ -24,8 +24,9 @@ rule htaccess_runs_everything {
     $all = /^\s{0,40}(SetHandler|ForceType)[ \t]+["']?(application\/x-httpd-php\d*|php\d*-script|cgi-script)/i
     $exec = /(^|\n)[ \t]*Options[ \t]+[^\n]{0,60}\+?ExecCGI/i
     $handler = /(^|\n)[ \t]*(AddHandler[ \t]+cgi-script[ \t]+\S|SetHandler[ \t]+cgi-script)/i
+    $server = /<(Directory|VirtualHost|Location)|\n\s*(Script)?Alias(Match)?\s/i
   condition:
-    ($all and filesize < 2KB) or ($exec and $handler and filesize < 1KB)
+    not $server and (($all and filesize < 2KB) or ($exec and $handler and filesize < 1KB))
 }
 
 rule htaccess_prepends {
