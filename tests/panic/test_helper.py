@@ -433,6 +433,21 @@ def test_a_disk_that_was_filled_after_arming_has_room_for_the_record(where: Name
 
 
 @confined
+def test_a_disk_that_hangs_holds_up_neither_the_answer_nor_the_deadline(where: Namespace, state: bytes) -> None:
+    make_links()
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(deadline_s=1), by="root", seen=[])
+        os.mkfifo(os.path.join(state, b"panic", b"record.json.new"))  # who opens it to write waits for ever
+        began = time.monotonic()
+        begun = line.begin(INCIDENT, "cause", nokill=False)
+        assert any("record.json is not on the disk, which has not answered" in words for words in begun.errors)
+        wait_until(lambda: up_names() == {"lo"})
+        assert time.monotonic() - began < 15  # of a deadline of 1 s, on a loaded machine
+        assert line.cut().complete and "not answered" in line.hello().problem
+        assert load_record(state).phase is Phase.ARMED  # what the disk has
+
+
+@confined
 def test_without_the_right_to_cut_it_says_so_at_once_and_in_each_answer(where: Namespace, state: bytes) -> None:
     make_links()
     with running(state, before=no_right_to_cut) as helper, helper.line() as line:
