@@ -27,6 +27,15 @@ _SHORT = 60
 _MOST_CAUSES = 5
 
 
+def _moment(time_ns: int) -> str:
+    """Write a time for people: to the second.
+
+    >>> _moment(1_795_343_400_123_456_789)
+    '2026-11-22T10:30:00Z'
+    """
+    return render_time(time_ns // 1_000_000_000 * 1_000_000_000)
+
+
 def _count(number: int, noun: str) -> str:
     """Say how many there are.
 
@@ -101,13 +110,13 @@ def _short(value: Any) -> str:
 def render_status(status: PanicStatus) -> Iterator[str]:
     """Write how it stands."""
     view, record = status.view, status.view.record
-    since = f", since {render_time(record.changed_ns)} by {record.by or 'itself'}" if record and record.changed_ns else ""
+    since = f", since {_moment(record.changed_ns)} by {record.by or 'itself'}" if record and record.changed_ns else ""
     yield f"panic     {view.phase or 'not known'}{since}"
     if view.hello is not None:
         can = "may cut" if view.hello.can_cut else "may NOT cut"
         yield (
             f"helper    process {view.hello.pid}, {can}; rights {', '.join(view.hello.rights) or 'none'}; since "
-            f"{render_time(view.hello.since_ns)}"
+            f"{_moment(view.hello.since_ns)}"
         )
     else:
         yield f"helper    none: {view.helper_problem}"
@@ -136,11 +145,11 @@ def _incident_lines(status: PanicStatus) -> Iterator[str]:
         return
     yield f"incident  {record.incident}, in {render_path(incident_folder(status.view.config.host.state_dir, record.incident))}"
     for cause in record.causes[:_MOST_CAUSES]:
-        yield f"          {render_time(cause.time_ns)}  {cause.words}"
+        yield f"          {_moment(cause.time_ns)}  {cause.words}"
     if len(record.causes) > _MOST_CAUSES:
         yield f"          and {len(record.causes) - _MOST_CAUSES} more"
     moments = (("triggered", record.triggered_ns), ("cut", record.cut_ns), ("restored", record.restored_ns))
-    times = [f"{name} {render_time(time_ns)}" for name, time_ns in moments if time_ns]
+    times = [f"{name} {_moment(time_ns)}" for name, time_ns in moments if time_ns]
     if times:
         yield f"          {', '.join(times)}"
     if status.cut_off:

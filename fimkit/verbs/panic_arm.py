@@ -106,8 +106,8 @@ def prepare_arming(
     checks = (
         store_advice, said, check_helper(view) if helper else (), reach.advice, check_settings(config), check_programs(config),
         check_watched(config, places or LookingPlaces()), check_auditing(machine), _open_advice(findings),
-        check_allow(config, sessions), check_nf_tables(config), check_room(config), check_namespaces(config),
-        check_managers(machine.proc),
+        check_allow(config, sessions), check_nf_tables(config), check_room(config), check_managers(machine.proc),
+        () if view.plan else check_namespaces(config),  # the plan names them
     )  # fmt: skip
     return Arming(
         config=config,

@@ -117,7 +117,7 @@ def check_namespaces(config: Config) -> Iterator[Advice]:
             code="panic-namespaces",
             level=Level.NOTE if config.panic.action == "down" else Level.WARNING,
             where="ip netns; lsns -t net",
-            problem=f"{len(others.places)} other network namespaces are not cut by themselves: {named}"
+            problem=f"other network namespaces ({len(others.places)}) are not cut by themselves: {named}"
             + (", …" if len(others.places) > _MOST_NAMED else "")
             + ". What they reach by this host's links ends with those; a link moved into one goes on.",
             remedy="in fimkit.toml, under [panic]: include_namespaces = true, and CAP_SYS_ADMIN for the helper",
