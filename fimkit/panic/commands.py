@@ -13,9 +13,11 @@ from fimkit.model.paths import render_terminal
 from fimkit.panic.incident import OutputOver, Sink
 from fimkit.panic.steps import Step, StepAbsent
 
-__all__ = ["plan_commands"]
+__all__ = ["PROGRAM_PATH", "plan_commands"]
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/"}
+PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where a command's program is looked for, when its whole path is not written."""
+_ENVIRONMENT = {"PATH": PROGRAM_PATH, "LC_ALL": "C", "HOME": "/"}
 _READ_BYTES = 1 << 16
 _POLL_S = 0.1
 _REAP_S = 1.0

@@ -7,6 +7,7 @@ from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config
 from fimkit.model.findings import Tier
 from fimkit.model.paths import render_path, render_terminal
+from fimkit.panic.commands import PROGRAM_PATH
 from fimkit.panic.namespaces import machine_namespace
 from fimkit.panic.ruleset import parse_peer
 from fimkit.verbs.panic_view import PanicView
@@ -17,7 +18,6 @@ __all__ = ["START_HELPER", "check_allow", "check_helper", "check_programs", "che
 START_HELPER = "systemctl enable --now fimkit-panic; without systemd: fimkit panic helper, as root, from what starts services here"
 """What gets a helper to its place."""
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as fimkit.panic.commands has it
 _HELPER = "fimkit-panic.service"
 _REST_S = 5  # for the evidence: what the mail leaves of a panic's deadline should be at least that
 
@@ -99,12 +99,12 @@ def check_programs(config: Config) -> Iterator[Advice]:
     panic = config.panic
     for name, commands in (("recon", panic.recon), ("packetgrab", panic.packetgrab), ("killswitch", panic.killswitch)):
         for command in commands:
-            if shutil.which(command[0], path=_PATH) is None:
+            if shutil.which(command[0], path=PROGRAM_PATH) is None:
                 yield Advice(
                     code="panic-program",
                     level=Level.WARNING,
                     where=f"[panic] {name}",
-                    problem=f"there is no program {render_terminal(command[0])} in {_PATH}: that step gives nothing.",
+                    problem=f"there is no program {render_terminal(command[0])} in {PROGRAM_PATH}: that step gives nothing.",
                     remedy="install it, write its whole path, or take it out of fimkit.toml",
                 )
 
