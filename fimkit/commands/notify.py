@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trial.add_argument("--to", choices=[one.value for one in Gets], default=Gets.GENERAL.value, help="whose ways; default: general")
     add_json(trial)
     add_json(actions.add_parser("queue", help="what waits, since when, the next try and the last error", allow_abbrev=False))
-    mutes = actions.add_parser("mute", help="what is not mailed for a time; it is stored and shown all the same", allow_abbrev=False)
+    mutes = actions.add_parser("mute", help="what is not mailed for a time, and is stored all the same", allow_abbrev=False)
     kinds = mutes.add_subparsers(dest="mute", metavar="ACTION", required=True)
     add = kinds.add_parser("add", help="with an end and a reason", allow_abbrev=False)
     what = add.add_mutually_exclusive_group(required=True)
@@ -77,14 +77,18 @@ def _queue(arguments: argparse.Namespace) -> int:
 
 
 def _queue_lines(rows: list[dict[str, object]]) -> Iterator[str]:
+    from fimkit.notify.digest_text import render_count
+
     if not any(row["what"] == "letter" or row.get("findings") for row in rows):
         yield "nothing waits"
     for row in rows:
         if row["what"] == "lane" and row["findings"]:
-            yield f"{row['findings']} findings wait for the next mail ({row['lane']}), the oldest since {row['oldest']}"
+            waits = render_count(int(str(row["findings"])), "finding waits", "findings wait")
+            yield f"{waits} for the next mail ({row['lane']}), the oldest since {row['oldest']}"
         if row["what"] == "letter":
             who = ", ".join(map(str, row["waits_for"]))  # type: ignore[call-overload]
-            yield f"letter of {row['made']} by {row['by']} for {who}: {row['tries']} tries, the next {row['next_try']}"
+            tries = render_count(int(str(row["tries"])), "try", "tries")
+            yield f"letter of {row['made']} by {row['by']} for {who}: {tries}, the next {row['next_try']}"
             if row["last_error"]:
                 yield f"  {row['last_error']}"
     failures = [row for row in rows if row["what"] == "given up"]

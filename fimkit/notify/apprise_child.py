@@ -5,6 +5,7 @@ by the kernel's timer, and its parent ends it too. The URL is never an argument,
 """
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -24,7 +25,7 @@ def _send(apprise: Any, request: dict[str, Any]) -> int:
     asset = apprise.AppriseAsset(secure_logging=True, storage_mode=apprise.PersistentStoreMode.MEMORY, async_mode=False)
     asset.app_id, asset.app_desc, asset.app_url = "fimkit", "fimkit", ""
     client = apprise.Apprise(asset=asset)
-    with apprise.LogCapture(level="WARNING", fmt="%(message)s") as log:
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
         if not client.add(request["url"]):
             return _say(sent=False, words="its URL is none that apprise knows")
         if request["probe"]:

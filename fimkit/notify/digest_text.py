@@ -13,7 +13,7 @@ from fimkit.notify.message import Letter, attach_findings, render_word
 from fimkit.notify.mutes import MutedCount
 from fimkit.notify.pace import Fold
 
-__all__ = ["Beside", "compose_digest", "render_beside", "render_place", "render_subject"]
+__all__ = ["Beside", "compose_digest", "render_beside", "render_count", "render_place", "render_subject"]
 
 _GROUPS, _SAMPLES, _WHOLE, _MUTES, _FAILURES = 40, 3, 10, 20, 10
 _PATH_CHARS = 300
@@ -33,7 +33,12 @@ class Beside:
     undelivered: tuple[tuple[str, str], ...] = ()
 
 
-def _counted(number: int, one: str, several: str) -> str:
+def render_count(number: int, one: str, several: str) -> str:
+    """Write a number of things.
+
+    >>> render_count(1, "file", "files"), render_count(0, "file", "files")
+    ('1 file', '0 files')
+    """
     return f"{number} {one if number == 1 else several}"
 
 
@@ -66,7 +71,7 @@ def render_subject(findings: Sequence[Finding]) -> str:
     if first is None:
         return "muted findings"
     more = len(findings) - counts[first]
-    words = _counted(counts[first], *_CATEGORIES[first])
+    words = render_count(counts[first], *_CATEGORIES[first])
     return f"{words} and {more} more" if more else words
 
 
@@ -90,7 +95,7 @@ def _render_groups(groups: Sequence[Group]) -> Iterator[str]:
         yield from _render_group(group)
     left = groups[_GROUPS:]
     if left:
-        yield f"{sum(len(group.findings) for group in left):>6} more in {_counted(len(left), 'more group', 'more groups')}"
+        yield f"{sum(len(group.findings) for group in left):>6} more in {render_count(len(left), 'more group', 'more groups')}"
 
 
 def render_beside(beside: Beside) -> Iterator[str]:
@@ -98,19 +103,19 @@ def render_beside(beside: Beside) -> Iterator[str]:
     if beside.fold:
         fold = beside.fold
         yield (
-            f"folded: {_counted(fold.count, 'finding', 'findings')} waited since {render_time(fold.since_ns)}, for"
-            f" {_counted(fold.alerts, 'alert', 'alerts')} went out in the hour from {render_time(fold.hour_ns)}"
+            f"folded: {render_count(fold.count, 'finding', 'findings')} waited since {render_time(fold.since_ns)}, for"
+            f" {render_count(fold.alerts, 'alert', 'alerts')} went out in the hour from {render_time(fold.hour_ns)}"
             " (mail.alerts_per_h)"
         )
     if beside.overflow:
         yield f"{beside.overflow} more came than are kept for a mail: fimkit report on the host has them all"
     for one in beside.muted[:_MUTES]:
         words = render_word(one.words)[:_PATH_CHARS]
-        counted = _counted(one.count, "finding", "findings")
+        counted = render_count(one.count, "finding", "findings")
         yield f"{counted} muted by mute {one.number}, {words}, the first {render_time(one.first_ns)}"
     left = beside.muted[_MUTES:]
     if left:
-        yield f"{sum(one.count for one in left)} findings muted by {_counted(len(left), 'more mute', 'more mutes')}"
+        yield f"{sum(one.count for one in left)} findings muted by {render_count(len(left), 'more mute', 'more mutes')}"
     for address, reason in beside.undelivered[:_FAILURES]:
         yield f"an earlier letter was given up for {render_word(address)}: {render_word(reason)[:_PATH_CHARS]}"
     if len(beside.undelivered) > _FAILURES:
@@ -132,11 +137,14 @@ def compose_digest(host: str, addresses: Sequence[str], findings: Sequence[Findi
     if ordered:
         first, last = min(one.first_seen_ns for one in ordered), max(one.last_seen_ns for one in ordered)
         lines.append(f"from {render_time(first)} to {render_time(last)}; {attached}")
-    lines += [*render_beside(beside or Beside()), "", *_render_groups(group_findings(ordered, most=_GROUPS))]
-    for finding in ordered[:_WHOLE]:
+    groups = group_findings(ordered)
+    lines += [*render_beside(beside or Beside()), "", *_render_groups(groups)]
+    # Of many, one of each group: ten that are alike say no more than one.
+    whole = ordered if len(ordered) <= _WHOLE else [group.findings[0] for group in groups[:_WHOLE]]
+    for finding in whole:
         lines += ["", *render_one(finding)]
-    if len(ordered) > _WHOLE:
-        lines += ["", f"The {_WHOLE} weightiest are told in full."]
+    if len(whole) < len(ordered):
+        lines += ["", f"One of each group is told in full, of {_WHOLE} groups at most."]
     return Letter(
         subject=f"[fimkit] {place} {render_subject(ordered)}",
         text="\n".join(lines).rstrip("\n") + "\n",

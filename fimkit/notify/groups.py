@@ -9,7 +9,7 @@ from fimkit.notify.mutes import rules_of
 
 __all__ = ["Group", "group_findings", "render_writer"]
 
-_GROUPS = 40
+_GROUPS = 15  # more are not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

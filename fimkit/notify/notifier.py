@@ -14,6 +14,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import HostError, StoreError
 from fimkit.model.findings import Finding, Verdict
 from fimkit.model.time import render_time
+from fimkit.notify.digest_text import render_count
 from fimkit.notify.mail import MailReceipt, load_mailer
 from fimkit.notify.mute_book import MuteBook
 from fimkit.notify.mutes import MuteSet
@@ -99,7 +100,7 @@ class Notifier:
             self._lost += surplus
             del self._unsaved[_MOST_UNSAVED:]
         lost = f", and {self._lost} more are only in the store" if self._lost else ""
-        words = f"{error}: {len(self._unsaved)} findings wait in memory for the queue{lost}"
+        words = f"{error}: {render_count(len(self._unsaved), 'finding waits', 'findings wait')} in memory for the queue{lost}"
         if self._queue_problem is None:
             self._words.put(words)
         self._queue_problem, self.next_s = words, _LONGEST_S

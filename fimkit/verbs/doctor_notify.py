@@ -9,6 +9,7 @@ from fimkit.model.errors import HostError, StoreError
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.notify.apprise_channel import has_apprise, load_targets
+from fimkit.notify.digest_text import render_count
 from fimkit.notify.mail import load_mailer, probe_servers
 from fimkit.notify.mutes import Mute, render_mute
 from fimkit.notify.queue_file import queue_path
@@ -46,7 +47,7 @@ def _mail(config: Config) -> Iterator[Advice]:
         return
     if mail.nomail:
         problem = "nomail = true: nothing is mailed."
-        yield Advice(code="notify-nomail", level=Level.NOTE, where="[mail]", problem=problem, remedy="nomail = false when it is time")
+        yield Advice(code="notify-nomail", level=Level.NOTE, where="[mail]", problem=problem, remedy="nomail = false")
         return
     if not _has_readers(config):
         problem = "there is a mail server and no recipient: nobody is told."
@@ -97,14 +98,16 @@ def _queue(state: QueueState, where: str, now_ns: int) -> Iterator[Advice]:
     if late:
         oldest = late[0]
         problem = (
-            f"{len(state.letters)} letters wait, the oldest since {render_time(oldest.made_ns)}, after {oldest.tries} tries:"
+            f"{render_count(len(state.letters), 'letter waits', 'letters wait')}, the oldest of {render_time(oldest.made_ns)},"
+            f" after {render_count(oldest.tries, 'try', 'tries')}:"
             f" {oldest.reason or 'no answer'}."
         )
         yield _warn("notify-queue-grows", where, problem, "fimkit notify queue; fimkit notify test")
     if state.failures:
         last = state.failures[-1]
         when = render_time(last.time_ns)
-        problem = f"{len(state.failures)} letters were given up, the last at {when} for {last.address}: {last.reason}."
+        count = render_count(len(state.failures), "letter was", "letters were")
+        problem = f"{count} given up, the last at {when} for {last.address}: {last.reason}."
         yield Advice(code="notify-given-up", level=Level.NOTE, where=where, problem=problem, remedy="fimkit notify queue")
 
 

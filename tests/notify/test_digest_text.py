@@ -53,6 +53,7 @@ def test_a_storm_over_many_folders_is_a_few_groups_that_count_all_of_it() -> Non
     text = compose_digest("web01", [], [*storm, finding()]).text
     assert "  5000 high created below /srv/cache by /bin/cp (uid 0), rule php_eval\n" in text
     assert "in /sbin by /bin/cp" in text
+    assert text.count("    because ") == 2  # one of each group in full
 
 
 def test_different_writers_and_rules_are_different_groups() -> None:

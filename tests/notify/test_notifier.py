@@ -96,9 +96,8 @@ def test_a_storm_of_five_thousand_is_one_mail_and_something_critical_does_not_wa
         settled(notifier, TIME_NS + 300 * _S)
         (_, digest) = server.received[1]
         assert digest["Subject"] == "[fimkit] web01 (192.0.2.1) 5000 unexplained changes" and len(server.received) == 2
-        assert "  5000 medium modified below /srv/www/cache by /bin/cp (uid 0)" in text_of(digest).replace("\r", "") or (
-            text_of(digest).count("medium modified in /srv/www/cache/") == 16
-        )
+        assert "  5000 medium modified below /srv/www/cache by /bin/cp (uid 0)" in text_of(digest)
+        assert len(text_of(digest).splitlines()) < 40
         settled(notifier, TIME_NS + 9000 * _S)
         assert len(server.received) == 2 and notifier.problem is None
 
@@ -277,7 +276,8 @@ def test_a_check_sends_at_once_and_what_is_expected_is_for_nobody(certificates: 
 
 def test_with_nomail_or_without_anybody_to_hear_nothing_is_made(state_dir: bytes) -> None:
     for config, nomail in (
-        (notify_config(state_dir), True), (notify_config(state_dir, nomail=True), False), (notify_config(state_dir, smtp_server=""), False)
+        (notify_config(state_dir), True), (notify_config(state_dir, nomail=True), False),
+        (notify_config(state_dir, smtp_server=""), False),
     ):
         notifier = Notifier(config, addresses=[], nomail=nomail)
         notifier.take([finding(1)], now_ns=TIME_NS)
@@ -292,7 +292,7 @@ def test_a_queue_that_cannot_be_written_is_said_and_nothing_is_lost(state_dir: b
     folder.chmod(0o777)
     notifier = Notifier(notify_config(state_dir), addresses=[])
     notifier.take([cached(1)], now_ns=TIME_NS)
-    assert notifier.problem is not None and "1 findings wait in memory" in notifier.problem
+    assert notifier.problem is not None and "1 finding waits in memory" in notifier.problem
     assert "written by others" in "".join(notifier.step(TIME_NS))
     folder.chmod(0o700)
     notifier.step(TIME_NS + 61 * _S)
@@ -359,7 +359,9 @@ def test_killed_at_any_step_nothing_is_lost_and_only_a_letter_just_taken_comes_a
             for recipients, message in server.received:
                 for who in recipients:
                     told.setdefault((who, message["Subject"].partition("web01 ")[2]), set()).add(message["Message-ID"])
-            assert told.keys() == {(OPS, "1 critical change and 1 more"), (OPS, "1 unexplained change"), (CUSTOMER, "1 suspicious file")}
+            assert told.keys() == {
+                (OPS, "1 critical change and 1 more"), (OPS, "1 unexplained change"), (CUSTOMER, "1 suspicious file"),
+            }
             assert all(len(ids) == 1 for ids in told.values())
             again += len(server.received) - 3
             if not killed:
