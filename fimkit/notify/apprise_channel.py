@@ -20,7 +20,7 @@ from fimkit.notify.message import render_word
 from fimkit.notify.race import Line, Task
 from fimkit.notify.secrets import load_secret
 
-__all__ = ["AppriseTarget", "has_apprise", "load_targets", "plan_apprise", "plan_probe"]
+__all__ = ["AppriseTarget", "has_apprise", "load_targets", "plan_apprise", "plan_probe", "prepare_targets"]
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.notify.apprise_child import main; sys.exit(main())"
 _WORDS_CHARS = 300
@@ -31,11 +31,12 @@ _ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_pr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppriseTarget:
-    """One channel, ready. The URL is a secret, and never shown."""
+    """One channel, ready. The URL is a secret, and never shown; ``problem`` is why it is not ready after all."""
 
     name: str
     gets: frozenset[Gets]
     url: str = field(repr=False)
+    problem: str = ""
 
 
 def has_apprise() -> bool:
@@ -52,6 +53,17 @@ def load_targets(channels: Sequence[Channel]) -> tuple[AppriseTarget, ...]:
     if channels and not has_apprise():
         raise HostError("channels are configured, and the package apprise is not here; remedy: pip install 'fimkit[notify]'")
     return tuple(AppriseTarget(name=one.name, gets=frozenset(one.gets), url=load_secret(one.url_file)) for one in channels)
+
+
+def prepare_targets(channels: Sequence[Channel]) -> tuple[AppriseTarget, ...]:
+    """Read the channels' URLs; one that cannot be told keeps no other from it, and says why when it is its turn."""
+    targets: list[AppriseTarget] = []
+    for one in channels:
+        try:
+            targets += load_targets((one,))
+        except HostError as error:
+            targets.append(AppriseTarget(name=one.name, gets=frozenset(one.gets), url="", problem=str(error)))
+    return tuple(targets)
 
 
 def plan_apprise(target: AppriseTarget, text: ChatText) -> Task:
@@ -73,6 +85,8 @@ def _mask(words: str, url: str) -> str:
 
 
 def _run(target: AppriseTarget, request: dict[str, object], line: Line) -> str:
+    if target.problem:
+        raise HostError(target.problem)
     left_s = line.left_s()
     row = json.dumps({**request, "url": target.url, "deadline_s": left_s}).encode("ascii")
     command = [sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])]

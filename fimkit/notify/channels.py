@@ -10,7 +10,7 @@ from fimkit.model.config_checks import split_servers
 from fimkit.model.json_form import render_finding
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
-from fimkit.notify.apprise_channel import AppriseTarget, load_targets, plan_apprise
+from fimkit.notify.apprise_channel import AppriseTarget, plan_apprise, prepare_targets
 from fimkit.notify.chat import ChatText, compose_chat_panic
 from fimkit.notify.compose import PanicNews, render_counts, weigh
 from fimkit.notify.endpoint import Endpoint, load_endpoint
@@ -46,7 +46,8 @@ def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint
         known: Servers with the addresses that they had at arming: their names are not asked again.
 
     Raises:
-        HostError: If a server is this host or has no address, a file is not as it must be, or apprise is missing.
+        HostError: If a server is this host, or has no address, or a file is not as it must be. Of ``[[channels]]`` one that
+            cannot be told says so in its own outcome.
     """
     syslog, webhook = None, None
     for host, port in split_servers(config.syslog.server):
@@ -63,7 +64,7 @@ def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint
             context=make_context(config.webhook.ca_file),
             token=load_secret(config.webhook.token_file) if config.webhook.token_file else "",
         )
-    return Channels(syslog=syslog, webhook=webhook, others=load_targets(channels_for(config, Gets.PANIC)))
+    return Channels(syslog=syslog, webhook=webhook, others=prepare_targets(channels_for(config, Gets.PANIC)))
 
 
 def _mark(news: PanicNews) -> str:

@@ -16,7 +16,7 @@ from fimkit.model.channels import Channel, Gets
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Severity
 from fimkit.notify.apprise_channel import AppriseTarget, has_apprise, load_targets, plan_apprise, plan_probe
-from fimkit.notify.channels import Channels, plan_news, plan_test, tell
+from fimkit.notify.channels import Channels, load_channels, plan_news, plan_test, tell
 from fimkit.notify.chat import ChatText
 from fimkit.notify.notifier import Notifier
 from fimkit.notify.outbox import Outbox
@@ -170,6 +170,15 @@ def test_a_channel_that_is_not_configured_any_more_leaves_nothing_that_waits_for
     with Outbox(state_dir) as outbox:
         assert {one.channel for one in outbox.letters()} == {"other"}
         assert [one.reason for one in outbox.failures()] == ["the channel is not configured any more"]
+
+
+def test_a_broken_channel_says_so_in_a_panic_and_keeps_no_other_from_it(hook: tuple[str, type[_Hook]], tmp_path: Path) -> None:
+    url, kind = hook
+    broken = Channel(name="broken", url_file=os.fsencode(tmp_path / "absent"), gets=(Gets.PANIC,))
+    config = notify_config(os.fsencode(tmp_path), channels=(broken, channel(tmp_path, url, Gets.PANIC)))
+    first, second = tell(plan_news(load_channels(config, deadline_s=60), news(finding())), deadline_s=60)
+    assert not first.done and "absent cannot be read" in str(first.error)
+    assert second.done and len(kind.told) == 1
 
 
 def test_a_url_file_that_others_read_is_refused(tmp_path: Path) -> None:
