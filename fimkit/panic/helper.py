@@ -63,7 +63,7 @@ def serve(
         confined: This is a trial: the machine's own network is refused.
         until_idle: End when nobody has a line any more, and nothing is held.
         include_namespaces: Keep the rights that other network namespaces need; where armed settings ask for them, it does anyway.
-        ready: Is called when the socket is open.
+        ready: Is called when what the record asks for is done, and the socket is open (or cannot be, while something is held).
 
     Returns:
         0.
@@ -98,7 +98,7 @@ def _serve(
     server = Server(resident, folder.descriptor, waker)
     signal.set_wakeup_fd(waker.writer.fileno(), warn_on_full_buffer=False)
     _listen(server, resident)
-    if ready is not None and server.is_listening:
+    if ready is not None:
         ready()
     preload()
     _run(server, resident, stop, until_idle=until_idle)

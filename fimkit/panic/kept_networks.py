@@ -34,6 +34,11 @@ class KeptNetworks:
         """Whether there is something to go back to."""
         return self._saved is not None
 
+    @property
+    def leads_out(self) -> bool:
+        """Whether a link was up when it was saved: what has none may have been cut before."""
+        return self._saved is not None and _leads_out(self._saved)
+
     def forget(self) -> None:
         """End with this panic: the file stays until the next one."""
         self._saved = None
@@ -85,7 +90,7 @@ class KeptNetworks:
         except HostError as error:
             self._say(f"{error}; kept as {self._folder.set_aside(NETWORKS_NAME)}")
             return
-        if saved is None or saved.incident != incident:
+        if saved is None or saved.incident != incident or not _leads_out(saved):
             return
         if saved.own.boot_id == boot_id() and saved.own.namespace == self._ground.where.inode:
             self._saved = saved
@@ -107,3 +112,7 @@ class KeptNetworks:
         if went_down and saved is None:
             more.append("there is no saved network of this boot: addresses and routes are the network service's to bring back")
         return missing + more_missing, notes + more
+
+
+def _leads_out(saved: SavedNetworks) -> bool:
+    return any(link.is_up and not link.is_loopback for link in saved.own.links)

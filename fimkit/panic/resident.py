@@ -287,6 +287,8 @@ class Resident:
         self._networks.load(self.record.incident)
         if not self._networks.is_saved and not (is_this_boot and self.record.phase is Phase.CUT):
             self._save(settings, held, _QUICK_SAVE_S)  # what stands now is still whole
+            if is_this_boot and not self._networks.leads_out:  # or was cut a moment before the crash: nothing to go back to
+                self._networks.forget()
         if not is_this_boot:
             self._record.now = replace(self.record, lowered=(), restore_boottime_ns=self._due_in_this_boot(settings))
         reply = held.cut()

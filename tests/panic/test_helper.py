@@ -148,6 +148,7 @@ def test_the_network_of_another_panic_is_not_put_back(where: Namespace, state: b
         ip("route del default")
         line.arm(settings(), by="root", seen=[])
         line.begin("2026-11-23T103000Z", "cause", nokill=False)
+        helper.kill()  # before the end of the line has it cut
     saved = Path(os.fsdecode(state), "panic", "network.json")
     saved.write_text(saved.read_text().replace("2026-11-23T103000Z", INCIDENT))  # as if this one had not been saved
     with running(state) as helper, helper.line() as line:
