@@ -31,7 +31,8 @@ class Shape:
 
 def load_shapes(folder: Path = SHAPES) -> list[Shape]:
     """Read the corpus; each name is used once."""
-    shapes = [_shape(entry, path.name) for path in sorted(folder.glob("*.toml")) for entry in tomllib.loads(path.read_text())["shape"]]
+    files = {path.name: tomllib.loads(path.read_text()) for path in sorted(folder.glob("*.toml"))}
+    shapes = [_shape(entry, name) for name, table in files.items() for entry in table["shape"]]
     assert len({shape.name for shape in shapes}) == len(shapes)
     return shapes
 

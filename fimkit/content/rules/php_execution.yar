@@ -15,7 +15,7 @@ rule php_exec_request {
     $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`\n]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`\n]{0,100}`/i
+    $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`]{0,100}`/i
     $php = /<\?(php|=|\s)|<script\s[^>]*php/i
     $safe = /escapeshell(arg|cmd)|intval|\(int\)|wp_verify_nonce|is_numeric/i
   condition:
@@ -51,7 +51,7 @@ rule php_exec_small {
   strings:
     $php = /<\?(php|=|\s)/i
     $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $run = /(^|[^\w>:$'"-])((eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w/i
+    $run = /([;{}()=@&|.!?:,\n]|\b(echo|print|return|else|do|and|or|php)\s|\*\/|<\?)\s*\\?((eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w/i
     $ticks = /(=|echo|print|return)\s*`[^`\n]{0,40}\$\w{1,30}[^`\n]{0,40}`/i
     $handle = /ReflectionFunction|->\s*invoke(Args)?\s*\(|call_user_func(_array)?\s*\(\s*\$\w/i
     $safe = /escapeshell(arg|cmd)|namespace\s+\w+\\|extends\s+\w+|function\s+(test|get|set)[A-Z]/
@@ -92,15 +92,32 @@ rule php_variable_called {
     or (filesize < 6KB and not $safe and for any i in (1..math.min(#chosen, 100)) : ($dynamic in (@chosen[i]..@chosen[i] + 300)))
 }
 
+rule php_request_extracted {
+  meta:
+    description = "A small PHP file turns the request into variables, and calls or runs one"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $extract = /(^|[^\w>:$'"-])(extract|import_request_variables|parse_str|mb_parse_str)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(\$_(GET|POST|REQUEST|COOKIE)|QUERY_STRING|php:\/\/input|["'][gpc]{1,3}["'])/i
+    $ends = /\$\w{1,40}\s*=\s*@?(end|key|current|reset|next|array_pop|array_shift|array_values|array_keys|implode|join|pos|each)\s*\([^;]{0,40}\$_(GET|POST|REQUEST|COOKIE|FILES|SERVER)\b/i
+    $dynamic = /([;{}=(]|echo|return|print)\s*@?\$\w{1,40}(\s*[\[{][^\]};]{1,30}[\]}])?\s*\(\s*[^);]{0,60}\)/
+    $callback = /(array_map|array_filter|array_walk|u[ak]?sort|call_user_func(_array)?)\s*\([^;]{0,60}\$\w{1,40}\s*\[/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\$\w/i
+    $indexed = /\$\w{1,40}\s*(\[[^\]]{1,30}\]\s*)?\[\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\]\s*\(/i
+    $safe = /namespace |is_callable|in_array|function_exists|escapeshell|extends |@package/
+  condition:
+    filesize < 6KB and not $safe and (($extract and any of ($dynamic, $callback, $run)) or ($ends and any of ($dynamic, $run)) or $indexed)
+}
+
 rule php_callback_request {
   meta:
     description = "PHP hands the request, or a function that runs code, to a function that calls back"
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|preg_replace_callback)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|Closure\s*::\s*fromCallable|preg_replace_callback)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
     $later = /(usort|uasort|uksort|array_(filter|reduce|u?diff(_u?assoc|_ukey)?|u?intersect(_u?assoc|_ukey)?|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
-    $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|ReflectionFunction|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
+    $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|ReflectionFunction|fromCallable|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
     $option = /['"]options['"]\s*=>\s*['"](assert|system|eval|exec|passthru|shell_exec)['"]/i
     $tricky = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort|call_user_func(_array)?|register_shutdown_function|register_tick_function|iterator_apply|array_walk_recursive|preg_replace_callback)\s*\(\s*(\$\w+\s*(\[[^\]]{0,20}\])?|['"][^'"\n]{0,20}['"]\s*\.[^,;]{1,80}|base64_decode\s*\([^;,]{1,60}|str_rot13[^,;]{1,60}|strrev[^,;]{1,60})\s*,\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $data = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort)\s*\(\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\b[^;]{0,80},\s*(\$\w+|base64_decode\s*\([^;]{1,60}|str_rot13\s*\([^;]{1,60}|strrev\s*\([^;]{1,60}|['"]\w{1,6}['"]\s*\.\s*['"][^;]{1,60})\s*\)/i
@@ -165,9 +182,10 @@ rule php_write_request {
     $decoded = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,120},\s*(base64_decode|gzinflate|hex2bin|urldecode|str_rot13|stripslashes\s*\(\s*base64_decode|convert_uudecode)\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $opened = /fopen\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{1,60},\s*["'][waxc]b?\+?["']\s*\)/i
     $body = /(fwrite|fputs)\s*\(\s*\$\w+\s*,\s*(stripslashes\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $stream = /stream_copy_to_stream\s*\(|CURLOPT_FILE\b|["']php:\/\/input["']/
     $holds = /(file_put_contents|fwrite|fputs|fputcsv)\s*\([^;]{1,120}<\?(php|=)[^;]{0,120}(eval|assert|system|exec|passthru|base64_decode|\$_(GET|POST|REQUEST|COOKIE))/i
   condition:
-    $both or $script or $decoded or $holds or ($opened and $body)
+    $both or $script or $decoded or $holds or ($opened and ($body or $stream))
 }
 
 rule php_backdoor_account {

@@ -14,7 +14,7 @@ rule php_eval_decoded {
     $run = /(^|[^\w>:$'"-])(eval|assert|create_function(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*[^;,]{0,20},|call_user_func\s*\(\s*['"]\w+['"]\s*,)(\s|\/\*[^*]*\*+\/|@)*\(?([\s@"'.?>(]|\/\*[^*]*\*+\/){0,12}(base64_decode|gzinflate|gzuncompress|gzdecode|bzdecompress|str_rot13|strrev|convert_uudecode|hex2bin|pack|openssl_decrypt|mcrypt_\w+|rawurldecode|urldecode|html_entity_decode|htmlspecialchars_decode|strtr|implode|join|chr|xor\w*|array_map|vsprintf)(\s|\/\*[^*]*\*+\/|@)*\(/i
     $text = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\s*(\\x[0-9a-f]{2}|\\[0-7]{2,3}|\$\{?["'\\]|\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\(|\$\w{1,40}\s*\(\s*["'][^"']{20,}|\$GLOBALS\s*\[|\$\w{1,40}\s*\[\s*['"]?\w{1,20}['"]?\s*\]\s*\()/i
     $own = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\w{1,30}\s*\(\s*["'][A-Za-z0-9+\/=]{40,}/i
-    $file = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|fread|curl_exec|fgets|stream_get_contents|readfile)\s*\(/i
+    $file = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|fread|curl_exec|fgets|stream_get_contents|readfile|get_option|get_transient|get_post_meta|apc(u)?_fetch|getenv|exif_read_data|dns_get_record)\s*\(/i
     $offset = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(\b__FILE__|\b__COMPILER_HALT_OFFSET__|\b__LINE__)/i
     $php = /<\?(php|=|\s)/i
     $twig = /twig|Twig_|Smarty_Internal|PHPUnit|namespace PHPUnit|\$this->assert/
@@ -30,10 +30,13 @@ rule php_decoded_then_run {
   strings:
     $decode = /\$\w+\s*\.?=\s*@?((\w{3,30}\s*\(\s*){0,3})(base64_decode|gzinflate|gzuncompress|str_rot13|strrev|convert_uudecode|hex2bin|pack\s*\(\s*['"]H\*|openssl_decrypt|mcrypt_decrypt)\s*\(/i
     $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
+    $letters = /chr\s*\(\s*\(?\s*(bindec|hexdec|octdec|ord|base_convert|intval|\$\w+\s*[-+^*\/%\[])/i
     $lambda = /create_function\s*\(\s*(['"]{2}|['"]\$\w+['"]|null|\$\w+)\s*,\s*\$\w/i
     $test = /->assert|PHPUnit|assertTrue|namespace /
   condition:
-    not $test and for any i in (1..math.min(#decode, 100)) : ($run in (@decode[i]..@decode[i] + 1500) or $lambda in (@decode[i]..@decode[i] + 1500))
+    not $test and filesize < 1MB and (
+      (filesize < 16KB and $letters and any of ($run, $lambda))
+      or for any i in (1..math.min(#decode, 100)) : ($run in (@decode[i]..@decode[i] + 1500) or $lambda in (@decode[i]..@decode[i] + 1500)))
 }
 
 rule php_decoders_nested {

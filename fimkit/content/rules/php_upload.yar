@@ -12,10 +12,40 @@ rule php_uploader {
     $move = /(move_uploaded_file|copy)(\s|\/\*[^*]*\*+\/|@)*\(/i
     $files = /\$(_FILES|HTTP_POST_FILES)/i
     $named = /\$(_FILES|HTTP_POST_FILES)\s*\[[^;]{1,60}\[\s*['"]?name['"]?\s*\]/i
+    $target = /\$\w+\s*=\s*[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*\[/i
     $content = /file_put_contents\s*\([^;]{1,120}file_get_contents\s*\(\s*\$_FILES/i
     $checked = /pathinfo\s*\(|mime_content_type|finfo|getimagesize|in_array\s*\(|wp_handle_upload|namespace |preg_match|is_logged|->|session_start|extends |UPLOAD_ERR_OK/i
   condition:
-    not $checked and ((filesize < 20KB and any of ($direct, $content)) or (filesize < 5KB and $move and $files and $named))
+    not $checked and ((filesize < 20KB and any of ($direct, $content)) or (filesize < 5KB and $move and $files and any of ($named, $target)))
+}
+
+rule php_unpacks_upload {
+  meta:
+    description = "A small PHP file unpacks an uploaded archive where it stands"
+    severity = "suspect"
+    attack = "T1105"
+  strings:
+    $archive = /new\s+\\?(ZipArchive|PharData|Phar)\b/i
+    $files = /\$_FILES\s*\[|\$_(POST|GET|REQUEST)\s*\[/i
+    $extract = /->\s*extractTo\s*\(/i
+    $checked = /namespace |class |@package|current_user_can|session_start|preg_match|in_array|extends /i
+  condition:
+    filesize < 3KB and all of ($archive, $files, $extract) and not $checked
+}
+
+rule php_opens_the_door {
+  meta:
+    description = "PHP writes server configuration that has other files run as programs, or allows itself remote includes"
+    severity = "suspect"
+    attack = "T1562.001"
+  strings:
+    $write = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,160}(AddType|AddHandler|SetHandler|ForceType)\s+[^;]{0,60}(php|cgi)/i
+    $prepend = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,160}auto_(ap|pre)pend_file/i
+    $include = /ini_set\s*\(\s*["']allow_url_(include|fopen)["']\s*,\s*["']?(1|on|true)/i
+    $run = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*(["']h["']?\s*\.?|["']ht|["'][^"'\n]{0,12}["']\s*\.|\$)/i
+    $tidy = /namespace |@package|PHPUnit/
+  condition:
+    not $tidy and ($write or $prepend or ($include and $run))
 }
 
 rule php_takes_uploads {

@@ -36,7 +36,7 @@ rule picture_code_in_metadata {
     severity = "suspect"
     attack = "T1027.003"
   strings:
-    $call = /(eval|assert|system|passthru|shell_exec|base64_decode|gzinflate|preg_replace)\s*\(\s*[@"'$\/(]?[\x20-\x7e]{8}/i
+    $call = /(eval|assert|system|passthru|shell_exec|base64_decode|gzinflate|preg_replace)\s*\(\s*[@"'$\/(][\x20-\x7e]{8}/i
     $modifier = /\/\.\*\/e[\x00-\x20]/
     $encoded = /(ZXZhbCg|ZXZhbC|c3lzdGVtK|YXNzZXJ0K|JF9QT1NU|JF9HRV|JF9SRVFVRVNU|PD9waHA)[A-Za-z0-9+\/=]{8}/
   condition:

@@ -45,6 +45,9 @@ rule reverse_shell_script {
     $php_socket = /\b(fsockopen|stream_socket_client|socket_connect|pfsockopen)\s*\(/i
     $php_shell = /(proc_open|popen|exec|shell_exec|system|passthru)\s*\(\s*["'](\/bin\/|\/usr\/bin\/)?((ba|da|z)?sh|cmd(\.exe)?)\b|["'](uname -a; w; id; )?\/bin\/(ba)?sh -i["']|["']cmd\.exe["']/i
     $php_loop = /(fwrite|fputs|socket_write)\s*\([^;]{0,60}(shell_exec|`\$|system\s*\(\s*\$)/i
+    $php_read = /(fgets|fread|socket_read|stream_get_line|stream_get_contents)\s*\(\s*\$\w+/i
+    $php_run = /(^|[^\w>:$'"-])(shell_exec|exec|system|popen|passthru|eval)\s*\(\s*["']?\$\w/i
+    $php_write = /(fwrite|fputs|socket_write|stream_socket_sendto)\s*\(\s*\$\w+\s*,/i
     $node_socket = /(net\s*\.\s*(connect|createConnection|Socket)\b|new\s+\w+\.Socket\s*\()/
     $node_shell = /(spawn|exec|fork)\s*\(\s*["'](\/bin\/)?((ba|da|z)?sh|cmd(\.exe)?|powershell)["']/
     $node_pipe = /\.\s*(stdout|stdin|stderr)\s*\.\s*(pipe|on)\s*\(|\.pipe\s*\(\s*\w+\.stdin/
@@ -64,6 +67,7 @@ rule reverse_shell_script {
       or ($perl_socket and $perl_open and $perl_exec)
       or $ruby or ($ruby_socket and $ruby_run)
       or ($php_socket and any of ($php_shell, $php_loop))
+      or ($php_socket and $php_read and $php_run and $php_write and filesize < 6KB)
       or ($node_socket and $node_shell and $node_pipe)
       or ($java_socket and $java_shell and $java_run and $java_streams and filesize < 40KB)
       or $lua or ($ps_client and $ps_run) or $go)

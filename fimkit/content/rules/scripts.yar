@@ -43,7 +43,7 @@ rule perl_web_shell {
     $ticks = /(=|print|return|\(|,|;|\})\s*`[^`\n]{0,80}(\$ENV\s*\{|@\{\s*\[|\$\w{1,20}->param|\$\w{0,12}(cmd|comm|command|exec|query|in)\w{0,8}\b)/i
     $open = /open\s*\(?\s*\w{1,20}\s*,\s*["'][^"'\n]{0,40}(\$ENV\s*\{|\$\w{1,20})[^"'\n]{0,60}\|\s*["']/
     $pipe = /open\s*\(?\s*(my\s*)?\$?\w{1,20}\s*,\s*["']-\|["']\s*,\s*[^;\n]{0,60}\$\w/
-    $take = /=\s*[^;\n]{0,40}(param\s*\(\s*['"]?\w|\$ENV\s*\{\s*['"]?(QUERY_STRING|HTTP_\w+|PATH_INFO)|<STDIN>|read\s*\(\s*STDIN)|read\s*\(\s*STDIN\s*,\s*\$\w+\s*,\s*\$ENV/
+    $take = /=\s*[^;\n]{0,40}(param\s*\(\s*['"]?\w|\$ENV\s*\{\s*['"]?(QUERY_STRING|HTTP_\w+|PATH_INFO)|<STDIN>|read\s*\(\s*STDIN)|read\s*\(\s*STDIN\s*,\s*(my\s*)?\$\w+\s*,\s*\$ENV/
     $run = /(\bsystem|\bexec|\beval|\bqx)\s*[({\/"]?\s*["({]?\s*\$\w|(=|print)\s*`\s*\$\w/
     $hash = /(\bsystem|\bexec|\beval)\s*\(?\s*["']?\$\w+\s*(->\s*)?[\[{]/
     $library = /=head1|@EXPORT|\bCopyright\b|GNU General|Licen[sc]e/
@@ -105,19 +105,21 @@ rule script_web_shell {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $node = /(\bexec(Sync|File|FileSync)?|\bspawn(Sync)?|\beval|new\s+Function|runIn(This|New)?Context|\bfork)\s*\([^;\n]{0,100}\b(req|request|ctx|url)\s*\.\s*(query|body|params|headers|cookies|request|url|parse|get\s*\()/
+    $node = /((^|[^.\w\/])(exec(Sync|File|FileSync)?|spawn(Sync)?|eval|fork)|new\s+Function|runIn(This|New)?Context|(child_process['"]?\s*\)?|\bcp|\bproc(ess)?|\bshell(js)?|\bsh)\s*\.\s*(exec|spawn)(Sync|File|FileSync)?)\s*\([^;\n]{0,100}\b(req|request|ctx|url)\s*\.\s*(query|body|params|headers|cookies|request|url|parse|get\s*\()/
     $node_any = /require\s*\(\s*['"](node:)?child_process['"]\s*\)|from\s+['"](node:)?child_process['"]/
     $node_take = /=\s*[^;\n]{0,80}((\breq|\brequest|\bctx)\s*\.\s*(query|body|params|headers|cookies|url)|searchParams\.get|url\.parse\s*\([^;\n]{0,40}query)/
     $node_run = /\.?\b(exec|execSync|spawn|spawnSync)\s*\(\s*[a-z_]\w*\s*[,)]/i
-    $node_inline = /\b(exec|execSync)\s*\([^;\n]{0,60}(query|searchParams|\.url|body|headers)\b/
+    $node_shell = /\bspawn(Sync)?\s*\(\s*['"](\/bin\/)?((ba|da|z)?sh|cmd(\.exe)?)['"]\s*,\s*\[\s*['"][-\/]c['"]\s*,/
+    $node_inline = /([^.\w]|child_process['"]?\s*\)?\.|\bcp\.)(exec|execSync)\s*\([^;\n]{0,60}(query|searchParams|\.url|body|headers)\b/
     $http = /createServer|express|require\s*\(\s*['"](node:)?http['"]|koa|fastify/
     $buffer = /(\beval|new\s+Function|runIn\w{0,4}Context)\s*\(\s*(Buffer\s*\.\s*from\s*\(|new\s+Buffer\s*\(|atob\s*\()/
-    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]params\s*\[|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
+    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]?\bparams\s*\[\s*[:'"]|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
     $ruby_ticks = /(=|`|puts|print|%x[{(\[])\s*`?[^`\n]{0,60}#\{\s*(params|cgi|request\.params|req\.query)\s*\[/
+    $php = /<\?(php|=)/
     $lua = /(os\.execute|io\.popen|loadstring)\s*\([^\n]{0,80}(ngx\.(req|var)|GET\s*\[|r:parseargs|uri_args|request)/
     $test = /describe\s*\(|TestCase|@licen[cs]e|Licen[sc]e/
   condition:
-    filesize < 200KB and not $test and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and $node_run and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or $lua)
+    filesize < 200KB and not $test and not $php and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and any of ($node_run, $node_shell) and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or $lua)
 }
 
 rule script_javascript_injected {

@@ -1,5 +1,7 @@
 // What tells a web server or PHP to run what is no program: .htaccess, .user.ini, web.config.
 
+import "math"
+
 rule htaccess_runs_pictures {
   meta:
     description = "Server configuration that has pictures or other harmless files run as programs"
@@ -9,10 +11,12 @@ rule htaccess_runs_pictures {
     $type = /(^|\n)[ \t]*(AddType|AddHandler)[ \t]+["']?[^\s#]{0,60}(php|x-httpd|cgi-script|perl|asp|jsp|server-parsed)[^\s#]{0,40}["']?[ \t]+[^\n#]{0,120}\.?\b(gif|jpe?g|png|ico|bmp|webp|svg|txt|log|css|js|pdf|zip|html?|xml|json|mp[34]|woff2?|docx?|dat|bak|test|alfa|haxor|shell)\b/i
     $odd = /(^|\n)[ \t]*(AddType|AddHandler)[ \t]+["']?(application\/x-httpd-(php|cgi)\d*|php\d*-script|cgi-script|fcgid-script|x-httpd-php\d*)["']?[ \t]+\.?(l33t|l[0-9a-z]{1,3}t|[a-z0-9]{1,4}sh|x{2,4}|[0-9]{2,4}|k1ng|root|suspected|fla|xyz|abc)[ \t\r]*(\n|$)/i
     $match = /<Files(Match)?[ \t]+["']?[^\n>]{0,80}\b(gif|jpe?g|png|ico|bmp|webp|svg|txt|log|css|js|pdf|zip|html?|xml|woff2?|dat)\b[^\n>]{0,60}>\s*([^\n<]{0,120}\n\s*){0,4}(SetHandler|ForceType|AddHandler|AddType)[ \t]+["']?[^\s]{0,60}(php|cgi-script|proxy:[^\n]{0,60}fcgi)/i
+    $any = /(^|\n)[ \t]*(AddType|AddHandler)[ \t]+["']?(application\/x-httpd-php[\w-]{0,12}|php\d*-(script|fcgi|cgi)|proxy:[^\n ]{1,80}fcgi[^\n ]{0,40})["']?[ \t]+\.?[a-z0-9]{1,12}[ \t\r]*(\n|$)/i
+    $known = /(^|\n)[ \t]*(AddType|AddHandler)[ \t]+["']?(application\/x-httpd-php[\w-]{0,12}|php\d*-(script|fcgi|cgi)|proxy:[^\n ]{1,80}fcgi[^\n ]{0,40})["']?[ \t]+\.?(php[s\d]{0,2}|phtml|phar|pht|inc|html?|shtml|module|tpl|ctp|phps)\b/i
     $self = /<Files(Match)?[ \t~]+["']?[^\n>]{0,12}(\\?\.ht(access)?|\^\\?\.ht|\.user\\?\.ini)[^\n>]{0,20}>\s*([^\n<]{0,120}\n\s*){0,4}(Require[ \t]+all[ \t]+granted|Allow[ \t]+from[ \t]+all|SetHandler[ \t]+[^\n]{0,40}php)/i
     $named = /<Files[ \t]+["']?[^\n>]{1,60}\.(gif|jpe?g|png|ico|txt|pdf|css|log)["']?[ \t]*>\s*([^\n<]{0,120}\n\s*){0,4}(SetHandler|ForceType|AddType)[ \t]+[^\n]{0,60}(php|cgi)/i
   condition:
-    filesize < 64KB and any of them
+    filesize < 64KB and (any of ($type, $odd, $match, $self, $named) or for any i in (1..math.min(#any, 50)) : (not $known at @any[i]))
 }
 
 rule htaccess_runs_everything {
