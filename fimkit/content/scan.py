@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ContentScanner", "Sought", "scan_bytes"]
 
 _MOST_MATCHES = 10_000
+_TELLING = 64
 _WARM_UP = b"<?php"
 
 
@@ -84,7 +85,8 @@ def _hit_of(rule: "yara_x.Rule", content: bytes, path: bytes) -> ContentHit:
     meta = {name: str(value) for name, value in rule.metadata}
     severity = meta.get("severity", DEFAULT_SEVERITY)
     spans = [(match.offset, match.length) for pattern in rule.patterns for match in pattern.matches]
-    offset, length = min(spans, default=(0, 0))
+    # The longest match tells most: many rules ask for `<?php` too, and nobody wants to be shown that line.
+    offset, length = max(spans, key=lambda span: (min(span[1], _TELLING), -span[0]), default=(0, 0))
     return ContentHit(
         path, rule.identifier, severity if severity in SEVERITIES else DEFAULT_SEVERITY, meta.get("description", ""),
         meta.get("attack", ""), content.count(b"\n", 0, offset) + 1 if spans else 0, offset,

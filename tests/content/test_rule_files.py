@@ -61,6 +61,12 @@ def test_a_condition_may_ask_the_name_whatever_bytes_it_has(tmp_path: Path) -> N
     assert scan_bytes(b"<?", rules, path=b"/w/up/a.php") == []
 
 
+def test_of_what_a_rule_matches_the_longest_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text('rule a { strings: $open = "<?php" $call = /eval\\(\\$_\\w+/ condition: all of them }')
+    (hit,) = scan_bytes(b"<?php\n\n eval($_POST[1]); eval($_POST[2]);", load(tmp_path)[0])
+    assert (hit.line, hit.offset, hit.text) == (3, 8, "eval($_POST[1]); eval($_POST[2]);")
+
+
 def test_a_rule_without_a_place_has_line_0(tmp_path: Path) -> None:
     (tmp_path / "a.yar").write_text("rule empty { condition: filesize == 0 }")
     (hit,) = scan_bytes(b"", load(tmp_path)[0])
