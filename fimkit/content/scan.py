@@ -87,6 +87,10 @@ def _hit_of(rule: "yara_x.Rule", content: bytes, path: bytes) -> ContentHit:
     spans = [(match.offset, match.length) for pattern in rule.patterns for match in pattern.matches]
     # The longest match tells most: many rules ask for `<?php` too, and nobody wants to be shown that line.
     offset, length = max(spans, key=lambda span: (min(span[1], _TELLING), -span[0]), default=(0, 0))
+    matched = content[offset : offset + min(length, _TELLING)]
+    # A pattern may begin with what stands before a word: the end of the line above is not the place.
+    skipped = len(matched) - len(matched.lstrip())
+    offset, length = offset + skipped, length - skipped
     return ContentHit(
         path, rule.identifier, severity if severity in SEVERITIES else DEFAULT_SEVERITY, meta.get("description", ""),
         meta.get("attack", ""), content.count(b"\n", 0, offset) + 1 if spans else 0, offset,

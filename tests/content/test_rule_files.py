@@ -67,6 +67,12 @@ def test_of_what_a_rule_matches_the_longest_is_shown(tmp_path: Path) -> None:
     assert (hit.line, hit.offset, hit.text) == (3, 8, "eval($_POST[1]); eval($_POST[2]);")
 
 
+def test_a_match_that_begins_with_the_end_of_a_line_is_shown_where_its_words_are(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(r"rule a { strings: $call = /[^\w]eval\(/ condition: $call }")
+    (hit,) = scan_bytes(b"one;\neval($x);", load(tmp_path)[0])
+    assert (hit.line, hit.offset, hit.text) == (2, 5, "eval($x);")
+
+
 def test_a_rule_without_a_place_has_line_0(tmp_path: Path) -> None:
     (tmp_path / "a.yar").write_text("rule empty { condition: filesize == 0 }")
     (hit,) = scan_bytes(b"", load(tmp_path)[0])
