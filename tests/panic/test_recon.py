@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from fimkit.panic.network_facts import list_connections, list_interfaces, list_n
 from fimkit.panic.process_facts import list_deleted_files, list_processes
 from fimkit.panic.read import describe_file
 from fimkit.panic.recon import plan_copies, plan_facts, plan_rows
-from fimkit.panic.steps import run_steps
+from fimkit.panic.steps import run_steps, start_steps
 from tests.private_net import HERE, PEER, PeerNet, in_private_net
 
 __all__: list[str] = []
@@ -181,3 +182,17 @@ def test_a_large_file_is_copied_up_to_its_bound_and_the_rest_is_named(incident: 
 def test_rows_of_others_are_a_step_too(incident: Incident) -> None:
     (entry,) = run_steps(incident, [plan_rows("osquery listening/ports", lambda: iter([{"port": "22"}]))], deadline_s=LATE_S)
     assert (entry.file, entry.note) == ("osquery_listening_ports.jsonl", "1 row")
+
+
+def test_a_command_that_runs_until_it_is_told_is_asked_to_end_and_writes_what_it_has(incident: Incident) -> None:
+    stop = threading.Event()
+    script = "trap 'echo the end; exit 0' TERM; echo here > here; echo begun; while :; do sleep 0.05; done"
+    steps = plan_commands("grab", [["sh", "-c", script]], most_s=LATE_S, share=1.0, folder=incident.folder, stop=stop)
+    running = start_steps(incident, steps, deadline_s=LATE_S)
+    end = time.monotonic() + LATE_S
+    while not Path(os.fsdecode(incident.folder), "here").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    stop.set()
+    (entry,) = running.wait()
+    assert entry.status is Status.OK and entry.note.startswith("asked to end, its time was over")
+    assert b"the end" in output(incident, "grab-01.txt")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fimkit.model.errors import HostError
-from fimkit.panic.incident import Incident, Sink, Status, make_incident
+from fimkit.panic.incident import Incident, Sink, Status, make_incident, open_incident, parse_entry, render_entry
 from fimkit.panic.steps import Step, StepAbsent, run_steps, start_steps
 
 __all__: list[str] = []
@@ -139,3 +139,23 @@ def test_a_link_in_the_place_of_the_incidents_is_refused(tmp_path: Path) -> None
     with pytest.raises(HostError, match="cannot make an incident folder"):
         make_incident(str(tmp_path / "incidents").encode(), "x")
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_folder_is_opened_again_with_its_index_and_added_to(incident: Incident) -> None:
+    first = run_steps(incident, [step("one", hello)], deadline_s=LATE_S)
+    again = open_incident(incident.folder)
+    assert list(again.entries) == [parse_entry(render_entry(first[0]))] and again.names() == ["index.json", "one.txt"]
+    run_steps(again, [step("two", hello)], deadline_s=LATE_S)
+    assert [row["file"] for row in index_of(again)] == ["one.txt", "two.txt"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"entries": [{}]}', '{"entries": 7}'])
+def test_an_index_that_cannot_be_read_is_begun_anew(text: str, incident: Incident) -> None:
+    Path(os.fsdecode(incident.folder), "index.json").write_text(text)
+    assert open_incident(incident.folder).entries == ()
+
+
+def test_a_link_in_place_of_a_folder_is_not_opened(incident: Incident, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(os.fsdecode(incident.folder))
+    with pytest.raises(HostError, match="cannot open the incident folder"):
+        open_incident(os.fsencode(tmp_path / "link"))

@@ -1,4 +1,4 @@
-"""A whole panic, against a real helper and a real mail server in a network of its own: whatever hangs, the links go down in time."""
+"""A whole panic against a real helper and mail server in a network of its own: whatever hangs, the links go down in time."""
 
 import contextlib
 import ctypes

@@ -1,0 +1,232 @@
+"""The runner as a process: told of findings over its line, it panics, and its own death makes the helper cut."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fimkit.model.config import Config
+from fimkit.model.config_json import render_config
+from fimkit.model.findings import Finding, Verdict
+from fimkit.model.json_form import render_finding
+from fimkit.panic.record import Phase, load_record
+from fimkit.verbs.panic_line import LineEnded, RunnerLine
+from tests.notify.letters import finding
+from tests.notify.mail_servers import Certificates, RealServer, never_answer, serve_with
+from tests.private_net import PeerNet, in_private_net
+from tests.verbs.panic_place import OPS, armed, is_up, make_config, wait_for
+
+__all__: list[str] = []
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90.0
+START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.panic_runner import main; main()"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"))
+
+
+class Spoken:
+    """A runner, and all that it said."""
+
+    def __init__(self, config: Config, **options: bool) -> None:
+        self.line = RunnerLine((sys.executable, "-I", "-c", START, str(ROOT)))
+        self.rows: list[dict[str, Any]] = []
+        self.put({"do": "start", "config": render_config(config), "nomail": False, "nokill": False, "live": True} | options)
+
+    def put(self, row: dict[str, Any]) -> None:
+        self.line.put(row)
+        self.hear()
+
+    def findings(self, number: int, *found: Finding) -> None:
+        self.put({"do": "findings", "n": number, "findings": [render_finding(one) for one in found], "whole": False})
+
+    def hear(self) -> None:
+        with contextlib.suppress(LineEnded):
+            self.rows += self.line.exchange()
+
+    def until(self, true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Listen until it has said something; give that."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            for row in self.rows:
+                if true(row):
+                    return row
+            assert time.monotonic() < end, self.rows
+            select.select([self.line], [], [], 0.1)
+            self.hear()
+
+    def done(self, number: int) -> Any:
+        return self.until(lambda row: row.get("done") == number)["panic"]
+
+    def phase(self, phase: Phase) -> None:
+        self.until(lambda row: row.get("phase") == phase.value)
+
+    def said(self, words: str) -> str:
+        return str(self.until(lambda row: words in row.get("say", ""))["say"])
+
+
+@contextmanager
+def runner(config: Config, **options: bool) -> Iterator[Spoken]:
+    spoken = Spoken(config, **options)
+    try:
+        yield spoken
+        assert spoken.line.end(PATIENCE_S) == 0, spoken.rows
+    finally:
+        spoken.line.kill()
+
+
+def served(certificates: Certificates, talk: Any = None) -> RealServer:
+    peer, server = PeerNet(), RealServer(port=587, context=certificates.context(certificates.right))
+    peer.call(server.start if talk is None else serve_with(587, talk))
+    return server
+
+
+def test_it_has_no_frames_and_a_dead_guard_ends_it(tmp_path: Path, certificates: Certificates) -> None:
+    words = "import sys; sys.path.insert(0, sys.argv[1]); import fimkit.verbs.panic_runner; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-I", "-c", words, str(ROOT)], check=False).returncode == 0
+    with runner(make_config(tmp_path, certificates)) as spoken:
+        spoken.phase(Phase.DISARMED)
+        spoken.findings(1, finding())
+        assert spoken.done(1) is None
+
+
+def test_findings_that_are_expected_or_were_judged_start_nothing_and_one_that_is_new_cuts(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        server = served(certificates)
+        with armed(config), runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            spoken.findings(1, replace(finding(1), verdict=Verdict.EXPECTED))
+            assert spoken.done(1) is None and is_up()
+            spoken.findings(2, finding(2))
+            incident = spoken.done(2)
+            assert incident and not is_up() and len(server.received) == 1
+            record = load_record(config.host.state_dir)
+            assert (record.phase, record.incident, record.counted) == (Phase.CUT, incident, (f"{2:032x}",))
+            spoken.phase(Phase.CUT)
+            spoken.findings(3, finding(2))  # again
+            assert spoken.done(3) is None
+            spoken.findings(4, finding(4))  # after the cut
+            assert spoken.done(4) == incident
+            assert len(server.received) == 1  # nobody is in reach
+        folder = Path(os.fsdecode(config.host.state_dir), "panic", "incidents", incident)
+        assert json.loads((folder / "cause-2.json").read_text())["findings"][0]["id"] == f"{4:032x}"
+        assert json.loads((folder / "report.json").read_text())["complete"]
+        index = {row["file"] for row in json.loads((folder / "index.json").read_text())["entries"]}
+        assert {"cause.json", "report.json", "cause-2.json"} <= index
+        assert len(load_record(config.host.state_dir).causes) == 2
+
+    in_private_net(run)
+
+
+def test_it_is_killed_in_the_middle_of_a_panic_and_the_helper_cuts(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates, deadline_s=300, mail_s=200)
+
+    def run() -> None:
+        served(certificates, never_answer)
+        with armed(config):
+            spoken = Spoken(config)
+            spoken.findings(1, finding(1))
+            wait_for(lambda: load_record(config.host.state_dir).phase is Phase.TRIGGERED)
+            os.kill(spoken.line.pid, signal.SIGKILL)
+            began = time.monotonic()
+            wait_for(lambda: not is_up())
+            print(f"killed in mid-panic: the links were down {time.monotonic() - began:.3f} s later")
+            assert spoken.line.end(PATIENCE_S) == -signal.SIGKILL
+
+    in_private_net(run)
+
+
+def test_neither_signals_nor_a_dead_guard_end_a_panic_and_what_comes_meanwhile_is_added(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates, deadline_s=14, mail_s=6)
+
+    def run() -> None:
+        served(certificates, never_answer)
+        with armed(config):
+            spoken = Spoken(config)
+            spoken.findings(1, finding(1))
+            wait_for(lambda: load_record(config.host.state_dir).phase is Phase.TRIGGERED)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(spoken.line.pid, number)
+            spoken.said("SIGTERM does not end a panic")
+            spoken.findings(2, finding(2))
+            incident = spoken.done(2)
+            assert incident and is_up()
+            assert spoken.line.end(PATIENCE_S) == 0  # its guard is gone: it ends when the panic has
+            assert not is_up() and load_record(config.host.state_dir).phase is Phase.CUT
+        folder = Path(os.fsdecode(config.host.state_dir), "panic", "incidents", incident)
+        report = json.loads((folder / "report.json").read_text())
+        assert report["added"][0]["findings"] == [f"{2:032x}"] and "cause-2.json" in {one["file"] for one in report["files"]}
+
+    in_private_net(run)
+
+
+def test_while_armed_another_configuration_changes_neither_panic_nor_mail(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        server = served(certificates)
+        with armed(config), runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            changed = replace(
+                config, mail=replace(config.mail, panic_recipients=("eve@example.org",)), panic=replace(config.panic, nokill=True)
+            )
+            spoken.put({"do": "config", "config": render_config(changed)})
+            spoken.findings(1, finding(1))
+            assert spoken.done(1) and not is_up()
+        assert server.received[0][0] == list(OPS)
+
+    in_private_net(run)
+
+
+def test_a_helper_that_dies_is_missed_once_and_a_panic_without_it_says_so(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates, deadline_s=12, mail_s=4)
+
+    def run() -> None:
+        server = served(certificates)
+        with armed(config) as helper, runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            spoken.put({"do": "notice", "n": 1, "subject": "the watch begins", "lines": ["one"]})
+            assert spoken.done(1) is None and server.received[0][1]["Subject"] == "[fimkit] web01 the watch begins"
+            os.kill(helper.hello().pid, signal.SIGKILL)
+            spoken.said("no helper would cut it")
+            wait_for(lambda: len(server.received) == 2)
+            assert server.received[1][1]["Subject"] == "[fimkit] web01 the panic's helper is gone"
+            spoken.findings(2, finding(2))
+            incident = spoken.done(2)
+            assert incident and is_up()
+            text = server.received[2][1].get_body(("plain",))
+            assert text is not None and "THE NETWORK MAY NOT BE CUT" in text.get_content().replace("=\n", "")
+            with armed(config):  # a service manager starts it again; arming stands for the record, which it still has
+                spoken.said("a helper is back, and has cut")
+                assert not is_up()
+
+    in_private_net(run)
+
+
+def test_what_is_no_message_is_said_and_ends_nothing(tmp_path: Path, certificates: Certificates) -> None:
+    with runner(make_config(tmp_path, certificates)) as spoken:
+        spoken.put({"do": "dance"})
+        spoken.said("told what it does not know: 'dance'")
+        spoken.put({"do": "findings", "n": 7, "findings": [{"id": 1}], "whole": False})
+        assert spoken.done(7) is None
+        spoken.said("told what it cannot read")
