@@ -95,7 +95,7 @@ rule asp_disguised {
     $page = /<%|<script[^>]{1,80}runat\s*=\s*["']?server/i
     $encoded = /#@~\^[A-Za-z0-9+\/]{6}==/
     $chr = /(chrw?\s*\(\s*(&H[0-9a-f]{2}|\d{2,3})\s*\)\s*[&+]\s*){4}/i
-    $strreverse = /\b(execute|eval|executeglobal)[ \t(]{1,6}(strreverse|unescape|replace|chrw?|decode|[a-z]{1,12})\s*\(\s*["\w]/i
+    $strreverse = /\b(execute|eval|executeglobal)[ \t(]{1,6}(strreverse|unescape|replace|chrw?|decode)\s*\(\s*["\w]|\b(execute|executeglobal)[ \t(]{1,6}[a-z]{1,12}\s*\(\s*"/i
     $split = /["'](e["']\s*[&+]\s*["']?v|ev["']\s*[&+]\s*["']?a|eva["']\s*[&+]\s*["']?l|ex["']\s*[&+]\s*["']?ec|exe["']\s*[&+]\s*["']?cu)/i
     $unicode = /(\\u00[4-7][0-9a-f]){5}|(@?\\U000000[4-7][0-9a-f]){4}/i
   condition:

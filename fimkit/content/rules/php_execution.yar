@@ -14,12 +14,13 @@ rule php_exec_request {
   strings:
     $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $quoted = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\(\s*["'][^\n;]{0,60}(eval|system|exec|passthru)\s*\([^\n]{0,40}_(GET|POST|REQUEST|COOKIE)/i
     $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`]{0,100}`/i
     $php = /<\?(php|=|\s)|<script\s[^>]*php/i
     $safe = /escapeshell(arg|cmd)|intval|\(int\)|wp_verify_nonce|is_numeric/i
   condition:
-    $php and ($check or $ticks
+    $php and ($check or $quoted or $ticks
       or for any i in (1..math.min(#code, 100)) : (not $safe in (@code[i]..@code[i] + !code[i]))
       or for any i in (1..math.min(#command, 100)) : (not $safe in (@command[i]..@command[i] + !command[i])))
 }
@@ -103,10 +104,11 @@ rule php_request_extracted {
     $dynamic = /([;{}=(]|echo|return|print)\s*@?\$\w{1,40}(\s*[\[{][^\]};]{1,30}[\]}])?\s*\(\s*[^);]{0,60}\)/
     $callback = /(array_map|array_filter|array_walk|u[ak]?sort|call_user_func(_array)?)\s*\([^;]{0,60}\$\w{1,40}\s*\[/i
     $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\$\w/i
+    $list = /(list\s*\([^)]{1,80}\)|[;{}\s]\[\s*\$\w{1,40}\s*,[^\]]{1,80}\])\s*=\s*[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE)\b/i
     $indexed = /\$\w{1,40}\s*(\[[^\]]{1,30}\]\s*)?\[\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\]\s*\(/i
     $safe = /namespace |is_callable|in_array|function_exists|escapeshell|extends |@package/
   condition:
-    filesize < 6KB and not $safe and (($extract and any of ($dynamic, $callback, $run)) or ($ends and any of ($dynamic, $run)) or $indexed)
+    filesize < 6KB and not $safe and (($extract and any of ($dynamic, $callback, $run)) or (any of ($ends, $list) and any of ($dynamic, $run)) or $indexed)
 }
 
 rule php_callback_request {
@@ -116,6 +118,7 @@ rule php_callback_request {
     attack = "T1505.003"
   strings:
     $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|Closure\s*::\s*fromCallable|preg_replace_callback)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $iterator = /new\s+\\?(Recursive)?CallbackFilterIterator\s*\([^;]{0,160},\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $later = /(usort|uasort|uksort|array_(filter|reduce|u?diff(_u?assoc|_ukey)?|u?intersect(_u?assoc|_ukey)?|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
     $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|ReflectionFunction|fromCallable|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
     $option = /['"]options['"]\s*=>\s*['"](assert|system|eval|exec|passthru|shell_exec)['"]/i
@@ -124,7 +127,7 @@ rule php_callback_request {
     $dispatch = /is_callable|in_array|call_user_func(_array)?\s*\(\s*\[?\s*(array\s*\()?\s*(\$this|__CLASS__)/
     $test = /escapeshell|\$this->assert/
   condition:
-    $option or (any of ($first, $later, $tricky, $data) and not $dispatch) or ($runs and not $test)
+    $option or (any of ($first, $later, $tricky, $data, $iterator) and not $dispatch) or ($runs and not $test)
 }
 
 rule php_regex_executes {
@@ -162,13 +165,14 @@ rule php_include_request {
     $join = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*["'][^"';\n]{0,60}["']?\s*\.?\s*\{?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $input = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](php:\/\/(input|filter)|data:[^"'\n]{0,40}(base64|plain|,)|expect:\/\/|zip:\/\/|compress\.zlib:\/\/)/i
     $remote = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](https?|ftps?):\/\/[^"'\n]{4,200}["']/i
-    $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|woff2?|pdf|mp3|log|txt)["']\s*\)?\s*;/i
+    $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|woff2?|pdf|mp3|log)["']\s*\)?\s*;/i
     $escaped = /(include|require)(_once)?\s*\(?\s*"[^"\n]{0,80}(\\x[0-9a-f]{2}|\\[0-7]{2,3})[^"\n]{0,20}(\\x[0-9a-f]{2}|\\[0-7]{2,3})/i
     $decoded = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(base64_decode|str_rot13|hex2bin|strrev|gzinflate|urldecode|rawurldecode|convert_uudecode)\s*\(/i
     $temporary = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](\/tmp\/|\/var\/tmp\/|\/dev\/shm\/)/i
+    $uploaded = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*\$_FILES\s*\[/i
     $compiler = /LightnCandy/
   condition:
-    any of ($request, $join, $input, $remote, $picture, $escaped, $decoded, $temporary) and not $compiler
+    any of ($request, $join, $input, $remote, $picture, $escaped, $decoded, $temporary, $uploaded) and not $compiler
 }
 
 rule php_write_request {

@@ -18,9 +18,10 @@ rule reverse_shell_command {
     $curl = /(ba|da|z)?sh\s+-c\s+["'](\$\(|`)\s*(curl|wget)\b[^\n]{4,200}["']/
     $xterm = /\bxterm\s+-display\s+\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/
     $php_r = /php\d?\s+-r\s+["'][^\n]{0,20}fsockopen\s*\([^\n]{4,120}(exec|shell_exec|system|passthru|proc_open|popen|`)/
+    $ztcp = /\bztcp\s+(-\w+\s+)*[\w.$]{2,80}\s+\d{1,5}\b[^\n]{0,80}(>&|<&)\s*\$/
     $test = /healthcheck|wait-for-it|TIMEOUT|port_open/i
   condition:
-    any of ($bash, $nc, $fifo, $telnet, $socat, $awk, $xterm, $php_r) or ($tcp_any and not $test) or ($fd and $fd_use and not $test) or $curl
+    any of ($bash, $ztcp, $nc, $fifo, $telnet, $socat, $awk, $xterm, $php_r) or ($tcp_any and not $test) or ($fd and $fd_use and not $test) or $curl
 }
 
 rule reverse_shell_script {

@@ -6,7 +6,7 @@ rule python_web_shell {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $direct = /(os\s*\.\s*(system|popen\d?)|subprocess\s*\.\s*(call|run|Popen|check_output|getoutput|getstatusoutput|check_call)|commands\s*\.\s*get(status)?output|[^\w.]eval|[^\w.]exec)\s*\([^\n]{0,120}(request\s*\.\s*(args|form|values|cookies|headers|GET|POST|data|json|params|query|forms|get_json|body)|FieldStorage|\.getvalue\s*\(|\.getfirst\s*\(|QUERY_STRING|HTTP_\w+|rfile\.read)/
+    $direct = /(os\s*\.\s*(system|popen\d?)|subprocess\s*\.\s*(call|run|Popen|check_output|getoutput|getstatusoutput|check_call)|commands\s*\.\s*get(status)?output|[^\w.]eval|[^\w.]exec)\s*\([^\n]{0,120}(request\s*\.\s*(args|form|values|cookies|headers|GET|POST|data|json|params|query|forms|get_json|body)|get_(query_|body_|secure_)?(argument|cookie)s?\s*\(|FieldStorage|\.getvalue\s*\(|\.getfirst\s*\(|QUERY_STRING|HTTP_\w+|rfile\.read)/
     $cgi = /cgi\s*\.\s*FieldStorage\s*\(|import\s+cgi\b|parse_qs\s*\(|(BaseHTTP|SimpleHTTP|http\.server)|environ(\.get\s*\(|\[)\s*['"]QUERY_STRING|request\.(args|form|values|GET|POST|params|forms|query|headers)|bottle|wsgi/i
     $take = /=\s*[^\n]{0,60}(\.getvalue\s*\(|\.getfirst\s*\(|form\s*\[|request\.(args|form|values|GET|POST|params|query|forms|headers|json|cookies)|parse_qs|QUERY_STRING|HTTP_\w+|rfile\.read|environ\[)/
     $run = /(os\s*\.\s*(system|popen\d?)|subprocess\s*\.\s*(getoutput|getstatusoutput)|commands\s*\.\s*get(status)?output|[^\w.]exec)\s*\(\s*[a-z_]\w*/i
@@ -114,12 +114,16 @@ rule script_web_shell {
     $http = /createServer|express|require\s*\(\s*['"](node:)?http['"]|koa|fastify/
     $buffer = /(\beval|new\s+Function|runIn\w{0,4}Context)\s*\(\s*(Buffer\s*\.\s*from\s*\(|new\s+Buffer\s*\(|atob\s*\()/
     $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]?\bparams\s*\[\s*[:'"]|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
-    $ruby_ticks = /(=|`|puts|print|%x[{(\[])\s*`?[^`\n]{0,60}#\{\s*(params|cgi|request\.params|req\.query)\s*\[/
+    $ruby_ticks = /(=|`|puts|print|%x\s?[{(\[|!])\s*`?[^`\n]{0,60}#\{\s*(params|cgi|CGI\.new|request\.params|req\.query)\s*\[/
+    $ruby_any = /(%x\s?[{(\[|!]|`)[^`\n]{0,40}#\{\s*\w{1,20}\s*[\[}]/
+    $ruby_cgi = /require\s+['"](cgi|sinatra|rack|webrick)['"]/
     $php = /<\?(php|=)/
     $lua = /(os\.execute|io\.popen|loadstring)\s*\([^\n]{0,80}(ngx\.(req|var)|GET\s*\[|r:parseargs|uri_args|request)/
+    $lua_take = /ngx\.req\.get_(uri|post)_args|ngx\.var\.arg_|r:parseargs|wsapi\.request|GET\.\w|QUERY_STRING/
+    $lua_run = /(os\.execute|io\.popen|loadstring)\s*\(\s*[a-z_]/
     $test = /describe\s*\(|TestCase|@licen[cs]e|Licen[sc]e/
   condition:
-    filesize < 200KB and not $test and not $php and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and any of ($node_run, $node_shell) and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or $lua)
+    filesize < 200KB and not $test and not $php and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and any of ($node_run, $node_shell) and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or ($ruby_any and $ruby_cgi and filesize < 8KB) or $lua or ($lua_take and $lua_run and filesize < 20KB))
 }
 
 rule script_javascript_injected {
