@@ -20,16 +20,17 @@ from fimkit.notify.journal import log_locally
 from fimkit.notify.message import render_word
 from fimkit.panic.commands import plan_commands
 from fimkit.panic.helper_client import BeginReply, CutReply, render_cut_reply
-from fimkit.panic.incident import Incident, Status, open_incident, render_entry
-from fimkit.panic.steps import Background, Step, run_step, start_steps
+from fimkit.panic.incident import Incident, Status, render_entry
+from fimkit.panic.steps import Background, run_step, start_steps
 from fimkit.verbs.panic_alarm import keep_letter, list_addresses, plan_letter, send_letter
+from fimkit.verbs.panic_cause import cause_steps
 from fimkit.verbs.panic_clock import Done, PanicClock
 from fimkit.verbs.panic_folder import list_others, make_evidence, write_json, write_lines
 from fimkit.verbs.panic_order import HelperLine, PanicOrder, PanicReport, render_step
 from fimkit.verbs.panic_recon import Packets, start_packets, start_recon, worst
-from fimkit.verbs.panic_words import cut_words, describe_cause, journal_fields, render_cause, report_lines
+from fimkit.verbs.panic_words import cut_words, describe_cause, journal_fields, report_lines
 
-__all__ = ["Panic", "add_cause", "run_panic"]
+__all__ = ["Panic", "run_panic"]
 
 _BEGIN_S = 5.0       # the helper saves the network in it
 _LOG_S = 2.0
@@ -167,7 +168,7 @@ class Panic:
 
     def _make_folder(self) -> Done[Incident]:
         order = self.order
-        steps = _cause_steps(order, order.cause, name="cause", time_ns=self.triggered_ns)
+        steps = cause_steps(order, order.cause, name="cause", time_ns=self.triggered_ns)
         incident, problem = make_evidence(order.config.host.state_dir, order.incident, steps)
         self._folder_words = problem
         where = f"written to {render_path(incident.folder)}"
@@ -179,7 +180,7 @@ class Panic:
     def _write_cause(self, order: PanicOrder, cause: str, number: int) -> Done[None]:
         if self._incident is None:
             return Done(value=None, words=f"{render_word(cause)}: there is no folder for it", status=Status.FAILED)
-        steps = _cause_steps(order, cause, name=f"cause-{number}", time_ns=time.time_ns())
+        steps = cause_steps(order, cause, name=f"cause-{number}", time_ns=time.time_ns())
         entries = [run_step(self._incident, step, patience_s=_LOG_S) for step in steps]
         return Done(value=None, words=render_word(cause), status=worst(entries))
 
@@ -367,13 +368,6 @@ class Panic:
         self._tell(words)
 
 
-def _cause_steps(order: PanicOrder, cause: str, *, name: str, time_ns: int) -> list[Step]:
-    return [
-        write_json(name, render_cause(order, cause, time_ns=time_ns)),
-        write_lines(name, describe_cause(order, cause, time_ns=time_ns)),
-    ]
-
-
 def _finish(helper: HelperLine, incident: str) -> Done[None]:
     helper.finish(f"incident {incident}: nokill, nothing was cut")
     return Done(value=None, words="nokill: nothing was cut; the host is armed as before", status=Status.SKIPPED)
@@ -387,24 +381,3 @@ def _cut(helper: HelperLine) -> Done[CutReply]:
 def _close(helper: HelperLine) -> Done[None]:
     helper.close()
     return Done(value=None, words="the line to the helper is closed, so that it cuts by itself")
-
-
-def add_cause(order: PanicOrder, folder: bytes) -> None:
-    """Add a cause to the folder of a panic that is over: what is found while the network is cut.
-
-    Args:
-        order: What came: its cause and findings.
-        folder: Of the incident.
-
-    Raises:
-        HostError: If there is no such folder.
-        OSError: If it takes nothing.
-    """
-    incident = open_incident(folder)
-    try:
-        taken = incident.names()
-        number = next(number for number in range(2, len(taken) + 3) if f"cause-{number}.json" not in taken)
-        for step in _cause_steps(order, order.cause, name=f"cause-{number}", time_ns=time.time_ns()):
-            run_step(incident, step, patience_s=_LOG_S)
-    finally:
-        incident.close()

@@ -37,10 +37,11 @@ from fimkit.panic.rights import drop_rights, held_rights
 from fimkit.panic.trigger import Decision, decide
 from fimkit.verbs.panic_alarm import load_senders
 from fimkit.verbs.panic_armed import Armed, parse_endpoints
+from fimkit.verbs.panic_cause import add_cause
 from fimkit.verbs.panic_folder import incidents_folder
 from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_order import PanicOrder
-from fimkit.verbs.panic_run import Panic, add_cause
+from fimkit.verbs.panic_run import Panic
 from fimkit.verbs.panic_talk import Talk
 from fimkit.verbs.panic_words import cut_words
 
