@@ -29,6 +29,7 @@ from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osq
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
+from fimkit.verbs.panic_notices import send_waiting
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
 from fimkit.verbs.sight import Sight, recall_states
@@ -117,6 +118,7 @@ def check(config: Config, options: CheckOptions) -> Checked:
         with store:
             checked, look = look_at_all(config, options, store, meta.time_ns)
     checked = _judge_panic(config, options, checked)
+    checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail)))
     try:
         append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
     except HostError as error:  # the findings must reach somebody all the same

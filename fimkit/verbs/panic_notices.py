@@ -3,6 +3,7 @@
 What no server takes now waits on the disk, in the queue of the mails, and goes out with the next check or watch.
 """
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # ssl and smtplib come with them: for who has something to sa
     from fimkit.notify.message import Letter
     from fimkit.notify.race import Outcome
 
-__all__ = ["is_armed", "load_endpoints", "notify_if_armed", "send_notice"]
+__all__ = ["is_armed", "load_endpoints", "notify_if_armed", "send_notice", "send_waiting"]
 
 _NOTICE = 5  # as syslog's priority
 _SLACK_S = 1.0
@@ -77,6 +78,34 @@ def send_notice(config: Config, record: PanicRecord, subject: str, lines: Sequen
     if nomail or config.mail.nomail:
         return "; ".join([*problems, "nobody was told: nomail"])
     return "; ".join([*problems, *_send(config, load_endpoints(record.settings), subject, lines)])
+
+
+def send_waiting(config: Config, *, nomail: bool = False) -> tuple[str, ...]:
+    """Send the letters that wait in the queue and whose time has come, each within ``[mail].deadline_s``.
+
+    Args:
+        config: As its file has it.
+        nomail: Leave them there.
+
+    Returns:
+        What came of it, in words; nothing where nothing waits.
+    """
+    if nomail or config.mail.nomail or not os.path.exists(os.path.join(config.host.state_dir, b"outbox.sqlite3")):
+        return ()
+    from fimkit.notify.mail import load_mailer
+    from fimkit.notify.outbox import Outbox
+    from fimkit.notify.post import send_due
+
+    now_ns = time.time_ns()
+    try:
+        with Outbox(config.host.state_dir) as outbox:
+            next_ns = outbox.next_letter_ns()
+            receipts = send_due(outbox, lambda: load_mailer(config), now_ns=now_ns) if next_ns and next_ns <= now_ns else []
+    except (FimkitError, OSError) as error:
+        return (f"mails wait, and cannot be sent: {error}",)
+    sent = sum(receipt.complete for receipt in receipts)
+    words = [f"mails that waited: {sent} sent"] if sent else []
+    return (*words, *(f"a mail still waits: {why}" for one in receipts for why in dict.fromkeys(one.refused.values())))
 
 
 def load_endpoints(settings: Mapping[str, Any]) -> "tuple[Endpoint, ...]":

@@ -170,6 +170,7 @@ class _Watcher:
         self._next_rescan = self._rescan_due()
         self._telling.say((*self._sources.words, *checked.words))
         self._tell_first(checked)
+        self._panic.send_waiting()
         self.status.ready = True
         self._tick()
         notify_systemd.ready(self._words())
@@ -423,6 +424,7 @@ class _Watcher:
             self._start_rescan(quick=False)
         if now_s >= self._next["limits"]:
             self._next["limits"] = now_s + _LIMITS_S
+            self._panic.send_waiting()
             limits = self.config.store
             words = self.store.apply_limits(keep_days=limits.keep_days, max_mb=limits.max_mb, now_ns=time.time_ns())
             self._telling.say(words)

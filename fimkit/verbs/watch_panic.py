@@ -1,6 +1,7 @@
 """The panic's guard in a live watch: what it is told of, what is frozen, and who hears of the watch's end."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -14,7 +15,7 @@ from fimkit.model.time import render_time
 from fimkit.panic.record import PanicRecord, load_record
 from fimkit.verbs.panic_guard import PanicGuard, can_matter
 from fimkit.verbs.panic_line import RUNNER
-from fimkit.verbs.panic_notices import is_armed, notify_if_armed
+from fimkit.verbs.panic_notices import is_armed, notify_if_armed, send_waiting
 
 __all__ = ["WatchPanic", "frozen_config", "frozen_words"]
 
@@ -53,6 +54,7 @@ class WatchPanic:
         self._config = config
         self._guard: PanicGuard | None = None
         self.words: list[str] = []
+        self._sender: threading.Thread | None = None
         self._begin()
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class WatchPanic:
     def read(self) -> tuple[tuple[str, ...], str | None]:
         """Take words, and the phase if it changed."""
         words, phase = tuple(self.words), None
-        self.words.clear()
+        del self.words[: len(words)]  # a thread may be adding to them
         if self._guard is not None:
             news = self._guard.read()
             words, phase = words + news.words, news.phase
@@ -114,6 +116,15 @@ class WatchPanic:
             self.words += frozen_words(config, load_record(config.host.state_dir))
         except FimkitError as error:
             self.words.append(str(error))
+
+    def send_waiting(self) -> None:
+        """Have what no server took before tried again, beside the watch; what came of it comes with :meth:`read`."""
+        if self._sender is None or not self._sender.is_alive():
+            self._sender = threading.Thread(target=self._send_waiting, name="fimkit-letters", daemon=True)
+            self._sender.start()
+
+    def _send_waiting(self) -> None:
+        self.words += send_waiting(self._config, nomail=self._nomail)
 
     def say_stopped(self, why: str, *, since_ns: int) -> None:
         """Have the panic recipients of an armed host told that nobody watches any more; what came of it is in the words."""

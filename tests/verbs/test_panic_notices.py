@@ -12,7 +12,7 @@ from fimkit.notify.endpoint import Endpoint, render_endpoint
 from fimkit.notify.outbox import Outbox
 from fimkit.panic.record import PanicRecord, Phase
 from fimkit.verbs.accept_notice import notify_accepted, notify_pinned
-from fimkit.verbs.panic_notices import is_armed, notify_if_armed, send_notice
+from fimkit.verbs.panic_notices import is_armed, notify_if_armed, send_notice, send_waiting
 from tests.notify.mail_servers import Certificates, RealServer, never_answer, serve_with
 from tests.notify.test_channels import keep
 from tests.private_net import PEER, PeerNet, in_private_net
@@ -93,6 +93,24 @@ def test_a_server_that_never_answers_leaves_the_letter_in_the_queue(tmp_path: Pa
         with Outbox(config.host.state_dir) as outbox:
             letter = outbox.take_letter(now_ns=2 * 10**18)
             assert letter is not None and b"Subject: [fimkit] web01 watch stopped" in letter.message
+
+    in_private_net(run)
+
+
+def test_what_no_server_took_goes_out_with_the_next_look(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        config = config_of(tmp_path, certificates, deadline_s=10)
+        assert send_waiting(config) == ()
+        mail = replace(config.mail, smtp_server=f"{PEER}:587")
+        config = replace(config, mail=mail)
+        peer = PeerNet()  # nothing listens there yet
+        assert "it is in the queue" in send_notice(config, put_record(config), "watch stopped", [])
+        server = RealServer(port=587, context=certificates.context(certificates.right))
+        peer.call(server.start)
+        assert send_waiting(config, nomail=True) == ()
+        assert send_waiting(config) == ("mails that waited: 1 sent",)
+        assert [recipients for recipients, _ in server.received] == [list(WHO)]
+        assert waiting(config) == [] and send_waiting(config) == ()
 
     in_private_net(run)
 
