@@ -4,11 +4,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from fimkit.model.config_json import freeze
+from fimkit.model.config_text import load_config
+from fimkit.model.errors import HostError
+from fimkit.panic.helper_client import Helper, connect_helper
+from fimkit.panic.namespaces import Namespace
+from tests.panic.confined import confined, ip_batch, wait_until
 
 __all__: list[str] = []
 
@@ -186,6 +195,64 @@ def test_a_check_makes_no_call_that_its_unit_forbids(host: list[str], tmp_path: 
     made = set(re.findall(r"^[0-9]+ +([a-z0-9_]+)\(", trace.read_text(errors="replace"), re.MULTILINE))
     assert {"openat", "fdatasync"} <= made or {"openat", "fsync"} <= made
     assert made - allowed_calls("fimkit-check.service") == set()
+
+
+@needs_systemd
+@pytest.mark.skipif(not (shutil.which("strace") and shutil.which("setpriv")), reason="needs strace and setpriv")
+@pytest.mark.parametrize("action", ["down", "isolate"])
+@confined
+def test_a_helper_with_its_units_right_alone_cuts_and_restores_by_no_call_that_its_unit_forbids(
+    action: str, tmp_path: Path, where: Namespace
+) -> None:
+    if os.getuid():
+        pytest.skip("needs root, to take rights from root")
+    ip_batch(["link add v0 type veth peer name v1", "link set v0 up", "link set v1 up", "addr add 192.0.2.1/24 dev v0"])
+    state, trace = tmp_path / "state", tmp_path / "trace"
+    config = tmp_path / "fimkit.toml"
+    config.write_text(
+        f'[host]\nname = "web01"\nstate_dir = "{state}"\n[[paths]]\npath = "/sbin"\ntier = "critical"\n'
+        f'[panic]\naction = "{action}"\nallow = ["192.0.2.10:22"]\n'
+    )
+    state.mkdir(mode=0o700)
+    right = settings("fimkit-panic.service")["CapabilityBoundingSet"][0].removeprefix("CAP_").lower()
+    program = [sys.executable, "-m", "fimkit", "--config", config, "panic", "helper"]
+    # strace itself keeps the right to look; setpriv is the first program that it follows, and no part of the helper.
+    words = ["strace", "-f", "-qq", "-o", trace, "setpriv", f"--bounding-set=-all,+{right}", "--no-new-privs", *program]
+    pids: list[int] = []
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            helpers: list[Helper] = []
+
+            def answers() -> bool:
+                with suppress(HostError):
+                    helpers.append(connect_helper(os.fsencode(state)))
+                return bool(helpers)
+
+            wait_until(answers)
+            with helpers[0] as helper:
+                hello = helper.hello()
+                pids.append(hello.pid)
+                assert (hello.rights, hello.can_cut, hello.namespace) == (("NET_ADMIN",), True, where.inode)
+                helper.arm(freeze(load_config(config)), by="the test", seen=[])
+                helper.begin("2026-11-22T103000Z", "the test", nokill=False)
+                reply = helper.cut()
+                assert (reply.action, reply.complete) == (action, True), reply
+                restored = helper.restore(by="the test")
+                assert restored.complete, restored
+            os.kill(hello.pid, signal.SIGTERM)
+            process.wait(60)
+        finally:
+            for pid in pids:  # it does not obey while it holds
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.kill()
+    lines = trace.read_text(errors="replace").partition("execve(\"" + sys.executable)[2]
+    made = set(re.findall(r"^[0-9]+ +([a-z0-9_]+)\(", lines, re.MULTILINE))
+    assert {"openat", "sendto", "fsync"} & made
+    assert made - allowed_calls("fimkit-panic.service") == set()
+    families = set(re.findall(r"\bsocket\((AF_[A-Z0-9]+)", lines))
+    assert families <= set(settings("fimkit-panic.service")["RestrictAddressFamilies"][0].split())
+    assert "AF_NETLINK" in families
 
 
 def test_cron_does_what_the_units_do_and_only_without_systemd() -> None:
