@@ -1,9 +1,10 @@
 """A channel beside mail: chat, pager or webhook by one URL, and what it is told. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Channel", "Gets"]
+__all__ = ["Channel", "Gets", "channels_for"]
 
 
 class Gets(StrEnum):
@@ -21,3 +22,8 @@ class Channel:
     name: str
     url_file: bytes
     gets: tuple[Gets, ...] = (Gets.ALERTS, Gets.PANIC)
+
+
+def channels_for(channels: Iterable[Channel], gets: Gets) -> tuple[Channel, ...]:
+    """Give the channels that are told something."""
+    return tuple(channel for channel in channels if gets in channel.gets)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fimkit.model.channels import Channel
 from fimkit.model.findings import Tier
 
-__all__ = ["Config", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Syslog", "Transport", "Watch", "Webhook"]
+__all__ = [
+    "Config", "Content", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Syslog", "Transport", "Watch", "Webhook",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,24 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """``[content]``: what is looked for in files below paths with ``scan_content``, and by whom.
+
+    ``rules`` are folders of a site's own rules, beside fimkit's where ``built_in``. Of a file over ``most_mb`` the head and the
+    tail are read. ``user`` is who the reading processes run as; ``access_logs`` are a web server's, in the common or combined
+    format, and ``web_users`` the names of the users that web servers run as.
+    """
+
+    rules: tuple[bytes, ...] = ()
+    built_in: bool = True
+    most_mb: int = 8
+    file_s: int = 30
+    user: str = "fimkit-scan"
+    access_logs: tuple[bytes, ...] = ()
+    web_users: tuple[str, ...] = ("www-data", "apache", "nginx", "http", "httpd", "wwwrun", "lighttpd", "caddy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """``[mail]``: the external server, and who is told."""
 
@@ -74,6 +95,7 @@ class Mail:
     general_recipients: tuple[str, ...] = ()
     deadline_s: int = 10
     digest_s: int = 300
+    alerts_per_h: int = 12
     nomail: bool = False
 
 
@@ -144,8 +166,10 @@ class Config:
     paths: tuple[Watch, ...] = ()
     sources: Sources = field(default_factory=Sources)
     watch: Live = field(default_factory=Live)
+    content: Content = field(default_factory=Content)
     mail: Mail = field(default_factory=Mail)
     syslog: Syslog = field(default_factory=Syslog)
     webhook: Webhook = field(default_factory=Webhook)
+    channels: tuple[Channel, ...] = ()
     store: StoreLimits = field(default_factory=StoreLimits)
     panic: Panic = field(default_factory=Panic)

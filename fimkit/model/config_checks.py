@@ -198,12 +198,20 @@ def check_url(text: str, own_names: tuple[str, ...] = ()) -> str | None:
     return check_server(f"[{host}]:{port or 443}" if ":" in host else f"{host}:{port or 443}", own_names)
 
 
+def _check_user(text: str) -> str | None:
+    return None if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}\$?", text) else f"{clip(text)} is no user name"
+
+
 def _check_window(text: str) -> str | None:
     try:
         parse_window(text)
     except ValueError as error:
         return str(error)
     return None
+
+
+def _check_channel_name(text: str) -> str | None:
+    return None if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) else f"{clip(text)} is no name, expected letters, digits, _ . and -"
 
 
 def _between(least: int, most: int) -> Check:
@@ -228,6 +236,12 @@ CHECKS: dict[str, Check] = {
     "sources.osquery_interval_s": _between(1, 604_800),
     "sources.package_root": _check_optional_path,
     "watch.rescan_s": _between(0, 31_536_000),
+    "content.rules": _check_path,
+    "content.most_mb": _between(1, 1024),
+    "content.file_s": _between(1, 3600),
+    "content.user": _check_user,
+    "content.access_logs": _check_path,
+    "content.web_users": _check_user,
     "mail.smtp_server": check_servers,
     "mail.password_file": _check_optional_path,
     "mail.ca_file": _check_optional_path,
@@ -236,6 +250,9 @@ CHECKS: dict[str, Check] = {
     "mail.general_recipients": _check_mailbox,
     "mail.deadline_s": _between(1, 3600),
     "mail.digest_s": _between(0, 86_400),
+    "mail.alerts_per_h": _between(0, 10_000),
+    "channels.name": _check_channel_name,
+    "channels.url_file": _check_path,
     "syslog.server": check_server,
     "syslog.transport": _check_transport,
     "syslog.ca_file": _check_optional_path,

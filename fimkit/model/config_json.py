@@ -15,7 +15,7 @@ from fimkit.model.paths import parse_path, render_path
 
 __all__ = ["FROZEN", "freeze", "parse_config_row", "render_config", "thaw"]
 
-FROZEN = ("panic", "mail", "syslog", "webhook")
+FROZEN = ("panic", "mail", "syslog", "webhook", "channels")
 """The tables that do not change while the host is armed; beside the name of the host."""
 
 
@@ -97,7 +97,7 @@ def freeze(config: Config) -> dict[str, Any]:
 
     >>> from fimkit.model.config import Host
     >>> sorted(freeze(Config(host=Host(name="web01"))))
-    ['host', 'mail', 'panic', 'syslog', 'webhook']
+    ['channels', 'host', 'mail', 'panic', 'syslog', 'webhook']
     """
     return {"host": {"name": config.host.name}} | {name: _render(getattr(config, name)) for name in FROZEN}
 
@@ -122,7 +122,7 @@ def thaw(config: Config, settings: Mapping[str, Any]) -> Config:
     problems: list[str] = []
     row, hints = _plain(settings), get_type_hints(Config)
     assert isinstance(row, dict)
-    parts = {name: _parse_table(hints[name], row[name], name, problems) for name in FROZEN if name in row}
+    parts = {name: _parse(hints[name], row[name], name, problems) for name in FROZEN if name in row}
     if "host" in row:
         named = {"name": config.host.name} | row["host"] if isinstance(row["host"], dict) else row["host"]
         host = _parse_table(Host, named, "host", problems)

@@ -12,7 +12,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.channels import Channel
+from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
@@ -22,9 +23,10 @@ from fimkit.model.paths import join_path
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
-    "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "syslog": Syslog,
-    "webhook": Webhook, "store": StoreLimits, "panic": Panic,
+    "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "content": Content, "mail": Mail,
+    "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
 }
+_NEEDED: dict[type[Any], tuple[str, ...]] = {Watch: ("path",), Channel: ("name", "url_file")}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -56,7 +58,7 @@ def _unknown(key: str, known: Iterable[str]) -> str:
 
 def _read_items(values: object, hint: object, place: Place, problems: _Problems) -> tuple[object, ...]:
     if not isinstance(values, list):
-        inner = "texts" if hint == tuple[str, ...] else "lists of texts"
+        inner = "lists of texts" if hint == tuple[tuple[str, ...], ...] else "texts"
         problems.add(place, str(wrong_type(values, f"a list of {inner}")))
         return ()
     read, check, taken = ITEM_READERS[hint], CHECKS.get(_check_name(place)), []
@@ -70,7 +72,7 @@ def _read_items(values: object, hint: object, place: Place, problems: _Problems)
         if words:
             problems.add((*place, index), words)
         else:
-            taken.append(item)
+            taken.append(join_path(b"/", item) if isinstance(item, bytes) else item)
     return tuple(taken)
 
 
@@ -113,8 +115,9 @@ def _read_table(cls: type[Any], raw: object, place: Place, problems: _Problems) 
         typed = _read_value(value, hints[key], (*place, key), problems)
         if typed is not MISSING:
             values[key] = typed
-    if cls is Watch and "path" not in raw:
-        problems.add(place, "has no path")
+    for key in _NEEDED.get(cls, ()):
+        if key not in raw:
+            problems.add(place, f"has no {key}")
     missing = [item.name for item in fields(cls) if _is_required(item) and item.name not in values]
     return None if missing and cls is not Host else values
 
@@ -142,11 +145,28 @@ def _read_watches(raw: Mapping[str, object], problems: _Problems) -> tuple[Watch
     return tuple(watch for _, watch in watches.values())
 
 
+def _read_channels(raw: Mapping[str, object], problems: _Problems) -> tuple[Channel, ...]:
+    entries = raw.get("channels", [])
+    if not isinstance(entries, list):
+        problems.add(("channels",), f"{wrong_type(entries, 'a list of tables: [[channels]]')}")
+        return ()
+    channels: dict[str, Channel] = {}
+    for index, entry in enumerate(entries):
+        values = _read_table(Channel, entry, ("channels", index), problems)
+        if values is None:
+            continue
+        channel = Channel(**values)
+        if channel.name in channels:
+            problems.add(("channels", index, "name"), f"{clip(channel.name)} is the name of another channel already")
+        channels[channel.name] = channel
+    return tuple(channels.values())
+
+
 def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
     for key in raw.keys() - _TABLES.keys():
         kind = "table" if isinstance(raw[key], dict | list) else "key"
         problems.add((key,), f"unknown {kind}{_unknown(key, _TABLES)}")
-    tables = [(name, cls) for name, cls in _TABLES.items() if name != "paths"]
+    tables = [(name, cls) for name, cls in _TABLES.items() if name not in ("paths", "channels")]
     parts = {name: _read_table(cls, raw.get(name, {}), (name,), problems) or {} for name, cls in tables}
     own_name = os.uname().nodename
     config = Config(
@@ -154,9 +174,11 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         paths=_read_watches(raw, problems),
         sources=Sources(**parts["sources"]),
         watch=Live(**parts["watch"]),
+        content=Content(**parts["content"]),
         mail=Mail(**parts["mail"]),
         syslog=Syslog(**parts["syslog"]),
         webhook=Webhook(**parts["webhook"]),
+        channels=_read_channels(raw, problems),
         store=StoreLimits(**parts["store"]),
         panic=Panic(**parts["panic"]),
     )
@@ -188,6 +210,7 @@ def _check_files(config: Config, problems: _Problems) -> None:
         ("mail", "password_file", mail.password_file), ("mail", "ca_file", mail.ca_file),
         ("syslog", "ca_file", config.syslog.ca_file),
         ("webhook", "ca_file", webhook.ca_file), ("webhook", "token_file", webhook.token_file),
+        *(("channels", "url_file", one.url_file) for one in config.channels),
     ):
         if not path:
             continue

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable
 
+from fimkit.model.channels import Gets
 from fimkit.model.errors import clip
 from fimkit.model.findings import Tier
 
@@ -70,6 +71,13 @@ def _read_tier(value: object) -> Tier:
     return Tier(text)
 
 
+def _read_gets(value: object) -> Gets:
+    text, names = _read_text(value), [one.value for one in Gets]
+    if text not in names:
+        raise ValueError(f"{clip(text)} is unknown, expected {', '.join(map(repr, names))}{render_meant(text, names)}")
+    return Gets(text)
+
+
 def _read_words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise wrong_type(value, "a list of texts") if not isinstance(value, list) else ValueError("is no list of texts alone")
@@ -80,5 +88,6 @@ READERS: dict[object, Callable[[object], object]] = {
     str: _read_text, bytes: _read_path, bool: _read_bool, int: _read_int, Tier: _read_tier,
 }
 ITEM_READERS: dict[object, Callable[[object], object]] = {
-    tuple[str, ...]: _read_text, tuple[tuple[str, ...], ...]: _read_words,
+    tuple[bytes, ...]: _read_path,
+    tuple[str, ...]: _read_text, tuple[tuple[str, ...], ...]: _read_words, tuple[Gets, ...]: _read_gets,
 }

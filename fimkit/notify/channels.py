@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fimkit.model.channels import Gets
+from fimkit.model.channels import Gets, channels_for
 from fimkit.model.config import Config, Transport
 from fimkit.model.config_checks import split_servers
 from fimkit.model.json_form import render_finding
@@ -17,7 +17,6 @@ from fimkit.notify.endpoint import Endpoint, load_endpoint
 from fimkit.notify.message import render_word
 from fimkit.notify.race import Outcome, Task, run_side_by_side
 from fimkit.notify.secrets import load_secret
-from fimkit.notify.settings import channels_for
 from fimkit.notify.syslog import SyslogTarget, plan_syslog
 from fimkit.notify.syslog_text import SyslogSeverity, render_syslog
 from fimkit.notify.tls import make_context
@@ -64,7 +63,7 @@ def load_channels(config: Config, *, deadline_s: float, known: Sequence[Endpoint
             context=make_context(config.webhook.ca_file),
             token=load_secret(config.webhook.token_file) if config.webhook.token_file else "",
         )
-    return Channels(syslog=syslog, webhook=webhook, others=prepare_targets(channels_for(config, Gets.PANIC)))
+    return Channels(syslog=syslog, webhook=webhook, others=prepare_targets(channels_for(config.channels, Gets.PANIC)))
 
 
 def _mark(news: PanicNews) -> str:

@@ -22,7 +22,6 @@ from fimkit.notify.outbox import Outbox
 from fimkit.notify.pace import Lane, lane_of
 from fimkit.notify.post import lane_due_ns, make_alerts, make_digests, mute_waiting, send_channels, send_due
 from fimkit.notify.race import Outcome
-from fimkit.notify.settings import channels_of
 
 __all__ = ["Notifier"]
 
@@ -50,8 +49,8 @@ class Notifier:
         mail = config.mail
         readers = mail.general_recipients or any(watch.notify for watch in config.paths)
         self._config, self._addresses = config, tuple(addresses)
-        self._active = not (nomail or mail.nomail) and bool(channels_of(config) or (mail.smtp_server and readers))
-        self._channel_names = tuple(one.name for one in channels_of(config))
+        self._active = not (nomail or mail.nomail) and bool(config.channels or (mail.smtp_server and readers))
+        self._channel_names = tuple(one.name for one in config.channels)
         self._unsaved: list[Finding] = []
         self._lost = 0
         self._rest_until_ns = 0
@@ -188,7 +187,7 @@ class Notifier:
         try:
             self._make(now_ns, hurry)
             beside = threading.Thread(target=partial(self._send_channels, now_ns), name="fimkit channels", daemon=True)
-            if channels_of(self._config):
+            if self._config.channels:
                 beside.start()
             if self._send_mail(now_ns):  # a server is back: what waited for it is one mail
                 self._make(now_ns, hurry)
@@ -239,7 +238,7 @@ class Notifier:
         try:
             with Outbox(self._config.host.state_dir) as outbox:
                 outcomes = send_channels(
-                    outbox, channels_of(self._config), now_ns=now_ns, deadline_s=self._config.mail.deadline_s
+                    outbox, self._config.channels, now_ns=now_ns, deadline_s=self._config.mail.deadline_s
                 )
         except Exception as error:  # as in the other thread
             self._say("channels", f"channels are not told: {type(error).__name__}: {error}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from email import policy
 
-from fimkit.model.channels import Channel, Gets
+from fimkit.model.channels import Channel, Gets, channels_for
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding, Severity
@@ -19,7 +19,6 @@ from fimkit.notify.mutes import MuteSet
 from fimkit.notify.outbox import Draft, Outbox, QueuedLetter, Waiting
 from fimkit.notify.pace import HOUR_NS, Fold, Hour, Lane, alert_due_ns, count_alert, due_ns, find_fold
 from fimkit.notify.race import Outcome, run_side_by_side
-from fimkit.notify.settings import alerts_per_h, channels_for
 
 __all__ = ["lane_due_ns", "make_alerts", "make_digests", "mute_waiting", "send_channels", "send_due"]
 
@@ -40,11 +39,11 @@ def lane_due_ns(outbox: Outbox, config: Config, lane: Lane, *, hurry: bool = Fal
         hurry: Do not wait for what else may come, as at the end of a nightly check; at most one mail in ``digest_s`` holds too.
     """
     down = bool(config.mail.smtp_server) and outbox.mail_down_ns() is not None
-    if down and not channels_for(config, _GETS[lane]):
+    if down and not channels_for(config.channels, _GETS[lane]):
         return None  # what comes meanwhile is one mail, when there is a server again
     count, oldest_ns, last_ns = outbox.glance(lane, unknown=down)
     if lane is Lane.ALERTS:
-        most, critical = alerts_per_h(config), outbox.has_critical()
+        most, critical = config.mail.alerts_per_h, outbox.has_critical()
         return alert_due_ns(outbox.hour(), oldest_ns=oldest_ns, last_ns=last_ns, most=most, critical=critical)
     if not count:
         first_ns = None if down else outbox.first_muted_ns()
@@ -93,7 +92,7 @@ def make_alerts(outbox: Outbox, config: Config, *, addresses: Sequence[str], now
     waiting, hour = outbox.waiting(Lane.ALERTS), outbox.hour()
     if not waiting.findings:  # another process was faster
         return 0
-    fold = find_fold(hour, waiting.added_ns, now_ns=now_ns, most=alerts_per_h(config))
+    fold = find_fold(hour, waiting.added_ns, now_ns=now_ns, most=config.mail.alerts_per_h)
     critical = any(one.severity is Severity.CRITICAL for one in waiting.findings)
     counted = count_alert(hour, now_ns=now_ns, critical=critical)
     return _seal(outbox, config, addresses, waiting, _beside(waiting, fold), now_ns=now_ns, hour=counted)
@@ -121,7 +120,8 @@ def _channel_drafts(config: Config, addresses: Sequence[str], waiting: Waiting, 
     if not news and waiting.findings:
         return []
     text = render_chat(compose_chat(config.host.name, addresses, news, beside))
-    return [Draft(message=text, recipients=(one.name,), channel=one.name) for one in channels_for(config, _GETS[waiting.lane])]
+    told = channels_for(config.channels, _GETS[waiting.lane])
+    return [Draft(message=text, recipients=(one.name,), channel=one.name) for one in told]
 
 
 def _mail_drafts(config: Config, addresses: Sequence[str], waiting: Waiting, beside: Beside, now_ns: int) -> list[Draft]:

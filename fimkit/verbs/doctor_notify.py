@@ -13,7 +13,6 @@ from fimkit.notify.digest_text import render_count
 from fimkit.notify.mail import load_mailer, probe_servers
 from fimkit.notify.mutes import Mute, render_mute
 from fimkit.notify.queue_file import queue_path
-from fimkit.notify.settings import channels_of
 from fimkit.verbs.doctor_host import DoctorHost
 from fimkit.verbs.notify import QueueState, list_mutes, load_queue
 
@@ -29,7 +28,7 @@ def check_notify(config: Config, host: DoctorHost) -> Iterator[Advice]:
     now_ns = int(host.now_s() * _NS)
     yield from _mail(config)
     yield from _channels(config)
-    if config.mail.smtp_server or channels_of(config) or _has_readers(config):
+    if config.mail.smtp_server or config.channels or _has_readers(config):
         yield from _state(config, now_ns)
 
 
@@ -65,7 +64,7 @@ def _mail(config: Config) -> Iterator[Advice]:
 
 
 def _channels(config: Config) -> Iterator[Advice]:
-    channels = channels_of(config)
+    channels = config.channels
     if channels and not has_apprise():
         problem = "channels are configured, and the package that speaks to them is not here: they are told nothing."
         yield _warn("notify-no-apprise", "[[channels]]", problem, "pip install 'fimkit[notify]'")

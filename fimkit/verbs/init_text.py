@@ -6,7 +6,8 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Any
 
-from fimkit.model.config import Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.channels import Channel
+from fimkit.model.config import Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
@@ -33,6 +34,13 @@ KEY_WORDS = {
     "sources.osquery_interval_s": "how often osqueryd runs the pack's queries",
     "sources.package_root": "whose dpkg or rpm explains upgrades: this host's, or a tree's watched from outside; empty: nobody's",
     "watch.rescan_s": "everything is looked at anew this often, for what no record shows; 0: only on SIGUSR1",
+    "content.rules": "folders of your own rules, .yar and .toml, beside fimkit's",
+    "content.built_in": "false: your own rules alone",
+    "content.most_mb": "of a larger file the head and the tail are read, half as much each",
+    "content.file_s": "a file that takes longer is given up, and named",
+    "content.user": "the user that the reading processes run as; nobody where there is none",
+    "content.access_logs": "the web server's, common or combined format: where an upload came from",
+    "content.web_users": "the users that web servers run as here",
     "mail.smtp_server": "host:port, as mail.example.org:587; several with commas; never this host; empty: no mail",
     "mail.starttls": "send nothing before the connection is encrypted",
     "mail.username": "empty: no login",
@@ -43,7 +51,11 @@ KEY_WORDS = {
     "mail.general_recipients": "told of everything else, in digests",
     "mail.deadline_s": "a server has this long to take a mail",
     "mail.digest_s": "at most one general mail in this time, with all that happened in it",
+    "mail.alerts_per_h": "critical and suspect findings go out at once, at most so many an hour; 0: one mail an hour",
     "mail.nomail": "true: send nothing, as --nomail",
+    "channels.name": "what every output calls it",
+    "channels.url_file": "a file with one apprise URL alone, 0600; never shown",
+    "channels.gets": "what is told there: general, alerts, panic",
     "syslog.server": "host:port, as log.example.org:6514; told of a panic beside the mail; empty: none",
     "syslog.transport": "tls (RFC 5425), tcp or udp",
     "syslog.ca_file": "certificates to trust for it instead of the system's",
@@ -73,6 +85,7 @@ KEY_WORDS = {
 _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "sources": (Sources, "Where this host's own records are."),
     "watch": (Live, "What `fimkit watch` does beside following the records."),
+    "content": (Content, "What is looked for in files below paths with scan_content, by processes that may do nothing but read."),
     "mail": (Mail, "Who is told, and by which server: never this host, where an intruder reads and holds up what goes through."),
     "syslog": (Syslog, "A log server elsewhere, told of a panic side by side with the mail."),
     "webhook": (Webhook, "A chat or pager elsewhere, told of a panic side by side with the mail."),
@@ -152,6 +165,15 @@ def _paths(facts: HostFacts) -> Iterator[str]:
         said = words
 
 
+def _channels() -> Iterator[str]:
+    """Show one channel, commented out: there is no default to give."""
+    yield "# Chat, pagers and webhooks by apprise (pip install 'fimkit[notify]'), one [[channels]] each."
+    yield "# [[channels]]"
+    example = Channel(name="pager", url_file=b"/etc/fimkit/pager.url")
+    for field in fields(Channel):
+        yield f"{f'# {field.name} = {_toml(getattr(example, field.name))}':<55} # {KEY_WORDS[f'channels.{field.name}']}"
+
+
 def _comment(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
@@ -179,4 +201,6 @@ def render_config(facts: HostFacts) -> str:
     ]
     for table, (cls, words) in _TABLE_WORDS.items():
         lines += ["", f"# {words}", f"[{table}]", *_keys(table, cls, known.get(table, {}))]
+        if table == "mail":
+            lines += ["", *_channels()]
     return "\n".join(lines) + "\n"

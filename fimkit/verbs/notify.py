@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fimkit.evidence.folder import make_state_dir
-from fimkit.model.channels import Gets
+from fimkit.model.channels import Gets, channels_for
 from fimkit.model.config import Config
 from fimkit.model.config_checks import split_servers
 from fimkit.model.errors import HostError, UsageError, clip
@@ -23,7 +23,6 @@ from fimkit.notify.outbox import Failure, Outbox, Queued
 from fimkit.notify.pace import Lane
 from fimkit.notify.queue_file import queue_exists
 from fimkit.notify.race import Task
-from fimkit.notify.settings import channels_for
 
 __all__ = [
     "LaneState", "QueueState", "Tried", "add_mute", "list_mutes", "load_queue", "remove_mute", "render_mute_row", "render_queue",
@@ -138,7 +137,7 @@ def _loaders(config: Config, gets: Gets, patience_s: float) -> list[tuple[str, A
     if gets is Gets.PANIC and config.webhook.url:
         alone = Config(host=config.host, webhook=config.webhook)
         loaders.append(("webhook", lambda one=alone: load_channels(one, deadline_s=patience_s)))
-    for channel in channels_for(config, gets):
+    for channel in channels_for(config.channels, gets):
         loaders.append((f"channel {channel.name}", lambda one=channel: Channels(others=load_targets((one,)))))
     return loaders
 

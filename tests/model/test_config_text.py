@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.channels import Channel, Gets
+from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError
@@ -44,6 +45,14 @@ package_root = "/e"
 
 [watch]
 rescan_s = 7
+[content]
+rules = ["/r/"]
+built_in = false
+most_mb = 9
+file_s = 8
+user = "reader"
+access_logs = ["/l"]
+web_users = ["web"]
 [mail]
 smtp_server = "mail.example.org:587"
 starttls = false
@@ -55,7 +64,12 @@ panic_recipients = ["a@example.org"]
 general_recipients = ["b@example.org"]
 deadline_s = 11
 digest_s = 0
+alerts_per_h = 3
 nomail = true
+[[channels]]
+name = "pager"
+url_file = "/u"
+gets = ["general"]
 [syslog]
 server = "log.example.org:6514"
 transport = "udp"
@@ -105,11 +119,15 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
         audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5, package_root=b"/e"
     )
     assert config.watch == Live(rescan_s=7)
+    assert config.content == Content(
+        rules=(b"/r",), built_in=False, most_mb=9, file_s=8, user="reader", access_logs=(b"/l",), web_users=("web",)
+    )
     assert config.mail == Mail(
         smtp_server="mail.example.org:587", starttls=False, username="u", password_file=b"/p", ca_file=b"/ca",
         sender="fim@example.org", panic_recipients=("a@example.org",), general_recipients=("b@example.org",),
-        deadline_s=11, digest_s=0, nomail=True,
+        deadline_s=11, digest_s=0, alerts_per_h=3, nomail=True,
     )
+    assert config.channels == (Channel(name="pager", url_file=b"/u", gets=(Gets.GENERAL,)),)
     assert config.syslog == Syslog(server="log.example.org:6514", transport="udp", ca_file=b"/ca2")
     assert config.webhook == Webhook(url="https://hooks.example.org/x?y=1", ca_file=b"/ca3", token_file=b"/t")
     assert config.store == StoreLimits(keep_days=1, max_mb=2)
@@ -122,11 +140,11 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
 
 
 def test_no_key_of_the_example_is_left_at_its_default() -> None:
-    tables = {name: table[0] if name == "paths" else table for name, table in tomllib.loads(WHOLE).items()}
+    tables = {name: table[0] if isinstance(table, list) else table for name, table in tomllib.loads(WHOLE).items()}
     given_keys = {f"{name}.{key}" for name, table in tables.items() for key in table}
     classes = {
-        "host": Host, "paths": Watch, "sources": Sources, "watch": Live, "mail": Mail, "syslog": Syslog, "webhook": Webhook,
-        "store": StoreLimits, "panic": Panic,
+        "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "content": Content,
+        "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
     }
     assert given_keys == {f"{table}.{field.name}" for table, cls in classes.items() for field in dataclasses.fields(cls)}
     assert set(CHECKS) <= given_keys

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.model.channels import Channel, Gets
 from fimkit.model.config import Config
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, parse_config
@@ -71,7 +72,7 @@ def odd_host(root: Path) -> None:
 
 
 HOSTS = [plain_host, merged_host, web_host, empty_host, odd_host]
-COMMENTED = re.compile(r"^# ([a-z_]+ = )", re.MULTILINE)
+COMMENTED = re.compile(r"^# ([a-z_]+ = |\[\[channels\]\]$)", re.MULTILINE)
 
 
 @pytest.fixture(params=HOSTS, ids=lambda make: make.__name__)
@@ -103,13 +104,15 @@ def test_every_key_of_the_contract_is_in_it_with_words(root: Path) -> None:
 
 def test_the_commented_defaults_are_the_defaults(root: Path) -> None:
     text = init(root)
-    assert parse_config(COMMENTED.sub(r"\1", text), "uncommented") == parse_config(text, "commented")
+    uncommented = parse_config(COMMENTED.sub(r"\1", text), "uncommented")
+    assert replace(uncommented, channels=()) == parse_config(text, "commented")
+    assert [channel.gets for channel in uncommented.channels] == [(Gets.ALERTS, Gets.PANIC)]
     assert len(COMMENTED.findall(text)) > 30
 
 
 def test_words_are_there_for_every_field_and_no_other() -> None:
     config = parse_config('[[paths]]\npath = "/"\n', "x")
-    tables = {field.name: getattr(config, field.name) for field in fields(config)} | {"paths": config.paths[0]}
+    tables = {field.name: getattr(config, field.name) for field in fields(config)} | {"paths": config.paths[0], "channels": Channel}
     assert set(KEY_WORDS) == {f"{name}.{field.name}" for name, table in tables.items() for field in fields(table)}
 
 
