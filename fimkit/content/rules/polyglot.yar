@@ -7,7 +7,7 @@ rule picture_with_php {
     attack = "T1036.008"
   strings:
     $php = /<\?php[\s\/\x00]/i
-    $short = /<\?=\s{0,4}[@$`\\a-z_('"\/][\t\r\n\x20-\x7e]{7}/i
+    $short = /<\?=\s{0,4}(@?\$[a-z_{]|@?`|[@(]?\\?[a-z_]\w{2,30}\s*\(|["'(]{1,2}[\w.'" ]{2,30}["')]{1,2}\s*\(|\/\*)[\t\r\n\x20-\x7e]{4}/i
     $bare = /<\?\s{1,4}(@?(eval|assert|system|include|require|echo|passthru|exec|if|print|error_reporting|\$\w+\s*=)|@?\$)[\t\r\n\x20-\x7e]{4}/i
     $script = /<script\s+language\s*=\s*["']?php["']?\s*>/i
   condition:

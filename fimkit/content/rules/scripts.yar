@@ -114,7 +114,7 @@ rule script_web_shell {
     $http = /createServer|express|require\s*\(\s*['"](node:)?http['"]|koa|fastify/
     $buffer = /(\beval|new\s+Function|runIn\w{0,4}Context)\s*\(\s*(Buffer\s*\.\s*from\s*\(|new\s+Buffer\s*\(|atob\s*\()/
     $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]?\bparams\s*\[\s*[:'"]|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
-    $ruby_ticks = /(=|`|puts|print|%x\s?[{(\[|!])\s*`?[^`\n]{0,60}#\{\s*(params|cgi|CGI\.new|request\.params|req\.query)\s*\[/
+    $ruby_ticks = /(`|%x\s?[{(\[|!])[^`\n]{0,60}#\{\s*(params|cgi|CGI\.new|request\.params|req\.query)\s*\[/
     $ruby_any = /(%x\s?[{(\[|!]|`)[^`\n]{0,40}#\{\s*\w{1,20}\s*[\[}]/
     $ruby_cgi = /require\s+['"](cgi|sinatra|rack|webrick)['"]/
     $php = /<\?(php|=)/
