@@ -121,6 +121,13 @@ class AuditChanges:
                 key = render_path((rule[2] or b"(null)").strip(b'"'))
                 yield note(NoteKind.RULES_CHANGED, f"an audit rule with key {key} was {verb}")
 
+    def actor_of(self, event: AuditEvent) -> Actor | None:
+        """Give who made an event, whatever its call; ``None`` where no record says so. Events are to come in their order."""
+        call = CALLS.get(event.syscall) if event.syscall is not None else None
+        if call is not None and call.family is Family.EXEC:
+            self._remember_command(event)
+        return self._actor(event)
+
     def _remember_command(self, event: AuditEvent) -> None:
         process = event.process
         if event.success is not False and process is not None and process.pid is not None and process.argv:

@@ -9,7 +9,7 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
-__all__ = ["add_changes", "load_changes", "load_changes_about"]
+__all__ = ["SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about"]
 
 _CHUNK = 2000
 _COLUMNS = (
@@ -24,7 +24,7 @@ _INSERT = f"INSERT OR IGNORE INTO changes ({', '.join(_COLUMNS)}) VALUES ({', '.
 _INSERT_PROCESS = (
     f"INSERT OR IGNORE INTO processes (digest, {', '.join(_PROCESS_COLUMNS)}) VALUES (?{', ?' * len(_PROCESS_COLUMNS)})"
 )
-_SELECT = (
+SELECT_CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in _PROCESS_COLUMNS)}"
     " FROM changes c LEFT JOIN processes p ON p.id = c.process"
 )
@@ -127,7 +127,8 @@ def add_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> in
     return connection.total_changes - before - added_processes
 
 
-def _decode(row: tuple[Any, ...]) -> Change:
+def decode_change(row: tuple[Any, ...]) -> Change:
+    """Read a row of :data:`SELECT_CHANGES`."""
     (time_ns, _, source, action, serial, item, path, path_sure, dev, inode, parent_dev, parent_inode, mode, new_mode, cookie, error,
      sha256, uid, gid, size, mtime_ns, node, process, syscall, actor_time_ns, event, hash_late, last_ns, *who) = row  # fmt: skip
     when = int(time_ns)
@@ -151,8 +152,8 @@ def _decode(row: tuple[Any, ...]) -> Change:
 def load_changes(connection: sqlite3.Connection, since_ns: int | None) -> Iterator[Change]:
     """Load changes from a time on (all without one), in the order of time, serial and item."""
     where, values = ("", ()) if since_ns is None else (" WHERE c.time_ns >= ?", (int_in(since_ns),))
-    rows = connection.execute(f"{_SELECT}{where} ORDER BY c.time_ns, c.serial, c.item, c.identity", values)
-    return map(_decode, rows)
+    rows = connection.execute(f"{SELECT_CHANGES}{where} ORDER BY c.time_ns, c.serial, c.item, c.identity", values)
+    return map(decode_change, rows)
 
 
 def load_changes_about(
@@ -161,7 +162,7 @@ def load_changes_about(
     """Load the changes from a time on whose text is one of some paths, or whose file has one of some inode numbers."""
     found: dict[bytes, tuple[Any, ...]] = {}
     for column, values in (("path", paths), ("inode", inodes)):
-        query = f"{_SELECT} WHERE c.{column} = ? AND c.time_ns >= ?"
+        query = f"{SELECT_CHANGES} WHERE c.{column} = ? AND c.time_ns >= ?"
         for value in values:
             found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
-    return sorted(map(_decode, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
+    return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))

@@ -13,9 +13,11 @@ from fimkit.model.findings import Finding
 from fimkit.model.json_form import parse_finding, render_finding
 
 __all__ = [
+    "SELECT_FINDINGS",
     "close_absent",
     "close_accepted",
     "close_undone",
+    "decode_finding",
     "find_by_prefix",
     "load_findings",
     "load_open_ids",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 _NOT_PASSING = " AND kind NOT IN ('attempted', 'transient')"
-_ROW = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
+SELECT_FINDINGS = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
 
 
 def _load(body: str, last_seen_ns: int) -> Finding:
@@ -191,7 +193,8 @@ def close_accepted(connection: sqlite3.Connection, numbers: Iterable[str], *, ac
     ).rowcount
 
 
-def _finding_row(row: Sequence[Any]) -> FindingRow:
+def decode_finding(row: Sequence[Any]) -> FindingRow:
+    """Read a row of :data:`SELECT_FINDINGS`."""
     body, last_seen_ns, status, closed_ns, acceptance, superseded_by = row
     return FindingRow(
         finding=_load(body, int(last_seen_ns)), status=FindingStatus(status), closed_ns=closed_ns, acceptance=acceptance,
@@ -202,7 +205,7 @@ def _finding_row(row: Sequence[Any]) -> FindingRow:
 def load_findings(connection: sqlite3.Connection, status: FindingStatus | None) -> Iterator[FindingRow]:
     """Load findings of one status, or all, the most severe first, then by path."""
     where, values = ("", ()) if status is None else ("WHERE status = ?", (status.value,))
-    return map(_finding_row, connection.execute(f"{_ROW} {where} ORDER BY severity_rank DESC, path, row_id", values))
+    return map(decode_finding, connection.execute(f"{SELECT_FINDINGS} {where} ORDER BY severity_rank DESC, path, row_id", values))
 
 
 def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) -> list[Finding]:
@@ -247,6 +250,6 @@ def find_by_prefix(connection: sqlite3.Connection, prefix: str) -> FindingRow | 
         return None
     if len(ids) > 1:
         raise UsageError(f"more than one finding's id begins with {prefix!r}: {', '.join(number for (number,) in ids)} …")
-    return _finding_row(
-        connection.execute(f"{_ROW} WHERE id = ? ORDER BY status = 'open' DESC, row_id DESC LIMIT 1", ids[0]).fetchone()
+    return decode_finding(
+        connection.execute(f"{SELECT_FINDINGS} WHERE id = ? ORDER BY status = 'open' DESC, row_id DESC LIMIT 1", ids[0]).fetchone()
     )

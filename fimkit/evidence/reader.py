@@ -12,12 +12,16 @@ from urllib.parse import quote_from_bytes
 
 from fimkit.evidence.cells import CELLS, Cell
 from fimkit.evidence.connection import open_patiently, store_path, translated_errors
+from fimkit.evidence.finding_life import FindingRow
 from fimkit.evidence.folder import check_private_file, check_state_dir, readers_trust
 from fimkit.evidence.log_rows import LAST_CHECK
+from fimkit.evidence.past_rows import Span, past_baseline, past_changes, past_findings
 from fimkit.evidence.schema import MIGRATIONS, schema_version
 from fimkit.evidence.search import Condition, render_condition
+from fimkit.model.changes import Change
 from fimkit.model.errors import StoreError
 from fimkit.model.paths import render_path
+from fimkit.model.states import FileState
 
 __all__ = ["OLDEST_SCHEMA", "Reader", "StoreStatus", "open_reader"]
 
@@ -97,6 +101,21 @@ class Reader:
             if wheres:
                 query += f" WHERE {' AND '.join(wheres)}"
             yield from _texts(self._connection.execute(query, values), cells, sql)
+
+    def findings(self, span: Span, *, only_open: bool) -> Iterator[FindingRow]:
+        """Read findings; see :func:`fimkit.evidence.past_rows.past_findings`."""
+        with translated_errors(self.path):
+            yield from past_findings(self._connection, span, only_open=only_open)
+
+    def changes(self, span: Span) -> Iterator[Change]:
+        """Read changes, in the order of time, serial and item."""
+        with translated_errors(self.path):
+            yield from past_changes(self._connection, span)
+
+    def baseline(self, below: bytes | None = None) -> Iterator[FileState]:
+        """Read the accepted states at and below a path, or all of them, sorted by path."""
+        with translated_errors(self.path):
+            yield from past_baseline(self._connection, below)
 
     def status(self, *, count_baseline: bool = True) -> StoreStatus:
         """Tell how the store is doing.
