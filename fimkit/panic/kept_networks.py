@@ -95,12 +95,13 @@ class KeptNetworks:
         if saved.own.boot_id == boot_id() and saved.own.namespace == self._ground.where.inode:
             self._saved = saved
 
-    def put_back(self, lowered: Sequence[str], *, went_down: bool) -> tuple[list[str], list[str]]:
+    def put_back(self, lowered: Sequence[str], *, went_down: bool, has_booted: bool) -> tuple[list[str], list[str]]:
         """Put them back; again, it changes nothing.
 
         Args:
             lowered: Links that were taken down.
             went_down: Whether links of this namespace were taken down at all.
+            has_booted: The host has booted since the trigger: its network service configures links that come up.
 
         Returns:
             What is missing, and what else to know, in words.
@@ -109,8 +110,13 @@ class KeptNetworks:
         if saved is not None:
             missing, notes = restore_networks(saved, self._ground, own=went_down)
         more_missing, more = raise_links(self._ground, lowered, None if saved is None else saved.own)
-        if went_down and saved is None:
+        if went_down and saved is None and has_booted:
             more.append("there is no saved network of this boot: addresses and routes are the network service's to bring back")
+        elif went_down and saved is None:
+            more_missing.append(
+                "the addresses and routes that were lost with the links: they were not saved, or the file is damaged or gone; "
+                "restart the service that configures this network"
+            )
         return missing + more_missing, notes + more
 
 

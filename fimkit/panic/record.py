@@ -55,10 +55,11 @@ class LogLine(NamedTuple):
 class PanicRecord:
     """What is known of this host's panic.
 
-    ``settings`` is the configuration frozen at arming. ``boot_id`` is the boot of the last change. ``seen`` are ids of findings
-    that were open at arming or have been judged: never judged again; ``counted`` those that count towards the threshold. ``cut`` is
-    the receipt, as JSON. ``restore_boottime_ns`` is when the cut ends by itself, on the clock of ``boot_id``. ``lowered`` are links
-    that were taken down in that boot and that the saved network may not know.
+    ``settings`` is the configuration frozen at arming. ``boot_id`` is the boot of the last change, ``begun_boot_id`` that of the
+    trigger: in that one alone there is a network to go back to. ``seen`` are ids of findings that were open at arming or have been
+    judged: never judged again; ``counted`` those that count towards the threshold. ``cut`` is the receipt, as JSON.
+    ``restore_boottime_ns`` is when the cut ends by itself, on the clock of ``boot_id``. ``lowered`` are links that were taken down
+    in that boot and that the saved network may not know.
     """
 
     phase: Phase = Phase.DISARMED
@@ -69,6 +70,7 @@ class PanicRecord:
     incident: str = ""
     causes: tuple[Cause, ...] = ()
     triggered_ns: int | None = None
+    begun_boot_id: str = ""
     deadline_s: int = 0
     nokill: bool = False
     cut_ns: int | None = None
@@ -154,7 +156,7 @@ def _check(name: str, value: object) -> None:
         wanted: Any = int
     elif name.endswith("_ns"):
         wanted = int | None
-    elif name in ("phase", "by", "boot_id", "incident"):
+    elif name in ("phase", "by", "boot_id", "begun_boot_id", "incident"):
         wanted = str
     else:
         wanted = {"settings": Mapping, "cut": Mapping | None, "nokill": bool}.get(name, list | tuple)

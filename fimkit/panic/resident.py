@@ -175,6 +175,7 @@ class Resident:
             record = replace(
                 record, phase=Phase.TRIGGERED, incident=incident, causes=(), triggered_ns=now, deadline_s=settings.deadline_s,
                 nokill=nokill, cut=None, cut_ns=None, restore_boottime_ns=None, restored_ns=None, lowered=(),
+                begun_boot_id=present_boot(),
             )
         elif not nokill:
             record = replace(record, nokill=False)
@@ -268,7 +269,7 @@ class Resident:
         self._lines.clear()
         self._let_go()
         self._record.say(f"panic {self.record.incident} ends without a cut: {words}")
-        self._record.store(replace(self._record.now, phase=Phase.ARMED))
+        self._record.store(replace(self._record.now, phase=Phase.ARMED, counted=()))  # the next one needs its whole threshold
         self.prepare()
 
     # After a panic, and after a crash in it.
@@ -327,7 +328,8 @@ class Resident:
         self._containment, self._why = None, ""
         self._record.now = replace(self.record, lowered=lowered)
         self._networks.load(self.record.incident)
-        missing, notes = self._networks.put_back(lowered, went_down=went_down)
+        has_booted = self.record.begun_boot_id not in ("", present_boot())
+        missing, notes = self._networks.put_back(lowered, went_down=went_down, has_booted=has_booted)
         return stuck + missing, notes
 
     def _let_go(self) -> None:

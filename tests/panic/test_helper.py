@@ -273,6 +273,27 @@ def test_one_that_crashed_while_it_held_cuts_again_holds_and_restores_all(where:
         same(before)
 
 
+@pytest.mark.parametrize("damage", ["{", "gone"])
+@confined
+def test_a_saved_network_that_is_damaged_or_gone_is_missing_and_no_restore_calls_itself_whole(
+    where: Namespace, state: bytes, damage: str
+) -> None:
+    make_links()
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=[])
+        line.begin(INCIDENT, "cause", nokill=False)
+        line.cut()
+    saved = Path(os.fsdecode(state), "panic", "network.json")
+    saved.write_text(damage) if damage != "gone" else saved.unlink()
+    with running(state) as helper, helper.line() as line:
+        for _ in range(2):
+            answer = line.restore(by="root")
+            assert not answer.complete
+            assert any(words.startswith("missing: the addresses and routes that were lost") for words in answer.words)
+        assert up_names() == UP and "default" not in ip("route")
+        assert any(name.startswith("network.json.damaged-") for name in os.listdir(saved.parent)) == (damage != "gone")
+
+
 @confined
 def test_after_a_reboot_it_cuts_before_anything_else_and_gives_back_what_it_took(where: Namespace, state: bytes) -> None:
     make_links()
@@ -305,8 +326,10 @@ def test_a_panic_that_is_not_to_cut_has_no_clock_and_leaves_the_host_armed(where
         line.begin(INCIDENT, "cause", nokill=True)
         with pytest.raises(HostError, match="not to cut"):
             line.cut()
+        line.judged(["a", "b"], ["a", "b"])
         line.finish("mailed")
-        assert load_record(state).phase is Phase.ARMED
+        record = load_record(state)
+        assert (record.phase, record.seen, record.counted) == (Phase.ARMED, ("a", "b"), ())  # the next one counts anew
         end(begin_in_a_child(state, nokill=True))
         wait_until(lambda: load_record(state).phase is Phase.ARMED)
         assert "ends without a cut: the process that began it is gone" in load_record(state).log[-1].words
