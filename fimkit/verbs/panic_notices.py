@@ -17,6 +17,7 @@ from fimkit.panic.record import PanicRecord, Phase, load_record
 
 if TYPE_CHECKING:  # ssl and smtplib come with them: for who has something to say
     from fimkit.notify.endpoint import Endpoint
+    from fimkit.notify.mail import Mailer
     from fimkit.notify.message import Letter
     from fimkit.notify.race import Outcome
 
@@ -25,7 +26,6 @@ __all__ = ["is_armed", "load_endpoints", "notify_if_armed", "send_notice", "send
 _NOTICE = 5  # as syslog's priority
 _SLACK_S = 1.0
 _MOST_S = 30  # whoever stops a service has not more patience than 90 s for all
-_QUEUE_TRIES = 3
 
 
 def is_armed(record: PanicRecord) -> bool:
@@ -52,7 +52,9 @@ def notify_if_armed(config: Config, subject: str, lines: Sequence[str], *, nomai
     return send_notice(config, record, subject, lines, nomail=nomail) if is_armed(record) else None
 
 
-def send_notice(config: Config, record: PanicRecord, subject: str, lines: Sequence[str], *, nomail: bool = False) -> str:
+def send_notice(
+    config: Config, record: PanicRecord, subject: str, lines: Sequence[str], *, nomail: bool = False, mailer: "Mailer | None" = None
+) -> str:
     """Tell the panic recipients something, by mail and the other channels side by side; the frozen settings count.
 
     Takes ``[mail].deadline_s``, 30 s at most, and a moment. Nothing raises.
@@ -63,6 +65,7 @@ def send_notice(config: Config, record: PanicRecord, subject: str, lines: Sequen
         subject: What happened, in a few words.
         lines: What there is to say, a sentence each.
         nomail: Write it to the host's own log alone.
+        mailer: One that is ready; else it is made ready now.
 
     Returns:
         What came of it, in words.
@@ -77,7 +80,7 @@ def send_notice(config: Config, record: PanicRecord, subject: str, lines: Sequen
     log_locally(f"{subject}: {' '.join(lines)}", priority=_NOTICE, fields={"FIMKIT_KIND": "notice"})
     if nomail or config.mail.nomail:
         return "; ".join([*problems, "nobody was told: nomail"])
-    return "; ".join([*problems, *_send(config, load_endpoints(record.settings), subject, lines)])
+    return "; ".join([*problems, *_send(config, load_endpoints(record.settings), subject, lines, mailer)])
 
 
 def send_waiting(config: Config, *, nomail: bool = False) -> tuple[str, ...]:
@@ -116,7 +119,9 @@ def load_endpoints(settings: Mapping[str, Any]) -> "tuple[Endpoint, ...]":
     return tuple(parse_endpoint(row) for row in rows if isinstance(row, Mapping) and {"host", "port", "addresses"} <= row.keys())
 
 
-def _send(config: Config, known: "Sequence[Endpoint]", subject: str, lines: Sequence[str]) -> list[str]:
+def _send(
+    config: Config, known: "Sequence[Endpoint]", subject: str, lines: Sequence[str], mailer: "Mailer | None"
+) -> list[str]:
     from fimkit.notify.channels import load_channels
     from fimkit.notify.compose import compose_notice
     from fimkit.notify.notice import plan_notice
@@ -132,7 +137,7 @@ def _send(config: Config, known: "Sequence[Endpoint]", subject: str, lines: Sequ
         words.append(f"no other channel: {error}")
     mailing = None
     if config.mail.panic_recipients:
-        mailing = _Mailing(config, known, compose_notice(host, subject, lines), time_ns, until)
+        mailing = _Mailing(config, known, compose_notice(host, subject, lines), time_ns, until, mailer)
         tasks.append(mailing.task)
     if not tasks:
         return [*words, "nobody was told: no recipients"]
@@ -148,12 +153,15 @@ def _outcome(outcome: "Outcome") -> str:
 class _Mailing:
     """The letter: to whom a server gives it now, and for whom it waits."""
 
-    def __init__(self, config: Config, known: "Sequence[Endpoint]", letter: "Letter", time_ns: int, until: float) -> None:
+    def __init__(
+        self, config: Config, known: "Sequence[Endpoint]", letter: "Letter", time_ns: int, until: float, mailer: "Mailer | None"
+    ) -> None:
         from fimkit.notify.mail import sender_of
         from fimkit.notify.message import build_message
         from fimkit.notify.race import Task
 
         self._config, self._known, self._until, self._time_ns = config, known, until, time_ns
+        self._mailer = mailer
         self._recipients = tuple(dict.fromkeys(config.mail.panic_recipients))
         self._message = build_message(letter, sender=sender_of(config), recipients=self._recipients, time_ns=time_ns)
         self._left, self._why = self._recipients, "no server took it in time"
@@ -164,7 +172,7 @@ class _Mailing:
 
         try:
             left_s = self._until - time.monotonic()
-            mailer = load_mailer(self._config, deadline_s=left_s / 2, known=self._known)
+            mailer = self._mailer or load_mailer(self._config, deadline_s=left_s / 2, known=self._known)
         except (OSError, ValueError) as error:
             self._why = str(error)
             raise
@@ -190,13 +198,7 @@ class _Mailing:
         draft = Draft(message=self._message.as_bytes(policy=policy.SMTP), recipients=tuple(recipients))
         try:
             with Outbox(self._config.host.state_dir) as outbox:
-                for _ in range(_QUEUE_TRIES):  # another process may be making a digest at this moment
-                    nothing = replace(
-                        outbox.waiting(), findings=(), numbers=(), added_ns=(), known=(), folded=0, muted=(), failures=(),
-                        last_failure=0,
-                    )  # fmt: skip
-                    if outbox.seal([draft], nothing, now_ns=self._time_ns):
-                        return "it is in the queue, and is tried again"
+                outbox.post([draft], now_ns=self._time_ns)
         except (FimkitError, OSError) as error:
             return f"it is lost, for it cannot be queued: {error}"
-        return "it is lost, for the queue is too busy"
+        return "it is in the queue, and is tried again"

@@ -28,18 +28,18 @@ from fimkit.model.errors import ConfigError, HostError, clip
 from fimkit.model.findings import Finding
 from fimkit.model.json_form import parse_finding
 from fimkit.model.paths import render_path
-from fimkit.notify.compose import compose_notice
+from fimkit.model.time import render_time
+from fimkit.notify import channels, compose, mail, notice, outbox, race
 from fimkit.notify.journal import log_locally
-from fimkit.notify.mail import send_mail, sender_of
-from fimkit.notify.message import build_message, render_word
-from fimkit.panic.record import Phase
+from fimkit.notify.message import render_word
+from fimkit.panic.record import PanicRecord, Phase
 from fimkit.panic.rights import drop_rights, held_rights
 from fimkit.panic.trigger import Decision, decide
-from fimkit.verbs.panic_alarm import load_senders
 from fimkit.verbs.panic_armed import Armed, parse_endpoints
 from fimkit.verbs.panic_cause import add_cause
 from fimkit.verbs.panic_folder import incidents_folder
 from fimkit.verbs.panic_link import LastingHelper
+from fimkit.verbs.panic_notices import send_notice
 from fimkit.verbs.panic_order import PanicOrder
 from fimkit.verbs.panic_run import Panic
 from fimkit.verbs.panic_talk import Talk
@@ -49,7 +49,7 @@ __all__ = ["KEPT_RIGHTS", "LOADED", "Runner", "main", "name_incident"]
 
 KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
 """To capture packets, to see other users' processes, to read what is copied."""
-LOADED = (psutil, pyroute2, smtplib, ssl)
+LOADED = (psutil, pyroute2, smtplib, ssl, channels, compose, mail, notice, outbox, race)
 """What a panic takes and the modules above import late, or not at all."""
 
 _TICK_S = 1.0
@@ -76,6 +76,9 @@ class _Chores:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="fimkit chores", daemon=True)
+
+    def begin(self) -> None:
+        """Begin: after rights were given up, which a thread that runs already would keep."""
         self._thread.start()
 
     def add(self, chore: Callable[[], object]) -> None:
@@ -88,7 +91,8 @@ class _Chores:
 
     def end(self, wait_s: float) -> None:
         self._queue.put(None)
-        self._thread.join(wait_s)
+        if self._thread.is_alive():
+            self._thread.join(wait_s)
 
 
 class Runner:
@@ -98,7 +102,7 @@ class Runner:
         """Take over the line to the guard."""
         self._talk, self._chores = Talk(line), _Chores()
         self._config: Config | None = None
-        self._nomail = self._nokill = False
+        self._nomail = self._nokill = self._is_live = self._is_told = False
         self._panic: Panic | None = None
         self._thread: threading.Thread | None = None
         self._owed: PanicOrder | None = None
@@ -114,6 +118,8 @@ class Runner:
                 self._hear(row)
             if self._config is not None:
                 self._look_after()
+        if self._talk.ended and not self._is_told:
+            self._say_deserted()
         self._chores.end(_CHORES_END_S)
         self._talk.flush()
 
@@ -142,7 +148,7 @@ class Runner:
                 case "notice":
                     self._chores.add(functools.partial(self._notify, row["n"], str(row["subject"]), [*map(str, row["lines"])]))
                 case "end":
-                    self._talk.ended = True
+                    self._talk.ended = self._is_told = True
                 case other:
                     self._talk.say(f"the panic's runner was told what it does not know: {clip(other)}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -152,7 +158,7 @@ class Runner:
 
     def _start(self, row: dict[str, Any]) -> None:
         self._config = parse_config_row(row["config"])
-        self._nomail, self._nokill = bool(row["nomail"]), bool(row["nokill"])
+        self._nomail, self._nokill, self._is_live = bool(row["nomail"]), bool(row["nokill"]), bool(row["live"])
         state_dir = self._config.host.state_dir
         self._helper, self._armed = LastingHelper(state_dir), Armed(state_dir, self._talk.say)
         self._armed.refresh()
@@ -162,6 +168,7 @@ class Runner:
             drop_rights([name for name in KEPT_RIGHTS if name in held_rights()])
         except HostError as error:
             self._talk.say(f"the panic's runner keeps rights that it needs no more: {error}")
+        self._chores.begin()
         self._talk.put({"phase": self._armed.record.phase.value})
 
     def _first_helper(self, config: Config) -> None:
@@ -284,7 +291,7 @@ class Runner:
     def _write_down(self, panic: Panic, decision: Decision) -> None:
         panic.begun.wait(_BEGUN_S)  # a crash before the panic is written down lets it begin again
         try:
-            self._helper.judged(decision.judged, decision.counted)
+            self._helper.judged(decision.judged, () if panic.order.nokill else decision.counted)
         except HostError as error:
             self._talk.say(f"what was judged is not in the panic's record: {error}")
 
@@ -295,7 +302,8 @@ class Runner:
 
         def add() -> None:
             panic.add(decision.cause or f"while a panic goes on: {len(findings)} critical findings", findings)
-            self._answer(number, decision, panic.order.incident)
+            counted = () if panic.order.nokill else decision.counted
+            self._answer(number, replace(decision, counted=counted), panic.order.incident)
 
         self._chores.add(add)
 
@@ -320,7 +328,7 @@ class Runner:
         except HostError as error:
             words += f"; not in the panic's record: {error}"
         if self._may_reach(order.config) and not order.nomail:
-            words += f"; {self._send(order.config, 'more after the panic', [words])}"
+            words += f"; {self._send('more after the panic', [words])}"
         self._talk.say(words)
         self._answer(number, decision, incident)
 
@@ -331,30 +339,27 @@ class Runner:
     # Notices.
 
     def _notify(self, number: int | None, subject: str, lines: Sequence[str]) -> None:
-        assert self._config is not None
-        try:
-            config = self._armed.config(self._config)
-        except ConfigError:
-            config = self._config
-        words = "nomail: not sent" if self._nomail or config.mail.nomail else self._send(config, subject, lines)
-        self._talk.say(f"notice {render_word(subject)!r}: {words}")
+        self._talk.say(f"notice {render_word(subject)!r}: {self._send(subject, lines)}")
         if number is not None:
             self._talk.put({"done": number, "panic": None})
 
-    def _send(self, config: Config, subject: str, lines: Sequence[str]) -> str:
-        recipients = config.mail.panic_recipients
-        if not recipients or not config.mail.smtp_server:
-            return "no mail: there is nobody to tell, or no server"
-        mailer, problems = self._armed.mailer, list[str]()
-        if mailer is None:
-            mailer, _, problems = load_senders(config, deadline_s=config.mail.deadline_s)
-        if mailer is None:
-            return "; ".join(problems)
-        letter = compose_notice(config.host.name, subject, lines)
-        message = build_message(letter, sender=sender_of(config), recipients=recipients, time_ns=time.time_ns())
-        receipt = send_mail(mailer, message, recipients)
-        refused = [f"not for {one}: {why}" for one, why in receipt.refused.items()]
-        return render_word("; ".join([f"mail taken for {len(receipt.taken)} of {len(recipients)}", *refused]))
+    def _send(self, subject: str, lines: Sequence[str]) -> str:
+        """Tell the panic recipients; what no server takes now waits in the queue of the mails."""
+        assert self._config is not None
+        record = self._armed.record if self._armed.in_force else PanicRecord()
+        return send_notice(self._config, record, subject, lines, nomail=self._nomail, mailer=self._armed.mailer)
+
+    def _say_deserted(self) -> None:
+        """The watch is gone and has not said that it ends: it was killed, which nobody else would tell of."""
+        if not self._is_live or self._config is None or self._armed.record.phase is not Phase.ARMED:
+            return
+        now = render_time(time.time_ns())
+        lines = [
+            f"The watch of {self._config.host.name} ended without a word at {now}: it was killed, or crashed.",
+            "Until it is started again, what changes is found by fimkit check alone, and cuts nothing before.",
+        ]
+        log_locally(f"fimkit: {lines[0]}", priority=_ALERT, fields={})
+        self._chores.add(functools.partial(self._send, "watch killed", lines))
 
 
 def main() -> None:

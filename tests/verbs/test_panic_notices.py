@@ -97,6 +97,19 @@ def test_a_server_that_never_answers_leaves_the_letter_in_the_queue(tmp_path: Pa
     in_private_net(run)
 
 
+def test_a_notice_that_waits_holds_up_no_digest(tmp_path: Path, certificates: Certificates) -> None:
+    def run() -> None:
+        PeerNet()  # nothing listens there
+        config = config_of(tmp_path, certificates, deadline_s=1)
+        with Outbox(config.host.state_dir) as outbox:
+            before = outbox.waiting().last_ns
+        assert "it is in the queue" in send_notice(config, put_record(config, endpoints=KNOWN), "watch stopped", [])
+        with Outbox(config.host.state_dir) as outbox:
+            assert outbox.waiting().last_ns == before and len(outbox.letters()) == 1
+
+    in_private_net(run)
+
+
 def test_what_no_server_took_goes_out_with_the_next_look(tmp_path: Path, certificates: Certificates) -> None:
     def run() -> None:
         config = config_of(tmp_path, certificates, deadline_s=10)

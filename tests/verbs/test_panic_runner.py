@@ -20,8 +20,11 @@ from fimkit.model.config import Config
 from fimkit.model.config_json import render_config
 from fimkit.model.findings import Finding, Verdict
 from fimkit.model.json_form import render_finding
+from fimkit.notify.outbox import Outbox
 from fimkit.panic.record import Phase, load_record
+from fimkit.panic.rights import RIGHTS
 from fimkit.verbs.panic_line import LineEnded, RunnerLine
+from fimkit.verbs.panic_runner import KEPT_RIGHTS
 from tests.notify.letters import finding
 from tests.notify.mail_servers import Certificates, RealServer, never_answer, serve_with
 from tests.private_net import PeerNet, in_private_net
@@ -221,6 +224,80 @@ def test_a_helper_that_dies_is_missed_once_and_a_panic_without_it_says_so(tmp_pa
                 assert not is_up()
 
     in_private_net(run)
+
+
+def test_a_watch_that_is_killed_while_armed_is_told_of_and_one_that_says_its_end_is_not(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        server = served(certificates)
+        with armed(config):
+            with runner(config) as spoken:
+                spoken.phase(Phase.ARMED)
+                spoken.put({"do": "end"})
+            with runner(config, live=False) as spoken:
+                spoken.phase(Phase.ARMED)  # a check ends by itself
+            assert server.received == []
+            with runner(config) as spoken:
+                spoken.phase(Phase.ARMED)
+            ((recipients, message),) = server.received
+        assert recipients == list(OPS) and message["Subject"] == "[fimkit] web01 watch killed"
+        assert "ended without a word" in message.get_content().replace("=\n", "")
+
+    in_private_net(run)
+
+
+def test_what_the_runner_itself_has_to_tell_waits_where_no_server_takes_it(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates, mail_s=2)
+
+    def run() -> None:
+        PeerNet()  # nothing listens there
+        with armed(config) as helper, runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            os.kill(helper.hello().pid, signal.SIGKILL)
+            assert "it is in the queue" in spoken.said("the panic's helper is gone")
+        with Outbox(config.host.state_dir) as outbox:
+            subjects = [outbox.take_letter(now_ns=2 * 10**18) for _ in outbox.letters()]
+        assert [b"Subject: [fimkit] web01 " + words in (letter.message if letter else b"")
+                for words, letter in zip((b"the panic's helper is gone", b"watch killed"), subjects, strict=True)] == [True] * 2
+
+    in_private_net(run)
+
+
+def test_after_a_panic_that_did_not_cut_the_next_one_needs_its_whole_threshold(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates, threshold=2, nokill=True)
+
+    def run() -> None:
+        served(certificates)
+        with armed(config), runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            spoken.findings(1, finding(1), finding(2))
+            first = spoken.done(1)
+            assert first and is_up()
+            wait_for(lambda: load_record(config.host.state_dir).phase is Phase.ARMED)
+            spoken.findings(2, finding(3))
+            assert spoken.done(2) is None
+            spoken.said("1 of the 2 critical findings")
+            spoken.findings(3, finding(4))
+            assert spoken.done(3) not in (None, first)
+            wait_for(lambda: load_record(config.host.state_dir).counted == ())
+        assert len(load_record(config.host.state_dir).seen) == 4
+
+    in_private_net(run)
+
+
+def test_its_threads_have_no_more_rights_than_it_has(tmp_path: Path, certificates: Certificates) -> None:
+    kept = sum(1 << RIGHTS.index(name) for name in KEPT_RIGHTS)
+
+    def rights(pid: int) -> set[int]:
+        texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+        return {int(line.split()[1], 16) for text in texts for line in text.splitlines() if line.startswith(("CapPrm", "CapEff"))}
+
+    with runner(make_config(tmp_path, certificates)) as spoken:
+        spoken.phase(Phase.DISARMED)
+        assert all(found & ~kept == 0 for found in rights(spoken.line.pid)), rights(spoken.line.pid)
 
 
 def test_what_is_no_message_is_said_and_ends_nothing(tmp_path: Path, certificates: Certificates) -> None:
