@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
-__all__ = ["SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about"]
+__all__ = ["SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about", "load_changes_of"]
 
 _CHUNK = 2000
+_AUDIT_EVENT = re.compile(r"(\d{1,12})\.(\d{3}):\d+")
 _COLUMNS = (
     "time_ns", "identity", "source", "action", "serial", "item", "path", "path_sure", "dev", "inode", "parent_dev", "parent_inode",
     "mode", "new_mode", "cookie", "error", "sha256", "uid", "gid", "size", "mtime_ns", "node", "process", "syscall",
@@ -165,4 +167,19 @@ def load_changes_about(
         query = f"{SELECT_CHANGES} WHERE c.{column} = ? AND c.time_ns >= ?"
         for value in values:
             found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
+    return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
+
+
+def load_changes_of(connection: sqlite3.Connection, events: Iterable[str]) -> list[Change]:
+    """Load the changes of some audit events, as a finding's ``evidence`` names them; names of another form have none.
+
+    An event's name begins with its time, which the rows are in the order of: no walk through the table.
+    """
+    found: dict[bytes, tuple[Any, ...]] = {}
+    for event in events:
+        stamp = _AUDIT_EVENT.fullmatch(event)
+        if stamp is not None:
+            time_ns = int(stamp[1]) * 1_000_000_000 + int(stamp[2]) * 1_000_000
+            rows = connection.execute(f"{SELECT_CHANGES} WHERE c.time_ns = ? AND c.event = ?", (int_in(time_ns), event))
+            found.update((row[1], row) for row in rows)
     return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))

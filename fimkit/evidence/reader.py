@@ -4,20 +4,24 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote_from_bytes
 
 from fimkit.evidence.cells import CELLS, Cell
+from fimkit.evidence.changes_rows import load_changes_about, load_changes_of
 from fimkit.evidence.connection import open_patiently, store_path, translated_errors
 from fimkit.evidence.finding_life import FindingRow
+from fimkit.evidence.findings_rows import find_by_prefix
 from fimkit.evidence.folder import check_private_file, check_state_dir, readers_trust
+from fimkit.evidence.history_rows import Acceptance, load_acceptances
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.past_rows import Span, past_baseline, past_changes, past_findings
 from fimkit.evidence.schema import MIGRATIONS, schema_version
 from fimkit.evidence.search import Condition, render_condition
+from fimkit.evidence.stored_order import OrderedFinding, load_findings_after, load_id_at, load_last_place, load_replaced
 from fimkit.model.changes import Change
 from fimkit.model.errors import StoreError
 from fimkit.model.paths import render_path
@@ -106,6 +110,50 @@ class Reader:
         """Read findings; see :func:`fimkit.evidence.past_rows.past_findings`."""
         with translated_errors(self.path):
             yield from past_findings(self._connection, span, only_open=only_open)
+
+    def finding(self, id_prefix: str) -> FindingRow | None:
+        """Find the one finding whose id begins so: the open one, else the last that was closed.
+
+        Raises:
+            UsageError: If several ids begin so.
+        """
+        with translated_errors(self.path):
+            return find_by_prefix(self._connection, id_prefix)
+
+    def findings_after(self, place: int, *, most: int) -> list[OrderedFinding]:
+        """Read the findings that were stored after the one at ``place`` (0: all), open or not, at most so many."""
+        with translated_errors(self.path):
+            return load_findings_after(self._connection, place, most=most)
+
+    def last_place(self) -> int:
+        """Give the last place that a finding ever had in this store."""
+        with translated_errors(self.path):
+            return load_last_place(self._connection)
+
+    def id_at(self, place: int) -> str | None:
+        """Read the id of the finding at a place; nothing where it was dropped meanwhile."""
+        with translated_errors(self.path):
+            return load_id_at(self._connection, place)
+
+    def replaced(self, finding_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Read, by finding, the ids of those that it took the place of."""
+        with translated_errors(self.path):
+            return load_replaced(self._connection, finding_ids)
+
+    def acceptances(self) -> dict[int, Acceptance]:
+        """Read who took what as good, by number."""
+        with translated_errors(self.path):
+            return {one.id: one for one in load_acceptances(self._connection)}
+
+    def changes_of(self, events: Iterable[str]) -> list[Change]:
+        """Read the changes of some audit events, as findings' ``evidence`` names them, in the order of time, serial and item."""
+        with translated_errors(self.path):
+            return load_changes_of(self._connection, events)
+
+    def changes_about(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int) -> list[Change]:
+        """Read the changes from a time on of some paths by their text, and of some files by their inodes' numbers."""
+        with translated_errors(self.path):
+            return load_changes_about(self._connection, paths, inodes, since_ns)
 
     def changes(self, span: Span) -> Iterator[Change]:
         """Read changes, in the order of time, serial and item."""
