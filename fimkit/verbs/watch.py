@@ -483,6 +483,7 @@ class _Watcher:
                 if not ended and not heard.changes:
                     time.sleep(0.005)
         self._catch_up()
+        self.engine.notice_others()  # what was accepted in the last second is open no more
         while self.engine.waiting and time.monotonic() < until:
             self._told(self.engine.step(everything=True))
         self.engine.flush()
