@@ -122,6 +122,11 @@ def _print_status(arguments: argparse.Namespace) -> int:
         print(f"problem  {status.problem}")
     if status.panic:
         print(f"panic    {status.panic}" + (f"; {render_terminal(status.panic_problem)}" if status.panic_problem else ""))
+    if status.content_problem or status.unsearched:
+        words = f"; {render_terminal(status.content_problem)}" if status.content_problem else ""
+        print(f"content  {status.unsearched} findings wait for their file to be searched{words}")
+    if status.running and status.mail_problem:
+        print(f"mail     {render_terminal(status.mail_problem)}")
     looked = f"{status.looks} looks, {status.waiting} waiting"
     print(f"changes  {status.changes} on watched paths, {status.osquery_rows} by osquery; {looked}")
     print(f"findings {status.findings} told or held ({status.held} held), {status.findings_per_s:g}/s; {status.open} open")

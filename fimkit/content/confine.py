@@ -125,11 +125,11 @@ class Confinement:
     lacks: tuple[str, ...] = ()
 
 
-def find_user() -> tuple[str, int, int] | None:
-    """Give name, uid and gid of the user to become: the installation's, else nobody; ``None`` without the right to become one."""
+def find_user(wanted: str = SCAN_USER) -> tuple[str, int, int] | None:
+    """Give name, uid and gid of the user to become: the wanted one, else nobody; ``None`` without the right to become one."""
     if os.geteuid() != 0:
         return None
-    for name in (SCAN_USER, _NOBODY):
+    for name in (wanted, _NOBODY):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import fimkit
 from fimkit.content.answers import PACKET_BYTES, BadAnswerError, Scanned, parse_answer, parse_hello, parse_packet
-from fimkit.content.confine import Confinement, find_user
+from fimkit.content.confine import SCAN_USER, Confinement, find_user
 from fimkit.content.reader import DEFAULT_MOST_BYTES, OpenContent, Unread
 from fimkit.content.rule_files import RuleSet
 from fimkit.content.worker import MOST_FILES, pack_setup
@@ -89,8 +89,9 @@ class ContentPool:
     """Searches files that the caller opened. Use it in a ``with`` block; it may live as long as its caller."""
 
     def __init__(
-        self, rules: RuleSet, *, workers: int | None = None, most_bytes: int = DEFAULT_MOST_BYTES, file_s: float = FILE_S
-    ) -> None:
+        self, rules: RuleSet, *, workers: int | None = None, most_bytes: int = DEFAULT_MOST_BYTES, file_s: float = FILE_S,
+        user: str = SCAN_USER,
+    ) -> None:  # fmt: skip
         """Prepare; a process is started when there is a file for it.
 
         Args:
@@ -98,12 +99,13 @@ class ContentPool:
             workers: How many processes; one a core where nothing is said.
             most_bytes: What of one file is read.
             file_s: How long one file may take. YARA itself gives up after half of it, so that keyword hits are not lost.
+            user: Whom the processes become, where they may become anybody.
         """
         self.confinement: Confinement | None = None
         """What the workers run with; known once the first file was read."""
         self._most = max(1, workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
         self._file_s = file_s
-        self._setup = pack_setup(rules, most_bytes=most_bytes, file_s=file_s / 2, user=find_user())
+        self._setup = pack_setup(rules, most_bytes=most_bytes, file_s=file_s / 2, user=find_user(user))
         self._places = _import_places(has_yara=rules.yara is not None)
         self._workers: list[_Worker] = []
         self._again: deque[OpenContent] = deque()

@@ -10,7 +10,9 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
-__all__ = ["SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about", "load_changes_of"]
+__all__ = [
+    "SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about", "load_changes_by", "load_changes_of",
+]  # fmt: skip
 
 _CHUNK = 2000
 _AUDIT_EVENT = re.compile(r"(\d{1,12})\.(\d{3}):\d+")
@@ -183,3 +185,12 @@ def load_changes_of(connection: sqlite3.Connection, events: Iterable[str]) -> li
             rows = connection.execute(f"{SELECT_CHANGES} WHERE c.time_ns = ? AND c.event = ?", (int_in(time_ns), event))
             found.update((row[1], row) for row in rows)
     return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
+
+
+def load_changes_by(
+    connection: sqlite3.Connection, uid: int | None, *, since_ns: int, until_ns: int, most: int
+) -> Iterator[Change]:
+    """Load what processes of one user did between two times, at most so many, in the order of time."""
+    query = f"{SELECT_CHANGES} WHERE c.time_ns BETWEEN ? AND ? AND p.uid IS ? ORDER BY c.time_ns, c.serial, c.item LIMIT ?"
+    values = (int_in(since_ns), int_in(until_ns), None if uid is None else int_in(uid), most)
+    return map(decode_change, connection.execute(query, values))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fimkit.model.changes import Source
-from fimkit.model.findings import Attribution, Finding, Kind, Verdict
+from fimkit.model.findings import Attribution, Finding, Kind, Verdict, is_content_reason, judge_content
 
 __all__ = ["PASSING", "FindingRow", "FindingStatus", "Stored", "merge_finding"]
 
@@ -90,11 +90,15 @@ def merge_finding(stored: Finding, again: Finding, now_ns: int) -> Finding:
 
     It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place, and so does one that
     knows of more (a denied try that is repeated), and reasons that say more. ``sources`` are the union. The last time moves to
-    ``now_ns`` where the difference is still there.
+    ``now_ns`` where the difference is still there. What was found in the file stays: its bytes are part of what the finding is.
     """
     joined = _judged(_attributed(stored, again), again)
     if set(again.reasons) > set(joined.reasons):
         joined = replace(joined, reasons=again.reasons)  # all that was said, and more: what packages say comes a little later
+    searched = stored if again.content is None else again
+    words = [text for text in searched.reasons if is_content_reason(text)]
+    if searched.content is not None or words:
+        joined = judge_content(joined, searched.content, words)
     seen = () if stored.kind in PASSING else (now_ns,)
     return replace(
         joined,

@@ -212,6 +212,13 @@ class Store:
         with translated_errors(self.path):
             return changes_rows.load_changes_about(self._connection, paths, inodes, since_ns)
 
+    def changes_by(self, uid: int | None, *, since_ns: int, until_ns: int, most: int = 10_000) -> list[Change]:
+        """Load what processes of one user did between two times, at most so many, in the order of time."""
+        with translated_errors(self.path):
+            return list(
+                changes_rows.load_changes_by(self._connection, uid, since_ns=since_ns, until_ns=until_ns, most=most)
+            )
+
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Store notes, each once however often it is given."""
         with self.transaction():

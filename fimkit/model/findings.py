@@ -1,12 +1,19 @@
 """A finding is a judged change; its severity is one table, here. Pure."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from fimkit.model.changes import Actor, Source
 from fimkit.model.states import TIMES_ONLY, FileState
 
-__all__ = ["Attribution", "Finding", "Kind", "Severity", "Tier", "Verdict", "severity_of"]
+__all__ = [
+    "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Tier", "Verdict", "is_content_reason", "judge_content",
+    "severity_of",
+]  # fmt: skip
+
+_CONTENT_REASONS = ("rule ", "content: ", "story: ")
+_HARMLESS = "info"
 
 
 class Tier(StrEnum):
@@ -60,8 +67,26 @@ class Attribution(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContentMark:
+    """What a content rule found in the file: ``severity`` is the rule's own word, ``line`` 0 where nobody knows it.
+
+    ``text`` is printable as it is, ``attack`` an ATT&CK technique, or empty.
+    """
+
+    rule: str
+    severity: str
+    line: int
+    text: str
+    attack: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One judged change of one path on one host. ``actors`` has the maker of the content at its head, then the others in time."""
+    """One judged change of one path on one host. ``actors`` has the maker of the content at its head, then the others in time.
+
+    ``content`` is what rules found in the file as ``after`` has it: empty where it was searched and nothing was found, and ``None``
+    where it was not searched.
+    """
 
     id: str
     host: str
@@ -81,6 +106,7 @@ class Finding:
     first_seen_ns: int
     last_seen_ns: int
     evidence: tuple[str, ...] = field(default=())
+    content: tuple[ContentMark, ...] | None = None
 
 
 def severity_of(tier: Tier, kind: Kind, verdict: Verdict, changed: tuple[str, ...]) -> Severity:
@@ -103,3 +129,32 @@ def severity_of(tier: Tier, kind: Kind, verdict: Verdict, changed: tuple[str, ..
     if critical:
         return Severity.CRITICAL
     return Severity.HIGH if verdict is Verdict.SUSPECT else Severity.MEDIUM
+
+
+def is_content_reason(text: str) -> bool:
+    """Tell whether a reason comes from the file's content and its story: such ones stay when the others are found anew.
+
+    >>> is_content_reason("rule php_eval: line 3: eval("), is_content_reason("the file was replaced by another one")
+    (True, False)
+    """
+    return text.startswith(_CONTENT_REASONS)
+
+
+def judge_content(finding: Finding, content: tuple[ContentMark, ...] | None, reasons: Sequence[str]) -> Finding:
+    """Judge a finding by what is in the file: a hit makes it suspect, unless a package is proved to have brought just this.
+
+    Args:
+        finding: As it was judged without.
+        content: What rules found; ``None`` where the file was not searched.
+        reasons: What the search and its story say; they come first, in the place of what an earlier search said.
+
+    Returns:
+        The finding, never less severe than it was.
+    """
+    others = [text for text in finding.reasons if not is_content_reason(text)]
+    judged = replace(finding, content=content, reasons=tuple(dict.fromkeys((*reasons, *others))))
+    if finding.verdict is Verdict.EXPECTED or all(mark.severity == _HARMLESS for mark in content or ()):
+        return judged
+    severity = severity_of(finding.tier, finding.kind, Verdict.SUSPECT, finding.changed)
+    worse = max(severity, finding.severity, key=lambda one: one.rank)
+    return replace(judged, verdict=Verdict.SUSPECT, severity=worse)

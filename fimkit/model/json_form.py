@@ -4,11 +4,12 @@ Every name that came from the host (paths, commands, link targets) is text of :f
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fimkit.model.changes import Actor, Source
 from fimkit.model.errors import SnapshotError, clip
-from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
+from fimkit.model.findings import Attribution, ContentMark, Finding, Kind, Severity, Tier, Verdict
 from fimkit.model.paths import parse_path, render_path
 from fimkit.model.states import FileState, FileType
 from fimkit.model.time import parse_time, render_time
@@ -129,8 +130,8 @@ def parse_actor(row: Mapping[str, Any]) -> Actor:
 
 
 def render_finding(finding: Finding) -> dict[str, Any]:
-    """Give a finding as the contract's JSON object."""
-    return {
+    """Give a finding as the contract's JSON object; ``content`` only where the file was searched."""
+    row: dict[str, Any] = {
         "id": finding.id,
         "host": finding.host,
         "path": render_path(finding.path),
@@ -150,6 +151,9 @@ def render_finding(finding: Finding) -> dict[str, Any]:
         "last_seen": render_time(finding.last_seen_ns),
         "evidence": list(finding.evidence),
     }
+    if finding.content is not None:
+        row["content"] = [asdict(mark) for mark in finding.content]
+    return row
 
 
 def parse_finding(row: Mapping[str, Any]) -> Finding:
@@ -173,4 +177,5 @@ def parse_finding(row: Mapping[str, Any]) -> Finding:
         first_seen_ns=parse_time(row["first_seen"]),
         last_seen_ns=parse_time(row["last_seen"]),
         evidence=tuple(row.get("evidence", ())),
+        content=None if row.get("content") is None else tuple(ContentMark(**mark) for mark in row["content"]),
     )

@@ -1,5 +1,6 @@
 """Rescans, reads what is new in the logs, correlates, stores, and tells what is new and what is still open."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.panic.trigger import may_panic
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.content_desk import ContentDesk, needs_desk
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
@@ -40,6 +42,7 @@ _SLACK_NS = 1_000_000_000
 _SETTLE_NS = 2_000_000_000
 _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
+_HANDLERS_S = 60.0
 
 # Without a difference there can only be tries and what came and went; these are in every one of them.
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
@@ -113,17 +116,40 @@ def check(config: Config, options: CheckOptions) -> Checked:
         StoreError: If the store cannot be used.
     """
     open_baseline(config)[0].close()  # says what is missing before the lock makes its file
-    with lock_state(config.host.state_dir, verb="check"):
-        store, meta = open_baseline(config)
-        with store:
-            checked, look = look_at_all(config, options, store, meta.time_ns)
-    checked = _judge_panic(config, options, checked)
-    checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail)))
+    with contextlib.ExitStack() as stack:
+        desk = stack.enter_context(ContentDesk(config, end_s=_HANDLERS_S)) if needs_desk(config) else None
+        with lock_state(config.host.state_dir, verb="check"):
+            store, meta = open_baseline(config)
+            with store:
+                checked, look = look_at_all(config, options, store, meta.time_ns, desk=desk)
+        checked = _judge_panic(config, options, checked)
+        checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail)))
+        if desk is not None:
+            desk.handle(checked.new)
+        checked = replace(checked, words=(*checked.words, *_notify(config, options, checked.new)))
     try:
         append_report(config.host.report_file, checked.new, now_ns=look.seen_ns)
     except HostError as error:  # the findings must reach somebody all the same
         return replace(checked, words=(*checked.words, str(error)))
     return checked
+
+
+def _notify(config: Config, options: CheckOptions, findings: Sequence[Finding]) -> list[str]:
+    """Queue what is new for the general mail and the channels, and send what can be sent; the rest stays in the queue.
+
+    Where nothing is new, what an earlier run could not send is tried again.
+    """
+    mail = config.mail
+    if not (mail.smtp_server or config.channels or mail.general_recipients or any(watch.notify for watch in config.paths)):
+        return []
+    from fimkit.notify.notifier import Notifier
+    from fimkit.verbs.panic_alarm import list_addresses
+
+    notifier = Notifier(config, addresses=list_addresses().value or (), nomail=options.nomail)
+    notifier.take(findings)
+    words = notifier.finish(hurry=True)
+    problem = notifier.problem
+    return [*words, *([problem] if problem and problem not in words else [])]
 
 
 def _judge_panic(config: Config, options: CheckOptions, checked: Checked) -> Checked:
@@ -156,6 +182,7 @@ def look_at_all(
     since_ns: int,
     *,
     mark: Callable[[Finding], Finding] = lambda finding: finding,
+    desk: ContentDesk | None = None,
 ) -> tuple[Checked, Look]:
     """Look at the host, judge and store; the caller holds the lock, and tells.
 
@@ -165,14 +192,28 @@ def look_at_all(
         store: Open.
         since_ns: When the baseline was taken.
         mark: Adds what the caller knows of a finding that was not open before.
+        desk: Has the files of findings searched that were not searched before, where any are to be.
     """
     look = _look(config, options, store, since_ns)
     known = {finding.id for finding in look.was_open}
     explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.changes)
     look.words += explained.words
     findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
+    findings = _search(desk, look, findings)
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
     return _keep(config, options, store, look, findings), look
+
+
+def _search(desk: ContentDesk | None, look: Look, findings: list[Finding]) -> list[Finding]:
+    """Have the files of what is new searched; a difference that was open before keeps what was found in it then."""
+    if desk is None:
+        return findings
+    searched = {finding.id for finding in look.was_open if finding.content is not None}
+    asked = [finding for finding in findings if finding.id not in searched and desk.wants(finding)]
+    judged = desk.search(asked, look.changes)
+    look.words += judged.words
+    by_id = {finding.id: finding for finding in judged.findings}
+    return [by_id.get(finding.id, finding) for finding in findings]
 
 
 def mark_told(config: Config, findings: Sequence[Finding]) -> None:

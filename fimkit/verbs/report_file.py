@@ -5,17 +5,18 @@ import stat
 from collections.abc import Sequence
 
 from fimkit.model.errors import HostError
-from fimkit.model.findings import Finding
+from fimkit.model.findings import Finding, is_content_reason
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
 
 __all__ = ["append_lines", "append_report", "render_report_line"]
 
+_MOST_WORDS = 12
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def render_report_line(finding: Finding, *, now_ns: int) -> str:
-    """Give one line for one finding: when, how severe, what, where, who."""
+    """Give one line for one finding: when, how severe, what, where, who; of a searched file its owner, and what is in it."""
     actor = finding.actors[0] if finding.actors else None
     who = (
         "unattributed"
@@ -25,7 +26,18 @@ def render_report_line(finding: Finding, *, now_ns: int) -> str:
     moved = "" if finding.moved_to is None else f" to {render_path(finding.moved_to)}"
     what = f"{finding.severity.value} {finding.kind.value} {render_path(finding.path)}{moved}"
     words = f"{finding.host} {what} by {who} ({finding.attribution.value})"
-    return f"{render_time(now_ns)} {render_terminal(words)} id={finding.id}"
+    return f"{render_time(now_ns)} {render_terminal(words)} id={finding.id}{_render_content(finding)}"
+
+
+def _render_content(finding: Finding) -> str:
+    """Say of a file that was searched, or could not be, whose it is, its mode, size and time, and what was found in it."""
+    after, words = finding.after, [text for text in finding.reasons if is_content_reason(text)]
+    if after is None or (finding.content is None and not words):
+        return ""
+    mode = "?" if after.mode is None else f"{after.mode:04o}"
+    written = "?" if after.mtime_ns is None else render_time(after.mtime_ns)
+    facts = f" owner={after.uid}:{after.gid} mode={mode} size={after.size} written={written} hits={len(finding.content or ())}"
+    return facts + "".join(f" | {render_terminal(text)}" for text in words[:_MOST_WORDS])
 
 
 def append_report(path: bytes, findings: Sequence[Finding], *, now_ns: int) -> None:

@@ -22,6 +22,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.verbs import notify_systemd
 from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.check import Checked, CheckOptions, look_at_all
+from fimkit.verbs.content_desk import ContentDesk, Judged
 from fimkit.verbs.explain import may_be_explained
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
@@ -29,6 +30,7 @@ from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
 from fimkit.verbs.watch_hearing import Hearing
+from fimkit.verbs.watch_mail import WatchMail
 from fimkit.verbs.watch_numbers import render_numbers, write_numbers
 from fimkit.verbs.watch_panic import WatchPanic, frozen_config
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, OsqueryTail
@@ -95,8 +97,9 @@ def watch(
         panic = stack.enter_context(
             WatchPanic(config, nomail=options.nomail, nokill=options.nokill, runner=options.runner)
         )
+        content = stack.enter_context(ContentDesk(config))  # as the panic's runner
         signals = stack.enter_context(Signals())
-        watcher = _Watcher(load, config, options, tell, sinks, stack, panic)
+        watcher = _Watcher(load, config, options, tell, sinks, stack, panic, content)
         watcher.start(before)
         watcher.run(signals)
         return watcher.status
@@ -114,10 +117,11 @@ class _Watcher:
         sinks: Sequence[Sink],
         stack: contextlib.ExitStack,
         panic: WatchPanic,
+        content: ContentDesk,
     ) -> None:
         self.config = config
         self.status = WatchStatus(pid=os.getpid(), started_ns=time.time_ns())
-        self._load, self._stack, self._panic = load, stack, panic
+        self._load, self._stack, self._panic, self._content = load, stack, panic, content
         self._status_file = stack.enter_context(StatusFile(config.host.state_dir))
         self._sources = open_sources(config, options.records, stack, buffer_bytes=options.buffer_bytes)
         self.status.records = self._sources.name
@@ -125,6 +129,7 @@ class _Watcher:
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
         self._sources.words += drop_start_rights(config)  # where no kernel's records were to be had, for the first time here
         self._telling = Telling(tell, sinks, config.host.report_file, stack)  # after it: each thread has rights of its own
+        self._mail = WatchMail(config, nomail=options.nomail)
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
         self._rescan: Rescan | None = None
@@ -134,6 +139,7 @@ class _Watcher:
         self._next["limits"] = time.monotonic() + _LIMITS_S
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = ""
+        self._helpers: set[int] = set()
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
         self._said_by_rescans: frozenset[str] = frozenset()
@@ -149,7 +155,7 @@ class _Watcher:
             meta = self.store.baseline_meta()
             assert meta is not None
             mark = mark_downtime(before, look_ns=time.time_ns())
-            checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark)
+            checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark, desk=self._content)
         self.engine = Engine(
             config,
             self.store,
@@ -207,7 +213,7 @@ class _Watcher:
             while not self._stopping:
                 if self._rescan is not None and self._rescan.fileno() not in selector.get_map():
                     selector.register(self._rescan.fileno(), selectors.EVENT_READ)
-                self._listen_to_panic(selector)
+                self._listen(selector)
                 selector.select(self._pause())
                 for number in signals.take():
                     self._signal(number)
@@ -223,6 +229,7 @@ class _Watcher:
 
     def _pause(self) -> float:
         dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._telling.next_s, self._packages.next_s]
+        dues += [self._content.next_s, self._mail.next_s]
         if self._sources.name == "log":
             dues.append(self._next["log"])
         due = min(one for one in dues if one is not None)
@@ -236,10 +243,16 @@ class _Watcher:
         else:
             self._stopping = signal.Signals(number).name
 
-    def _listen_to_panic(self, selector: selectors.BaseSelector) -> None:
-        descriptor = self._panic.descriptor()  # a new configuration may have brought the first critical path
-        if descriptor is not None and descriptor not in selector.get_map():
-            selector.register(descriptor, selectors.EVENT_READ)
+    def _listen(self, selector: selectors.BaseSelector) -> None:
+        """Hear those too that a new configuration brought, or that were started anew."""
+        now = {one for one in (self._panic.descriptor(), self._content.descriptor()) if one is not None}
+        for descriptor in self._helpers - now:
+            if descriptor in selector.get_map():
+                selector.unregister(descriptor)
+        for descriptor in now:
+            if descriptor not in selector.get_map():
+                selector.register(descriptor, selectors.EVENT_READ)
+        self._helpers = now
 
     def _read_panic(self) -> None:
         words, phase = self._panic.read()
@@ -263,6 +276,8 @@ class _Watcher:
         self._read_rescan(selector)
         self._told(self.engine.step())
         self._tell_explained(self._packages.read())
+        self._tell_judged(self._content.read(self.store))
+        self._telling.say(self._mail.step())
         self._telling.release()
         self._telling.note_shown(self.store)
         self._read_panic()
@@ -403,8 +418,15 @@ class _Watcher:
     def _tell_new(self, findings: Sequence[Finding]) -> None:
         if findings:
             self.status.findings += len(findings)
-            self._panic.take(findings)
-            self._telling.tell_new(findings)
+            self._panic.take(findings)  # which waits for nothing: what is in a file makes nothing less critical
+            self._tell_judged(Judged(self._content.take(findings), []))
+
+    def _tell_judged(self, judged: Judged) -> None:
+        """Tell what was searched, or is not to be, or has waited for long enough."""
+        self._telling.say(judged.words)
+        if judged.findings:
+            self._telling.tell_new(judged.findings)
+            self._mail.take(judged.findings)
 
     # Now and then.
 
@@ -437,7 +459,7 @@ class _Watcher:
     def _write_status(self) -> None:
         write_numbers(
             self.status, self._status_file, self._rates, sources=self._sources, engine=self.engine, telling=self._telling,
-            osquery=self._osquery, panic=self._panic,
+            osquery=self._osquery, panic=self._panic, content=self._content, mail=self._mail,
         )
 
     def _words(self) -> str:
@@ -459,6 +481,8 @@ class _Watcher:
             self.config, self._packages.config = config, frozen_config(config)
             self._telling.report_file = config.host.report_file
             self._panic.reconfigure(config)
+            self._content.reconfigure(config)
+            self._mail.reconfigure(config)
             self.engine.reconfigure(config, scanned_watches(config))
             if self._hearing is not None:
                 self._hearing.reconfigure(config)
@@ -486,7 +510,9 @@ class _Watcher:
         self.engine.notice_others()  # what was accepted in the last second is open no more
         while self.engine.waiting and time.monotonic() < until:
             self._told(self.engine.step(everything=True))
+        self._tell_judged(self._content.flush(self.store, until - time.monotonic()))
         self.engine.flush()
+        self._telling.say(self._mail.finish())
         self._panic.say_stopped(self._stopping, since_ns=self.status.started_ns)
         self._read_panic()
         self._telling.release(everything=True)

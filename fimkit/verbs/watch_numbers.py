@@ -5,7 +5,9 @@ import resource
 import time
 from collections import deque
 
+from fimkit.verbs.content_desk import ContentDesk
 from fimkit.verbs.watch_engine import Engine
+from fimkit.verbs.watch_mail import WatchMail
 from fimkit.verbs.watch_panic import WatchPanic
 from fimkit.verbs.watch_records import OsqueryTail
 from fimkit.verbs.watch_sources import LiveSources
@@ -15,7 +17,7 @@ from fimkit.verbs.watch_telling import Telling
 __all__ = ["render_numbers", "write_numbers"]
 
 _HELD_UP_S = 5.0
-_MOST_PROBLEM = 300  # the status file is one page, and each character may take six
+_MOST_PROBLEM = 250  # the status file is two pages, and each character may take six
 
 Rates = deque[tuple[float, int, int]]
 
@@ -30,6 +32,8 @@ def write_numbers(
     telling: Telling,
     osquery: OsqueryTail,
     panic: WatchPanic,
+    content: ContentDesk,
+    mail: WatchMail,
 ) -> None:
     """Bring the status up to date, and write it."""
     kernel = sources.kernel
@@ -41,6 +45,8 @@ def write_numbers(
     status.held, status.remembered = telling.held, len(engine.picture.changes)
     status.osquery_rows = osquery.rows
     status.panic, status.panic_problem = panic.phase, panic.problem[:_MOST_PROBLEM]
+    status.unsearched, status.content_problem = len(content), content.problem[:_MOST_PROBLEM]
+    status.mail_problem = mail.problem[:_MOST_PROBLEM]
     usage = resource.getrusage(resource.RUSAGE_SELF)
     status.cpu_s = usage.ru_utime + usage.ru_stime
     status.memory_bytes = _memory_bytes(os.getpid()) + (0 if kernel is None else _memory_bytes(kernel.drain.process.pid))
@@ -56,8 +62,12 @@ def render_numbers(status: WatchStatus) -> str:
     """Say in a line how it is doing; systemd shows it."""
     lost = f", {sum(status.lost.values())} lost" if status.lost else ""
     held_up = f"nobody has read the output for {status.held_up_s:.0f} s" if status.held_up_s > _HELD_UP_S else ""
-    problems = "".join(f"; {words}" for words in (status.problem, status.panic_problem, held_up) if words)
+    problems = "".join(f"; {words}" for words in (*_problems(status), held_up) if words)
     return f"{status.open} open, {status.events_per_s:.0f} events/s, lag {status.lag_s:.1f} s{lost}{problems}"
+
+
+def _problems(status: WatchStatus) -> tuple[str, ...]:
+    return (status.problem, status.panic_problem, status.content_problem, status.mail_problem)
 
 
 def _memory_bytes(pid: int) -> int:

@@ -16,7 +16,7 @@ __all__ = ["LOCK_NAME", "StatusFile", "WatchStatus", "load_watch_status"]
 
 LOCK_NAME = b"watch.lock"
 _NAME = b"watch.json"
-_BYTES = 4096
+_BYTES = 8192
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +26,8 @@ class WatchStatus:
     ``lost`` counts what was lost on the way, by source; ``last_blind_ns`` is the end of the last blind interval, 0 for none.
     ``problem`` says why nothing is recorded just now, if so. ``held_up_s`` is for how long nobody has read the output, ``unshown``
     how many findings were not shown for that; ``stuck`` is one that ended so. ``panic`` is the phase of the panic, empty where
-    nothing is critical; ``panic_problem`` is what keeps one from working.
+    nothing is critical; ``panic_problem`` is what keeps one from working. ``unsearched`` counts the findings that wait for their
+    file to be searched, ``content_problem`` is what keeps that from working, ``mail_problem`` what keeps somebody from being told.
     ``running`` is not written: it is whether the lock is held now.
     """
 
@@ -63,6 +64,9 @@ class WatchStatus:
     stuck: bool = False
     panic: str = ""
     panic_problem: str = ""
+    unsearched: int = 0
+    content_problem: str = ""
+    mail_problem: str = ""
     running: bool = False
 
     @property
