@@ -108,18 +108,40 @@ class Helper:
         """Add findings that have been judged, and those that count towards the threshold; stored when this returns."""
         self._ask("judged", seen=list(seen), counted=list(counted))
 
-    def begin(self, incident: str, cause: str, *, nokill: bool) -> BeginReply:
+    def is_gone(self) -> bool:
+        """Tell whether the helper has ended the line; an answer that waits to be read is no end. Any thread may ask."""
+        waiting = select.poll()
+        try:
+            waiting.register(self._socket, select.POLLRDHUP)
+        except (OSError, ValueError):  # closed on this side
+            return True
+        return bool(waiting.poll(0))
+
+    def begin(self, incident: str, cause: str, *, nokill: bool, armed_ns: int | None = None) -> BeginReply:
         """Say that a panic begins. From now on the helper cuts at ``deadline_s``, and when this line ends.
 
         Args:
             incident: The name of its folder.
             cause: In words.
             nokill: Nothing is to be cut: no clock runs.
+            armed_ns: The arming by which that was judged; it is refused where another one holds by now.
 
         Raises:
-            HostError: If the host is not armed.
+            HostError: If the host is not armed, or was armed anew since.
         """
-        return parse_reply(BeginReply, self._ask("begin", incident=incident, cause=cause, nokill=nokill))
+        return parse_reply(BeginReply, self._ask("begin", incident=incident, cause=cause, nokill=nokill, armed_ns=armed_ns))
+
+    def add(self, cause: str, *, armed_ns: int | None = None) -> None:
+        """Add a cause to the panic that goes on: this begins none.
+
+        Args:
+            cause: In words.
+            armed_ns: As for :meth:`begin`.
+
+        Raises:
+            HostError: If none goes on, or not by that arming.
+        """
+        self._ask("add", cause=cause, armed_ns=armed_ns)
 
     def cut(self) -> CutReply:
         """Have it cut, now. Where it has already, the receipt of that.

@@ -74,8 +74,10 @@ class Server:
             "disarm": lambda _, asked: resident.disarm(_text(asked, "by")),
             "judged": lambda _, asked: resident.judged(_texts(asked, "seen"), _texts(asked, "counted")),
             "begin": lambda line, asked: resident.begin(
-                line.number, incident=_text(asked, "incident"), cause=_text(asked, "cause"), nokill=asked.get("nokill") is True
+                line.number, incident=_text(asked, "incident"), cause=_text(asked, "cause"), nokill=asked.get("nokill") is True,
+                armed_ns=_number(asked, "armed_ns"),
             ),
+            "add": lambda _, asked: resident.add(_text(asked, "cause"), _number(asked, "armed_ns")),
             "cut": lambda _, asked: resident.cut(),
             "finish": lambda _, asked: resident.finish(_text(asked, "words")),
             "restore": lambda _, asked: resident.restore(by=_text(asked, "by")),
@@ -202,6 +204,13 @@ def _text(asked: Asked, name: str) -> str:
     value = asked.get(name)
     if not isinstance(value, str):
         raise HostError(f"{name} is {clip(value)}, expected text")
+    return value
+
+
+def _number(asked: Asked, name: str) -> int | None:
+    value = asked.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise HostError(f"{name} is {clip(value)}, expected a number")
     return value
 
 

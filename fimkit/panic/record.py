@@ -55,7 +55,8 @@ class LogLine(NamedTuple):
 class PanicRecord:
     """What is known of this host's panic.
 
-    ``settings`` is the configuration frozen at arming. ``boot_id`` is the boot of the last change, ``begun_boot_id`` that of the
+    ``settings`` is the configuration frozen at arming; ``armed_ns`` names the arming: what was judged by one starts nothing by
+    another. ``boot_id`` is the boot of the last change, ``begun_boot_id`` that of the
     trigger: in that one alone there is a network to go back to. ``seen`` are ids of findings that were open at arming or have been
     judged: never judged again; ``counted`` those that count towards the threshold. ``cut`` is the receipt, as JSON.
     ``restore_boottime_ns`` is when the cut ends by itself, on the clock of ``boot_id``. ``lowered`` are links that were taken down
@@ -67,6 +68,7 @@ class PanicRecord:
     by: str = ""
     boot_id: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    armed_ns: int | None = None
     incident: str = ""
     causes: tuple[Cause, ...] = ()
     triggered_ns: int | None = None

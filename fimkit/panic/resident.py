@@ -130,7 +130,8 @@ class Resident:
         self._refuse_in_panic("arm")
         parse_cut_settings(settings)
         record = replace(
-            PanicRecord(log=self.record.log), phase=Phase.ARMED, by=by, settings=settings, seen=tuple(dict.fromkeys(seen))
+            PanicRecord(log=self.record.log), phase=Phase.ARMED, by=by, settings=settings, seen=tuple(dict.fromkeys(seen)),
+            armed_ns=time.time_ns(),
         )
         self._record.must_store(record)
         self._record.say(f"armed by {by}")
@@ -165,9 +166,10 @@ class Resident:
 
     # A panic.
 
-    def begin(self, line: int, *, incident: str, cause: str, nokill: bool) -> BeginReply:
+    def begin(self, line: int, *, incident: str, cause: str, nokill: bool, armed_ns: int | None) -> BeginReply:
         """Begin, or add to what has begun; from now on, the end of this line cuts."""
         now, again = time.time_ns(), self.record.has_begun
+        self._refuse_other_arming(armed_ns)
         if not again and self.record.phase is not Phase.ARMED:
             raise HostError(f"this host is {self.record.phase.value}, not armed")
         record, settings = self.record, parse_cut_settings(self.record.settings)
@@ -194,6 +196,19 @@ class Resident:
             errors += self._save(settings, self._containment, _SAVE_S)
         saved = self._networks.is_saved
         return BeginReply(triggered_ns=self.record.triggered_ns or now, again=again, saved=saved, errors=tuple(errors))
+
+    def _refuse_other_arming(self, armed_ns: int | None) -> None:
+        if armed_ns is not None and armed_ns != self.record.armed_ns:
+            raise HostError("this host was disarmed or armed anew since that was judged: it starts nothing, and adds to nothing")
+
+    def add(self, cause: str, armed_ns: int | None) -> None:
+        """Add a cause to the panic that goes on."""
+        self._refuse_other_arming(armed_ns)
+        if not self.record.has_begun:
+            raise HostError(f"no panic goes on: this host is {self.record.phase.value}")
+        self._record.now = self.record.because(time.time_ns(), cause)
+        self._record.say(f"panic {self.record.incident}: {cause}")
+        self._record.store(self.record)
 
     def _contain(self, settings: CutSettings) -> Containment:
         first, self._cutter = self._cutter, None
@@ -320,9 +335,9 @@ class Resident:
 
     def _put_back(self, settings: CutSettings) -> tuple[list[str], list[str]]:
         held = self._containment or Containment(self._ground, settings, tell=self.tell)
+        stuck = held.release()  # then nothing more goes down: before, the hold or the deadline may still be at work
         lowered = tuple(dict.fromkeys((*self.record.lowered, *held.lowered)))
         went_down = bool(lowered) or "down" in (held.action, (self.record.cut or {}).get("action"))
-        stuck = held.release()
         if not stuck:
             held.close()
         self._containment, self._why = None, ""

@@ -71,7 +71,8 @@ def may_panic(finding: Finding) -> bool:
 def decide(record: PanicRecord, findings: Iterable[Finding], now_ns: int) -> Decision:
     """Judge findings of this host's own sources.
 
-    While a panic goes on, each new one is added to it, whatever the threshold and the windows. What comes in a window is judged for
+    While a panic goes on that cuts, each new one is added to it, whatever the threshold and the windows; one that is not to cut
+    makes nothing easier for the next. What comes in a window is judged for
     good: it is said, and starts nothing when the window is over.
 
     Args:
@@ -101,7 +102,7 @@ def _decide_fresh(record: PanicRecord, fresh: Sequence[Finding], passed: list[tu
         passed += [(finding, Passed.UNREADABLE) for finding in fresh]
         words = f"{_name(fresh)}: no panic begins, for the settings that the host was armed with cannot be read: {error}"
         return Decision(passed=tuple(passed), words=(words,))
-    if record.has_begun:
+    if record.must_be_cut:
         cause = f"while a panic goes on: {_name(fresh)}"
         return Decision(begin=True, cause=cause, causes=tuple(fresh), judged=ids, counted=ids, passed=tuple(passed))
     window = open_window(windows, now_ns)

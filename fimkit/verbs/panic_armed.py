@@ -73,8 +73,8 @@ class Armed:
             # Whoever damages it must not disarm the host: what was known counts on.
             self._say(f"the record of the panic cannot be read, what it said before counts on ({before.phase}): {error}")
         self._stamp = stamp
-        if self.record.phase is Phase.ARMED and before.phase is not Phase.ARMED and self.record.settings != before.settings:
-            self.judged.clear()
+        if self.record.armed_ns != before.armed_ns:
+            self.judged.clear()  # what starts nothing now is in the record; the rest may come again, and is new then
         return (before.phase, before.settings) != (self.record.phase, self.record.settings)
 
     def _look(self) -> tuple[int, int, int] | None:

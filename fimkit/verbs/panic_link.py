@@ -1,7 +1,6 @@
 """The runner's line to the helper: found again when it is lost, and in the middle of a panic too."""
 
 import contextlib
-import select
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -22,7 +21,7 @@ class LastingHelper:
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._helper: Helper | None = None
-        self._begun: tuple[str, str, bool] | None = None
+        self._begun: tuple[str, str, bool, int | None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -48,22 +47,23 @@ class LastingHelper:
                 self._helper = start_helper(self._state_dir, include_namespaces=include_namespaces)
 
     def is_gone(self) -> bool:
-        """Tell whether the helper has gone away since the last question; its line is let go of then. Not while one is asked."""
+        """Tell whether the helper has gone away ; its line is let go of then."""
         helper = self._helper
         if helper is None:
             return False
-        try:
-            gone = bool(select.select([helper], [], [], 0)[0])
-        except (OSError, ValueError):
-            gone = True
+        gone = helper.is_gone()
         if gone:
             self._drop(helper)
         return gone
 
-    def begin(self, incident: str, cause: str, *, nokill: bool) -> BeginReply:
+    def begin(self, incident: str, cause: str, *, nokill: bool, armed_ns: int | None = None) -> BeginReply:
         """As :meth:`fimkit.panic.helper_client.Helper.begin`; it is remembered, for a helper that comes later."""
-        self._begun = (incident, cause, nokill)
-        return self._ask(lambda helper: helper.begin(incident, cause, nokill=nokill))
+        self._begun = (incident, cause, nokill, armed_ns)
+        return self._ask(lambda helper: helper.begin(incident, cause, nokill=nokill, armed_ns=armed_ns))
+
+    def add(self, cause: str, *, armed_ns: int | None = None) -> None:
+        """As :meth:`fimkit.panic.helper_client.Helper.add`."""
+        self._ask(lambda helper: helper.add(cause, armed_ns=armed_ns))
 
     def cut(self) -> CutReply:
         """As :meth:`fimkit.panic.helper_client.Helper.cut`; one that was not told of the panic is told first."""
@@ -74,8 +74,8 @@ class LastingHelper:
             except HostError:
                 if self._begun is None:
                     raise
-                incident, cause, nokill = self._begun
-                helper.begin(incident, cause, nokill=nokill)
+                incident, cause, nokill, armed_ns = self._begun
+                helper.begin(incident, cause, nokill=nokill, armed_ns=armed_ns)
                 return helper.cut()
 
         return self._ask(begin_and_cut)

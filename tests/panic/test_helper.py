@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import time
@@ -122,6 +123,43 @@ def test_a_second_trigger_adds_its_cause_and_saves_nothing_over_what_is_saved(wh
         record = load_record(state)
     assert record.incident == INCIDENT and [cause.words for cause in record.causes] == ["the first", "the second", "the third"]
     assert record.phase is Phase.CUT and not record.nokill
+
+
+@confined
+def test_what_was_judged_by_an_arming_begins_nothing_and_adds_to_nothing_by_the_next(where: Namespace, state: bytes) -> None:
+    make_links()
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=[])
+        first_ns = load_record(state).armed_ns
+        with pytest.raises(HostError, match="no panic goes on: this host is armed"):
+            line.add("late", armed_ns=first_ns)
+        line.begin(INCIDENT, "cause", nokill=False, armed_ns=first_ns)
+        line.add("more", armed_ns=first_ns)
+        assert [cause.words for cause in load_record(state).causes] == ["cause", "more"]
+        line.cut()
+        assert line.restore(by="root").complete
+        with pytest.raises(HostError, match="no panic goes on: this host is restored"):
+            line.add("late", armed_ns=first_ns)
+        line.arm(settings(), by="root", seen=[])
+        for late in (
+            lambda: line.begin(INCIDENT, "late", nokill=False, armed_ns=first_ns), lambda: line.add("late", armed_ns=first_ns),
+        ):
+            with pytest.raises(HostError, match="disarmed or armed anew since"):
+                late()
+        with pytest.raises(HostError, match="armed_ns is 'now', expected a number"):
+            line._ask("begin", incident=INCIDENT, cause="x", armed_ns="now")
+        assert load_record(state).phase is Phase.ARMED and up_names() == UP
+
+
+@confined
+def test_an_answer_that_waits_to_be_read_is_no_end_of_the_line(where: Namespace, state: bytes) -> None:
+    with running(state) as helper, helper.line() as line:
+        line._socket.send(split_packets({"n": 9, "do": "hello"})[0])
+        assert select.select([line], [], [], 30)[0]
+        assert not line.is_gone()
+        helper.kill()
+        assert line.is_gone()
+    assert line.is_gone()
 
 
 @confined

@@ -98,6 +98,14 @@ def test_while_a_panic_goes_on_each_new_finding_is_added_to_it() -> None:
         assert decision.judged == ("b",)
 
 
+def test_a_panic_without_a_cut_takes_neither_threshold_nor_window_away_from_the_next_finding() -> None:
+    trial = dataclasses.replace(armed(Phase.TRIGGERED, threshold=2, windows=OPEN), nokill=True)
+    assert decide(trial, [finding("a"), finding("b")], NOW_NS).passed[0][1] is Passed.WINDOW
+    later_ns = NOW_NS + 7200 * 1_000_000_000
+    assert decide(trial, [finding("a")], later_ns).passed[0][1] is Passed.BELOW
+    assert decide(trial, [finding("a"), finding("b")], later_ns).begin
+
+
 def test_a_crash_between_begin_and_the_note_begins_again() -> None:
     assert decide(armed(Phase.TRIGGERED), [finding()], NOW_NS).begin
 
