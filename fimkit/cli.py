@@ -23,6 +23,7 @@ VERBS = {
     "check": "rescan, correlate with the records, and print what is new",
     "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
+    "report": "findings for people: one HTML file with everything in it",
     "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
     "notify": "try the ways to people, see what waits for them, and mute for a time",
     "scan": "content rules on the files of existing trees: keywords and YARA, hits with line and text",

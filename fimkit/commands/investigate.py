@@ -6,6 +6,7 @@ from pathlib import Path
 from fimkit.commands.printing import add_json, print_findings, print_words
 from fimkit.model.config_text import load_foreign_config
 from fimkit.model.errors import UsageError
+from fimkit.model.paths import render_terminal
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--osquery-log", metavar="FILE", type=Path, action="append", default=[], help="an osquery result log; may be repeated"
     )
     add_json(parser)
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a report for people instead: one HTML file")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if missing:
         raise UsageError("; ".join(missing))
+    if arguments.json and arguments.html is not None:
+        raise UsageError("--json and --html are two ways to show the same; give one")
     config = load_foreign_config(arguments.config)
     from fimkit.report.text import render_summary
     from fimkit.verbs.investigate import investigate  # pandas: only when it is needed
@@ -45,6 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
         audit_logs=arguments.audit_log,
         osquery_logs=arguments.osquery_log,
     )
-    print_findings(found.findings, as_json=arguments.json)
+    if arguments.html is None:
+        print_findings(found.findings, as_json=arguments.json)
+    else:
+        from fimkit.verbs.report import report_investigation
+
+        report_investigation(config, found, arguments.html)
+        print(f"written: {render_terminal(str(arguments.html))}")
     print_words([*found.problems, render_summary(found.findings)])
     return 1 if found.findings else 0

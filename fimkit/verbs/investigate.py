@@ -8,10 +8,12 @@ from pathlib import Path
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.snapshot import read_snapshot
 from fimkit.correlate.correlate import correlate
+from fimkit.model.changes import Actor, Note
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.gather import gather_audit, gather_osquery, mend_osquery
+from fimkit.verbs.report_parents import parents_among
 from fimkit.verbs.scope import Scope
 
 __all__ = ["Investigation", "investigate"]
@@ -19,10 +21,17 @@ __all__ = ["Investigation", "investigate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Investigation:
-    """What was found, and what could not be read, in words."""
+    """What was found, and what could not be read, in words.
+
+    ``notes`` are what the logs say of themselves, ``processes`` recorded ones that may have started those of the findings, and
+    ``sources`` words on what was read.
+    """
 
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
+    processes: tuple[Actor, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 def investigate(
@@ -69,4 +78,14 @@ def investigate(
         seen_ns=time.time_ns() if now_ns is None else now_ns,
     )
     problems = (*before_rows.problems, *after_rows.problems, *audit.problems, *osquery.problems, *bad)
-    return Investigation(findings=tuple(findings), problems=problems)
+    return Investigation(
+        findings=tuple(findings),
+        problems=problems,
+        notes=tuple(audit.notes),
+        processes=parents_among(findings, audit.changes),
+        sources=(
+            f"Compared: {baseline}, {len(before):,} paths, with {after}, {len(later):,} paths",
+            f"Audit logs: {', '.join(map(str, audit_logs)) or 'none'}",
+            f"osquery logs: {', '.join(map(str, osquery_logs)) or 'none'}",
+        ),
+    )
