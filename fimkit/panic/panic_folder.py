@@ -1,13 +1,15 @@
 """The folder of the panic's record: held by one helper at a time, and written so that what is answered is on the disk.
 
 A thread of its own writes: a disk that hangs holds that one alone. Room is kept for the time when the disk is full: who wants no
-record of a panic fills it first.
+record of a panic fills it first. And who wants no panic damages the record, which a check believes: while the lock is held nobody
+else has anything to write there, so what was written is put back.
 """
 
 import errno
 import fcntl
 import json
 import os
+import queue
 import threading
 import time
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from typing import Any
 from fimkit.evidence.folder import check_state_dir, make_state_dir
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
-from fimkit.panic.record import PANIC_FOLDER
+from fimkit.panic.record import PANIC_FOLDER, RECORD_NAME
 
 __all__ = ["PanicFolder"]
 
@@ -25,6 +27,10 @@ _RESERVE, _LOCK = "reserve", "lock"
 _RESERVE_BYTES = 1 << 18
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_BYTES = 256 << 20
+_LOOK_S = 1.0
+_MOST_ASIDE = 16
+
+_Stamp = tuple[int, int, int]
 
 
 class PanicFolder:
@@ -51,7 +57,9 @@ class PanicFolder:
         self._changed = threading.Condition()
         self._pending: dict[str, tuple[int, bytes]] = {}
         self._done: dict[str, tuple[int, str | None]] = {}
-        self._number = 0
+        self._number = self._mended = 0
+        self._own: tuple[_Stamp | None, bytes] | None = None
+        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._write_all, name="fimkit disk", daemon=True).start()
 
     def _take_lock(self) -> int:
@@ -102,7 +110,11 @@ class PanicFolder:
         try:
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.descriptor)
             with os.fdopen(handle, "rb") as file:
-                return json.loads(file.read(_MOST_BYTES))
+                text = file.read(_MOST_BYTES)
+            found = json.loads(text)
+            if name == RECORD_NAME:
+                self._own = self._look(), text
+            return found
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -110,7 +122,16 @@ class PanicFolder:
 
     def set_aside(self, name: str) -> str:
         """Give a damaged file another name, and say which."""
-        kept = f"{name}.damaged-{time.time_ns() // 1_000_000_000}"
+        if name == RECORD_NAME:
+            self._own = None
+        return self._set_aside(name)
+
+    def told(self) -> list[str]:
+        """Give words on a record that was put back, since the last time."""
+        return [self._told.get() for _ in range(self._told.qsize())]
+
+    def _set_aside(self, name: str) -> str:
+        kept = f"{name}.damaged-{time.time_ns()}"
         try:
             os.rename(name, kept, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         except OSError as error:
@@ -130,8 +151,11 @@ class PanicFolder:
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._pending))
-                name, (number, text) = self._pending.popitem()
+                is_asked = self._changed.wait_for(lambda: bool(self._pending), _LOOK_S)
+                name, (number, text) = self._pending.popitem() if is_asked else ("", (0, b""))
+            if not is_asked:
+                self._put_back()
+                continue
             trouble = self._write_in_room(name, text)
             with self._changed:
                 self._done[name] = (number, trouble)
@@ -154,9 +178,37 @@ class PanicFolder:
         return None
 
     def _write(self, name: str, text: bytes) -> None:
+        if name == RECORD_NAME:
+            self._keep_foreign()
         with os.fdopen(os.open(name + ".new", _NEW, 0o600, dir_fd=self.descriptor), "wb") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name + ".new", name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        if name == RECORD_NAME:
+            self._own = self._look(), text
         os.fsync(self.descriptor)
+
+    def _look(self) -> _Stamp | None:
+        try:
+            seen = os.stat(RECORD_NAME, dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return None
+        return seen.st_ino, seen.st_mtime_ns, seen.st_size
+
+    def _put_back(self) -> None:
+        if self._own is not None and (self._own[0] is None or self._look() != self._own[0]):
+            self._write_in_room(RECORD_NAME, self._own[1])
+
+    def _keep_foreign(self) -> None:
+        """Set aside what somebody else has put in the place of the record, and say so."""
+        if self._own is None or (present := self._look()) == self._own[0]:
+            return
+        self._mended += 1
+        kept = ""
+        if present is not None and self._mended <= _MOST_ASIDE:
+            kept = f" (it is kept as {self._set_aside(RECORD_NAME)})"
+        self._own = self._look(), self._own[1]
+        if self._mended & (self._mended - 1) == 0:  # who does it again and again fills no log
+            times = f"{self._mended} times so far"
+            self._told.put(f"SOMEBODY ELSE CHANGED OR REMOVED THE PANIC RECORD{kept}, {times}: what holds is put back")

@@ -73,6 +73,9 @@ class Resident:
     def tick(self) -> None:
         """Do what came up meanwhile: words of the hold, the end of the deadline, a record to be stored, the time to restore."""
         changed = False
+        for words in self._folder.told():
+            self._record.say(words)
+            changed = True
         with suppress(queue.Empty):
             while True:
                 self._record.say(self._told.get_nowait())

@@ -273,6 +273,38 @@ def test_a_second_helper_of_the_same_folder_is_refused(where: Namespace, state: 
 
 
 @confined
+def test_a_record_that_somebody_changes_while_a_helper_is_there_is_put_back_and_said(where: Namespace, state: bytes) -> None:
+    make_links()
+    record = Path(os.fsdecode(state), "panic", "record.json")
+
+    def is_back() -> bool:
+        with contextlib.suppress(HostError):
+            return load_record(state).phase is Phase.ARMED
+        return False
+
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=["old"])
+    with running(state) as helper, helper.line() as line:  # also one that has not written it itself
+        armed_ns = load_record(state).armed_ns
+        record.unlink()
+        wait_until(is_back)
+        record.write_bytes(record.read_bytes().replace(b'"armed"', b'"cut"', 1))
+        wait_until(is_back)
+        record.unlink()
+        record.symlink_to("/etc/passwd")
+        wait_until(is_back)
+        record.unlink()
+        record.mkdir()
+        wait_until(is_back)
+        assert load_record(state).seen == ("old",) and load_record(state).armed_ns == armed_ns
+        wait_until(lambda: any("4 times so far" in said.words for said in load_record(state).log))
+        assert any(b'"cut"' in kept.read_bytes() for kept in record.parent.glob("record.json.damaged-*") if kept.is_file())
+        assert line.hello().phase is Phase.ARMED and up_names() == UP
+        line.disarm(by="root")
+        assert load_record(state).phase is Phase.DISARMED
+
+
+@confined
 def test_a_damaged_record_cuts_nothing_and_is_kept_and_said(where: Namespace, state: bytes) -> None:
     make_links()
     with running(state) as helper, helper.line() as line:
