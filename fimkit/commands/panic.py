@@ -152,8 +152,9 @@ def _print_report(report: "PanicReport", teller: _Teller) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     from fimkit.commands.panic_text import failed_steps, render_order
-    from fimkit.verbs.panic import try_panic
+    from fimkit.verbs.panic import take_runners_rights, try_panic
     from fimkit.verbs.panic_arm import reach_helper
+    from fimkit.verbs.panic_killswitch import check_killswitch
     from fimkit.verbs.panic_view import load_panic_view
 
     config = load_config(arguments.config)
@@ -163,8 +164,9 @@ def _test(arguments: argparse.Namespace) -> int:
     _print(render_order(view.config, view.plan))
     print("This is a test: everything but the cut" + (", by what was frozen at arming." if view.armed else "."))
     sys.stdout.flush()
-    for one in said:
+    for one in (*said, *check_killswitch(view.config)):
         _say(f"{one.problem} Remedy: {one.remedy}")
+    take_runners_rights()
     teller = _Teller()
     report = try_panic(view, by=load_caller(), nomail=arguments.nomail, tell=teller.tell)
     status = _print_report(report, teller)

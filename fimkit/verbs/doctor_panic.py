@@ -17,6 +17,7 @@ from fimkit.verbs.panic_host_checks import (
     check_room,
     check_watched,
 )
+from fimkit.verbs.panic_killswitch import check_killswitch
 from fimkit.verbs.panic_reach import check_reach
 from fimkit.verbs.panic_view import PanicView, load_panic_view
 
@@ -41,6 +42,7 @@ def check_panic(config: Config, host: DoctorHost, *, places: LookingPlaces | Non
         found += [
             *check_helper(view), *check_watched(config, places or LookingPlaces()), *check_nf_tables(view.config),
             *check_room(config), *check_namespaces(view.config), *check_managers(host.proc),
+            *check_killswitch(view.config, host.proc),
         ]  # fmt: skip
     for one in found:
         yield one if view.armed or one.level is not Level.TRAP else replace(one, level=Level.WARNING)

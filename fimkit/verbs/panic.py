@@ -14,14 +14,15 @@ from fimkit.model.errors import HostError, StoreError, UsageError
 from fimkit.model.findings import Finding, Severity
 from fimkit.panic.helper_client import RestoreReply, start_helper
 from fimkit.panic.record import PanicRecord, Phase, load_record
+from fimkit.panic.rights import drop_rights, held_rights
 from fimkit.verbs.panic_armed import parse_endpoints
 from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_notices import send_notice
-from fimkit.verbs.panic_order import PanicOrder, PanicReport
+from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder, PanicReport
 from fimkit.verbs.panic_run import run_panic
 from fimkit.verbs.panic_view import PanicView
 
-__all__ = ["Triggered", "disarm", "incident_name", "restore", "trigger", "try_panic"]
+__all__ = ["Triggered", "disarm", "incident_name", "restore", "take_runners_rights", "trigger", "try_panic"]
 
 _STORE_S = 2.0  # a store that is locked keeps nobody waiting in a panic
 
@@ -109,6 +110,16 @@ def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool,
         )
         report = run_panic(order, helper, tell=tell)
         return Triggered(report=report, incident=report.incident)
+
+
+def take_runners_rights() -> None:
+    """Give up, for good, what the panic's runner has not got: a trial is to fail here where the panic would.
+
+    Raises:
+        HostError: If the kernel refuses.
+    """
+    held = held_rights()
+    drop_rights([name for name in KEPT_RIGHTS if name in held])
 
 
 def try_panic(view: PanicView, *, by: str, nomail: bool, tell: Tell) -> PanicReport:

@@ -24,6 +24,7 @@ from fimkit.verbs.panic_host_checks import (
     check_room,
     check_watched,
 )
+from fimkit.verbs.panic_killswitch import check_killswitch
 from fimkit.verbs.panic_reach import check_reach, render_endpoints
 from fimkit.verbs.panic_view import load_new_view
 from fimkit.verbs.ssh_session import SshSession, find_ssh_sessions
@@ -105,6 +106,7 @@ def prepare_arming(
     findings, store_advice = _open_findings(config)
     checks = (
         store_advice, said, check_helper(view) if helper else (), reach.advice, check_settings(config), check_programs(config),
+        check_killswitch(config, machine.proc),
         check_watched(config, places or LookingPlaces()), check_auditing(machine), _open_advice(findings),
         check_allow(config, sessions), check_nf_tables(config), check_room(config), check_managers(machine.proc),
         () if view.plan else check_namespaces(config),  # the plan names them

@@ -10,8 +10,12 @@ from fimkit.notify.endpoint import Endpoint
 from fimkit.notify.mail import Mailer
 from fimkit.panic.helper_client import BeginReply, CutReply
 from fimkit.panic.incident import Status
+from fimkit.verbs.panic_switch import Switch
 
-__all__ = ["HelperLine", "PanicOrder", "PanicReport", "StepTime", "render_step"]
+__all__ = ["KEPT_RIGHTS", "HelperLine", "PanicOrder", "PanicReport", "StepTime", "render_step"]
+
+KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
+"""What a panic's runner keeps: to capture packets, to see other users' processes, to read what is copied."""
 
 
 class HelperLine(Protocol):
@@ -40,7 +44,7 @@ class PanicOrder:
 
     ``config`` is the one frozen at arming. ``incident`` names the folder. ``cause`` is in words. A ``mailer`` or ``channels`` that
     are ``None`` are read from the configuration within the panic, in the time of the mail; ``endpoints`` are the servers with the
-    addresses that they had at arming.
+    addresses that they had at arming. ``switch`` runs the killswitch; without one this process does.
     """
 
     config: Config
@@ -53,6 +57,7 @@ class PanicOrder:
     mailer: Mailer | None = None
     channels: Channels | None = None
     endpoints: tuple[Endpoint, ...] = ()
+    switch: Switch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

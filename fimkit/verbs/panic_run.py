@@ -18,16 +18,16 @@ from fimkit.model.time import render_time
 from fimkit.notify.alarm import AlarmReceipt, render_alarm
 from fimkit.notify.journal import log_locally
 from fimkit.notify.message import render_word
-from fimkit.panic.commands import plan_commands
 from fimkit.panic.helper_client import BeginReply, CutReply, render_cut_reply
 from fimkit.panic.incident import Incident, Status, render_entry
-from fimkit.panic.steps import Background, run_step, start_steps
+from fimkit.panic.steps import run_step
 from fimkit.verbs.panic_alarm import keep_letter, list_addresses, plan_letter, send_letter
 from fimkit.verbs.panic_cause import cause_steps
 from fimkit.verbs.panic_clock import Done, PanicClock
 from fimkit.verbs.panic_folder import list_others, make_evidence, write_json, write_lines
 from fimkit.verbs.panic_order import HelperLine, PanicOrder, PanicReport, render_step
 from fimkit.verbs.panic_recon import Packets, start_packets, start_recon, worst
+from fimkit.verbs.panic_switch import Running, start_killswitch
 from fimkit.verbs.panic_words import cut_words, describe_cause, journal_fields, report_lines
 
 __all__ = ["Panic", "run_panic"]
@@ -36,7 +36,7 @@ _BEGIN_S = 5.0       # the helper saves the network in it
 _LOG_S = 2.0
 _FOLDER_S = 5.0
 _CUT_S = 60.0
-_KILLSWITCH_S = 10.0
+_KILLSWITCH_S = 16.0  # they are ended before
 _AFTER_CUT_S = 1.0   # so long packets are still taken: what tries to go on shows
 _AFTER_S = 5.0       # for each part after the cut
 _GRACE_S = 1.0       # what sending may take beyond its deadline
@@ -75,7 +75,8 @@ class Panic:
         self._receipt: AlarmReceipt | None = None
         self._cut: CutReply | None = None
         self._mail = "no mail was tried"
-        self._killswitch: Background | None = None
+        self._is_finished, self._asking = False, threading.Lock()
+        self._killswitch: Running | None = None
 
     @property
     def folder(self) -> bytes:
@@ -122,7 +123,7 @@ class Panic:
         part = self._clock.begin(f"cause_{number}", functools.partial(self._write_cause, order, cause, number))
         part.wait(_LOG_S)
         if self._helper is not None and not order.test:
-            told = self._clock.begin(f"helper_{number}", functools.partial(self._begin_helper, self._helper, cause))
+            told = self._clock.begin(f"helper_{number}", functools.partial(self._tell_helper, self._helper, cause))
             told.wait(_BEGIN_S)
 
     # What is done, in order.
@@ -146,6 +147,13 @@ class Panic:
         words += ["a panic had begun before"] if reply.again else []
         status = Status.FAILED if reply.errors else Status.OK
         return Done(value=reply, words="; ".join([*words, *reply.errors]), status=status)
+
+    def _tell_helper(self, helper: HelperLine, cause: str) -> Done[BeginReply | None]:
+        with self._asking:
+            if self._is_finished:  # told now, it would begin another one, which nobody ends
+                return Done(value=None, words="this panic is over, and cuts nothing: the cause is in the folder alone")
+            done = self._begin_helper(helper, cause)
+            return Done(value=done.value, words=done.words, status=done.status)
 
     def _log(self) -> None:
         clock = self._clock
@@ -251,8 +259,7 @@ class Panic:
             if helper is None:
                 clock.note("cut", Status.SKIPPED, "nokill: nothing was cut")
             else:
-                finish = functools.partial(_finish, helper, order.incident)
-                clock.insist("cut", finish, patience_s=_AFTER_S)
+                clock.insist("cut", functools.partial(self._finish, helper), patience_s=_AFTER_S)
             return
         self._guarded(self._start_killswitch)
         if helper is None:
@@ -266,6 +273,12 @@ class Panic:
         self._cut = reply
         self._tell(f"cut: {cut_words(reply)}" if reply else "cut: THE HELPER DID NOT CONFIRM IT: look at the links")
 
+    def _finish(self, helper: HelperLine) -> Done[None]:
+        with self._asking:
+            self._is_finished = True
+            helper.finish(f"incident {self.order.incident}: nokill, nothing was cut")
+        return Done(value=None, words="nokill: nothing was cut; the host is armed as before", status=Status.SKIPPED)
+
     def _start_killswitch(self) -> None:
         commands = self.order.config.panic.killswitch
         if not commands:
@@ -275,9 +288,9 @@ class Panic:
         if self._incident is None:
             self._clock.note("killswitch", Status.FAILED, "there is no folder for its output")
             return
-        steps = plan_commands("killswitch", commands, most_s=_KILLSWITCH_S, share=1.0)
-        self._killswitch = start_steps(self._incident, steps, deadline_s=_KILLSWITCH_S, side_by_side=len(steps))
-        self._clock.note("killswitch", Status.OK, f"{len(steps)} command(s) begun beside the cut")
+        self._killswitch, trouble = start_killswitch(self.order.switch, self._incident, commands)
+        words = "; ".join(filter(None, (f"{len(commands)} command(s) begun beside the cut", trouble)))
+        self._clock.note("killswitch", Status.TRUNCATED if trouble else Status.OK, words)
 
     def _finish_packets(self, packets: list[Packets]) -> None:
         for one in packets:
@@ -292,6 +305,8 @@ class Panic:
         if self._killswitch is not None:
             lane = self._killswitch
             entries = self._clock.run("killswitch_end", lambda: Done(value=lane.wait()), patience_s=_KILLSWITCH_S)
+            if not entries:
+                self._clock.note("killswitch", Status.FAILED, "nothing is known of what came of it")
             for entry in entries or ():
                 self._clock.note(entry.step, entry.status, f"{entry.subject}: {entry.note}")
 
@@ -366,11 +381,6 @@ class Panic:
         words = f"{'TEST of the panic' if self.order.test else 'panic'} {self.order.incident} over: {state}{where}"
         log_locally(words, priority=_NOTICE if self.order.test else _ALERT, fields=journal_fields(self.order))
         self._tell(words)
-
-
-def _finish(helper: HelperLine, incident: str) -> Done[None]:
-    helper.finish(f"incident {incident}: nokill, nothing was cut")
-    return Done(value=None, words="nokill: nothing was cut; the host is armed as before", status=Status.SKIPPED)
 
 
 def _cut(helper: HelperLine) -> Done[CutReply]:

@@ -40,15 +40,14 @@ from fimkit.verbs.panic_cause import add_cause
 from fimkit.verbs.panic_folder import incidents_folder
 from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_notices import send_notice
-from fimkit.verbs.panic_order import PanicOrder
+from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder
 from fimkit.verbs.panic_run import Panic
+from fimkit.verbs.panic_switch import Switch
 from fimkit.verbs.panic_talk import Talk
 from fimkit.verbs.panic_words import cut_words
 
-__all__ = ["KEPT_RIGHTS", "LOADED", "Runner", "main", "name_incident"]
+__all__ = ["LOADED", "Runner", "main", "name_incident"]
 
-KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
-"""To capture packets, to see other users' processes, to read what is copied."""
 LOADED = (psutil, pyroute2, smtplib, ssl, channels, compose, mail, notice, outbox, race)
 """What a panic takes and the modules above import late, or not at all."""
 
@@ -103,6 +102,7 @@ class Runner:
         self._talk, self._chores = Talk(line), _Chores()
         self._config: Config | None = None
         self._nomail = self._nokill = self._is_live = self._is_told = False
+        self._switch: Switch | None = None
         self._panic: Panic | None = None
         self._thread: threading.Thread | None = None
         self._owed: PanicOrder | None = None
@@ -122,6 +122,8 @@ class Runner:
             self._say_deserted()
         self._chores.end(_CHORES_END_S)
         self._talk.flush()
+        if self._switch is not None:
+            self._switch.close()
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         if self._is_running:
@@ -160,6 +162,11 @@ class Runner:
         self._config = parse_config_row(row["config"])
         self._nomail, self._nokill, self._is_live = bool(row["nomail"]), bool(row["nokill"]), bool(row["live"])
         state_dir = self._config.host.state_dir
+        if held_rights() - set(KEPT_RIGHTS):
+            try:
+                self._switch = Switch.start()
+            except HostError as error:
+                self._talk.say(str(error))
         self._helper, self._armed = LastingHelper(state_dir), Armed(state_dir, self._talk.say)
         self._armed.refresh()
         if self._armed.in_force:
@@ -268,6 +275,7 @@ class Runner:
             config=config, incident=name_incident(time.time_ns()), cause=cause, findings=findings,
             nomail=self._nomail or config.mail.nomail, nokill=self._nokill or config.panic.nokill,
             mailer=self._armed.mailer, channels=self._armed.channels, endpoints=parse_endpoints(self._armed.record.settings),
+            switch=self._switch,
         )
 
     def _begin(self, number: int, decision: Decision) -> None:

@@ -264,6 +264,7 @@ def test_a_trojan_over_a_critical_file_is_told_with_its_who_and_the_host_is_cut_
     tmp_path: Path, certificates: Certificates
 ) -> None:
     def work(scene: Scene, server: RealServer) -> None:
+        scene.configure('killswitch = [["grep", "CapEff", "/proc/self/status"]]')
         scene.arm()
         watching, before = scene.watch("--records", "log"), settled()
         target, began = scene.tamper("tool", b"a trojan\n"), time.monotonic()
@@ -273,6 +274,8 @@ def test_a_trojan_over_a_critical_file_is_told_with_its_who_and_the_host_is_cut_
         assert row["complete"] and row["phase"] == "cut" and row["cut"]["took_down"] == ["here0"]
         _check_evidence(folder, row, target)
         _check_mail(server, target)
+        killswitch = (folder / "killswitch-01.txt").read_text()
+        assert int(killswitch.split()[1], 16) >> RIGHTS.index("NET_ADMIN") & 1, killswitch  # the runner has it no more
         (finding,) = watching.of(target)
         assert (finding["severity"], finding["actors"][0]["auid"]) == ("critical", 1001)
         done = scene.fimkit("panic", "restore")

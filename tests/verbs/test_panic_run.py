@@ -276,6 +276,22 @@ def test_nokill_does_all_but_the_cut_and_the_host_is_armed_afterwards(tmp_path: 
     in_private_net(run)
 
 
+def test_what_comes_after_the_end_of_a_panic_that_cuts_nothing_begins_no_other_one(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        with armed(config) as helper:
+            panic = Panic(replace(order(config), nokill=True, nomail=True), helper, tell=lambda _: None)
+            folder = Path(os.fsdecode(panic.run().folder))
+            panic.add("too late", (finding(7),))
+            assert load_record(config.host.state_dir).phase is Phase.ARMED
+            assert "too late" in (folder / "cause-2.json").read_text()
+
+    in_private_net(run)
+
+
 def test_nomail_sends_nothing_and_keeps_the_letter(tmp_path: Path, certificates: Certificates) -> None:
     config = make_config(tmp_path, certificates)
     report = run_panic(order(config, nomail=True, test=True), None, tell=lambda _: None)

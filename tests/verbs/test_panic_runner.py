@@ -24,7 +24,7 @@ from fimkit.notify.outbox import Outbox
 from fimkit.panic.record import Phase, load_record
 from fimkit.panic.rights import RIGHTS
 from fimkit.verbs.panic_line import LineEnded, RunnerLine
-from fimkit.verbs.panic_runner import KEPT_RIGHTS
+from fimkit.verbs.panic_order import KEPT_RIGHTS
 from tests.notify.letters import finding
 from tests.notify.mail_servers import Certificates, RealServer, never_answer, serve_with
 from tests.private_net import PeerNet, in_private_net
