@@ -1,12 +1,13 @@
 """How the panic of this host stands: what the record says, and what the helper answers, each or why not."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fimkit.model.config import Config
 from fimkit.model.config_json import freeze, thaw
 from fimkit.model.errors import ConfigError, HostError
 from fimkit.panic.helper_client import Hello, Helper, PlanReply, connect_helper
+from fimkit.panic.namespaces import list_namespaces, machine_namespace
 from fimkit.panic.record import PanicRecord, Phase, load_record
 
 __all__ = ["IN_FORCE", "PanicView", "load_new_view", "load_panic_view"]
@@ -85,4 +86,21 @@ def _load(config: Config) -> tuple[PanicRecord | None, str]:
 
 def _view(config: Config, helper: Helper, record: PanicRecord | None, problem: str) -> PanicView:
     hello, plan = helper.hello(), helper.plan(freeze(config))
+    if hello.namespace == machine_namespace().inode:
+        plan = _with_others(plan, config)
     return PanicView(config=config, record=record, record_problem=problem, hello=hello, plan=plan)
+
+
+def _with_others(plan: PlanReply, config: Config) -> PlanReply:
+    """Add the other network namespaces that can be seen from here: a helper that may only cut sees no other process's."""
+    try:
+        places = list_namespaces().places
+    except (HostError, OSError):
+        return plan
+    named = " ".join(plan.namespaces).split()
+    more = tuple(str(place) for place in places if str(place.namespace.inode) not in named)
+    if not more:
+        return plan
+    why = "the helper does not see them" if config.panic.include_namespaces else "include_namespaces is false"
+    warning = f"not cut, as {why}: {', '.join(more)}"
+    return replace(plan, namespaces=(*plan.namespaces, *more), warnings=(*plan.warnings, warning))

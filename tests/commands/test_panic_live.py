@@ -415,3 +415,26 @@ def test_a_terminal_is_asked_and_only_yes_arms(tmp_path: Path, certificates: Cer
             assert host.status()["phase"] == "armed"
 
     in_private_net(run)
+
+
+def test_other_networks_are_named_to_whoever_may_see_them_though_the_helper_may_not(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    def run() -> None:
+        host = PanicHost(tmp_path / "host", certificates)
+        other = subprocess.Popen(["unshare", "-n", "sleep", "600"])
+        try:
+            own = os.stat("/proc/self/ns/net").st_ino
+            wait_until(lambda: os.stat(f"/proc/{other.pid}/ns/net").st_ino != own, lambda: "unshare did nothing")
+            inode = str(os.stat(f"/proc/{other.pid}/ns/net").st_ino)
+            with host.helper():
+                plan = host.status()["plan"]
+                assert [name for name in plan["namespaces"] if inode in name.split()], plan
+                assert [words for words in plan["warnings"] if inode in words and "include_namespaces is false" in words]
+                for words in (("status",), ("arm", "--yes"), ("test", "--nomail")):
+                    assert inode in host.panic(*words).stdout, words
+        finally:
+            other.kill()
+            other.wait()
+
+    in_private_net(run)
