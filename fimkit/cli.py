@@ -27,6 +27,7 @@ VERBS = {
     "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
     "notify": "try the ways to people, see what waits for them, and mute for a time",
     "scan": "content rules on the files of existing trees: keywords and YARA, hits with line and text",
+    "notebook": "run an investigation on this host's data, and write it as a page",
     "query": "ask this host's osqueryd, one query or all of the recon",
     "selftest": "a canary in each watched root: which source sees it, and after how long",
     "extension": "fimkit's tables in osquery; osqueryd starts it, see install --extension",
