@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
+from typing import BinaryIO
 
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path, render_terminal
@@ -18,6 +19,7 @@ __all__ = ["IMPLICIT_TLS_PORT", "Delivery", "SmtpLogin", "deliver", "greet"]
 
 IMPLICIT_TLS_PORT = 465  # RFC 8314: TLS from the first byte
 _REPLY_CHARS = 200
+_REPLY_LINES = 200  # an answer to EHLO has a line for each extension
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,22 @@ class Delivery:
     reply: str
 
 
+class _Replies:
+    """What a server says, line by line: smtplib keeps all lines of a reply, and a reply may have no end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.left = file, _REPLY_LINES
+
+    def readline(self, most: int) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(f"its reply has more than {_REPLY_LINES} lines")
+        return self._file.readline(most)
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Smtp(smtplib.SMTP):
     """smtplib on a connection that a :class:`Line` made: to addresses that are known, with a guard on it."""
 
@@ -59,6 +77,14 @@ class _Smtp(smtplib.SMTP):
             return connection
         self._line.stage = "negotiating TLS"
         return self._context.wrap_socket(connection, server_hostname=host)
+
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:
+            assert self.sock is not None
+            self.file = _Replies(self.sock.makefile("rb"))
+        self.file.left = _REPLY_LINES
+        return super().getreply()
 
 
 def _words(reply: bytes | str) -> str:

@@ -1,5 +1,6 @@
 """Mail goes to a real server in a network of its own, encrypted, by one server alone, and never later than its deadline."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -155,6 +156,20 @@ def test_a_server_that_hangs_or_drips_holds_nobody_beyond_the_deadline(certifica
         (outcome,) = receipt.outcomes
         assert outcome.error == "not done within 1 s (waiting for its greeting)"
         assert "not done within 1 s" in receipt.refused[WHO[0]]
+
+    in_private_net(run)
+
+
+def test_a_reply_without_an_end_is_no_reply(certificates: Certificates) -> None:
+    def talk(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"220-" + b"x" * 1000 + b"\r\n")
+
+    def run() -> None:
+        peer = PeerNet()
+        peer.call(serve_with(587, talk))
+        (outcome,) = send(mailer(certificates, 587, deadline_s=LATE_S)).outcomes
+        assert outcome.error is not None and "its reply has more than 200 lines" in outcome.error, outcome
 
     in_private_net(run)
 
