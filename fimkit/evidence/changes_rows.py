@@ -11,7 +11,8 @@ from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
 __all__ = [
-    "SELECT_CHANGES", "add_changes", "decode_change", "load_changes", "load_changes_about", "load_changes_by", "load_changes_of",
+    "SELECT_CHANGES", "add_changes", "count_by_folder", "decode_change", "load_changes", "load_changes_about", "load_changes_by",
+    "load_changes_of",
 ]  # fmt: skip
 
 _CHUNK = 2000
@@ -194,3 +195,13 @@ def load_changes_by(
     query = f"{SELECT_CHANGES} WHERE c.time_ns BETWEEN ? AND ? AND p.uid IS ? ORDER BY c.time_ns, c.serial, c.item LIMIT ?"
     values = (int_in(since_ns), int_in(until_ns), None if uid is None else int_in(uid), most)
     return map(decode_change, connection.execute(query, values))
+
+
+def count_by_folder(connection: sqlite3.Connection, since_ns: int) -> dict[bytes, int]:
+    """Count the changes of paths from a time on by the folder that the path lies in."""
+    counts: dict[bytes, int] = {}
+    query = "SELECT path, count(*) FROM changes WHERE time_ns >= ? AND path IS NOT NULL GROUP BY path"
+    for path, count in connection.execute(query, (int_in(since_ns),)):
+        folder = path.rpartition(b"/")[0]
+        counts[folder] = counts.get(folder, 0) + int(count)
+    return counts

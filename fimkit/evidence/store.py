@@ -219,6 +219,11 @@ class Store:
                 changes_rows.load_changes_by(self._connection, uid, since_ns=since_ns, until_ns=until_ns, most=most)
             )
 
+    def count_changes_by_folder(self, since_ns: int) -> dict[bytes, int]:
+        """Count the changes from a time on by the folder that their path lies in."""
+        with translated_errors(self.path):
+            return changes_rows.count_by_folder(self._connection, since_ns)
+
     def add_notes(self, notes: Iterable[Note]) -> None:
         """Store notes, each once however often it is given."""
         with self.transaction():

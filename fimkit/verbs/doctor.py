@@ -9,6 +9,7 @@ from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
 from fimkit.verbs.doctor_notify import check_notify
 from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.doctor_panic import check_panic
+from fimkit.verbs.doctor_web import check_web
 from fimkit.verbs.osquery_advice import osquery_advice
 
 __all__ = ["SECTIONS", "DoctorHost", "doctor", "is_healthy", "osquery_advice"]
@@ -32,6 +33,7 @@ SECTIONS: tuple[Section, ...] = (
     _osquery,
     check_panic,
     check_notify,
+    check_web,
 )
 """What is looked at, in this order. A new subject is a function here."""
 
