@@ -100,6 +100,11 @@ class _Overtaken(Exception):
     """Another process was faster: the transaction is undone."""
 
 
+def _told_as(lane: Lane, number: str) -> str:
+    """Name what was told: what was in a digest, and turns out to be suspect, is told once more, as an alert."""
+    return number if lane is Lane.GENERAL else f"{lane.value} {number}"
+
+
 class Outbox(QueueFile):
     """The queue; a context manager. Several processes may use it."""
 
@@ -113,7 +118,8 @@ class Outbox(QueueFile):
         """Let findings wait for the next mails; on the disk when this returns, all of them or none.
 
         Args:
-            by_lane: One that waits already is replaced, and keeps its place; one that was told within the hour stays told.
+            by_lane: One that waits already is replaced, and keeps its place; one that was told within the hour stays told, but for
+                one that was in a digest and cannot wait now.
             now_ns: When they came.
             muted: Those that are only counted, each by its mute.
         """
@@ -124,7 +130,7 @@ class Outbox(QueueFile):
 
     def _add(self, lane: Lane, findings: Sequence[Finding], now_ns: int) -> None:
         told = {name for (name,) in self._rows("SELECT id FROM told WHERE time_ns > ?", now_ns - HOUR_NS)}
-        new = [one for one in findings if one.id not in told]
+        new = [one for one in findings if _told_as(lane, one.id) not in told and _told_as(Lane.ALERTS, one.id) not in told]
         ((count,),) = self._rows("SELECT count(*) FROM waiting WHERE lane = ?", lane.value)
         kept = new[: max(0, _MOST_WAITING - count)]
         sql = "INSERT INTO waiting (id, added_ns, finding, lane) VALUES (?, ?, ?, ?)"
@@ -246,7 +252,7 @@ class Outbox(QueueFile):
         done = self._database.executemany(sql, [(one,) for one in waiting.numbers])
         if waiting.numbers and done.rowcount != len(waiting.numbers):
             raise _Overtaken
-        ids = [(one.id, now_ns) for one in waiting.findings]
+        ids = [(_told_as(waiting.lane, one.id), now_ns) for one in waiting.findings]
         self._database.executemany("INSERT OR REPLACE INTO told VALUES (?, ?)", ids)
         self._database.execute("DELETE FROM told WHERE time_ns <= ?", (now_ns - HOUR_NS,))
         self._insert(letters, now_ns)
