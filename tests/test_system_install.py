@@ -18,6 +18,7 @@ import pytest
 __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
+USERS = ("./etc/group", "./etc/gshadow", "./etc/passwd", "./etc/shadow", "./etc/subgid", "./etc/subuid")  # and their backups
 UNITS = ("fimkit-watch.service", "fimkit-check.service", "fimkit-check.timer", "fimkit-rules.service", "fimkit-panic.service")
 SEARCHED = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -114,16 +115,17 @@ def test_installed_used_upgraded_and_removed(debian: Host) -> None:
     assert sorted(path.name for path in debian.at("/opt/fimkit/versions").iterdir()) == [second, third]
 
     words = debian.bootstrap("--system", "--remove")
-    assert "kept: /var/lib/fimkit, /etc/fimkit and the group fimkit" in words
-    left = {name for name in debian.files() - before if not name.startswith(("./etc/group", "./etc/gshadow"))}
+    assert "kept: /var/lib/fimkit, /etc/fimkit, the group fimkit and the user fimkit-scan (" in words
+    left = {name for name in debian.files() - before if not name.startswith(USERS)}
     assert left == {"./var/lib/fimkit", "./etc/fimkit", "./etc/fimkit/fimkit.toml"} | {
         f"./var/lib/fimkit/{name}" for name in ("fimkit.sqlite", "fimkit.sqlite-shm", "fimkit.sqlite-wal", "lock")
     }
     assert before - debian.files() == set()
 
     assert "removed, with state and configuration" in debian.bootstrap("--system", "--remove", "--purge")
-    assert {name for name in debian.files() ^ before if not name.startswith(("./etc/group", "./etc/gshadow"))} == set()
+    assert {name for name in debian.files() ^ before if not name.startswith(USERS)} == set()
     assert debian.run("getent", "group", "fimkit").returncode == 2
+    assert debian.run("getent", "passwd", "fimkit-scan").returncode == 2
     assert debian.bootstrap("--system", "--remove").endswith("and the system's own packages\n")
 
 

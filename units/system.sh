@@ -6,6 +6,7 @@
 #   /usr/local/bin/fimkit        a link into it
 #   /usr/local/lib/systemd/system/fimkit-*, /etc/cron.d/fimkit
 #   /var/lib/fimkit              root's, and readable for the group `fimkit`
+#   the user fimkit-scan         who reads hostile files
 #
 # Configuration (/etc/fimkit) and state are the administrator's: only --purge takes them away.
 
@@ -50,6 +51,10 @@ import json, sys
 phase = json.JSONDecoder().raw_decode(sys.stdin.read())[0]["phase"]
 sys.exit(phase not in ("disarmed", "armed", "triggered", "cut", "restored") or print(phase))'
 
+pip_install() {
+    "$new/bin/python" -I -m pip --quiet --disable-pip-version-check --no-input install --progress-bar off "$1" >"$log" 2>&1
+}
+
 # The new version in a venv of its own; nothing that is in use is touched. A copy is built, so that the checkout stays as it is.
 build_version() {
     new=$opt/versions/$(date -u +%Y%m%dT%H%M%SZ)-$$
@@ -63,7 +68,11 @@ build_version() {
         tail -n 5 "$log" >&2
         refuse "no venv could be made in $new; if its module is missing: $(install_command python3-venv)"
     }
-    "$new/bin/python" -I -m pip --quiet --disable-pip-version-check --no-input install --progress-bar off "$copy" >"$log" 2>&1 || {
+    # YARA is an extra: without it contents are searched by the keyword rules alone.
+    pip_install "$copy[scan]" || {
+        say "YARA could not be had, and is left out: $(tail -n 1 "$log")"
+        pip_install "$copy"
+    } || {
         tail -n 20 "$log" >&2
         refuse "pip could not install fimkit into $new; its words are above"
     }
@@ -80,8 +89,11 @@ build_version() {
     chmod -R go-w "$new"
 }
 
-make_group_and_state() {
+make_users_and_state() {
     getent group fimkit >/dev/null || groupadd --system fimkit
+    # Who reads hostile files, and runs handlers: a user of its own, who owns nothing and is in no other group.
+    getent passwd fimkit-scan >/dev/null || useradd --system --user-group --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin --comment 'fimkit, reading hostile files' fimkit-scan
     if [ ! -e "$state" ]; then
         mkdir -m 0750 "$state"
         chgrp fimkit "$state"
@@ -178,7 +190,7 @@ install_system() {
     check_places
     ensure_packages
     build_version
-    make_group_and_state
+    make_users_and_state
     place_files
     switch_version
     renew_installed
@@ -223,6 +235,7 @@ uninstall_rules() {
 
 purge_system() {
     rm -rf -- "$state" /etc/fimkit
+    ! getent passwd fimkit-scan >/dev/null || userdel fimkit-scan >"$log" 2>&1 || say "the user fimkit-scan is kept: $(tail -n 1 "$log")"
     getent group fimkit >/dev/null || return 0
     if [ -n "$(getent group fimkit | cut -d: -f4)" ]; then
         say "the group fimkit has members, and is kept: groupdel fimkit"
@@ -246,7 +259,7 @@ remove_system() {
         purge_system
         say "removed, with state and configuration; the system's own packages stay"
     else
-        say "removed; kept: $state, /etc/fimkit and the group fimkit (--purge takes them too), and the system's own packages"
+        say "removed; kept: $state, /etc/fimkit, the group fimkit and the user fimkit-scan (--purge takes them too), and the system's own packages"
     fi
 }
 
