@@ -13,10 +13,8 @@ host = ""  # a host's name, or a pattern
 # %%
 import json
 
-import pandas as pd
-
 import fimkit
-from fimkit.notebook import find_sample, open_parameters
+from fimkit.notebook import Frame, find_sample, open_parameters
 
 archive, on_sample = open_parameters(source, config, sample="incident-01")
 findings = archive.findings(since=since or None, host=host or None)
@@ -32,7 +30,7 @@ still_open.fim.top("severity", by="count")
 # who knew how.
 
 # %%
-pd.DataFrame({"could not be read": list(archive.problems)})
+Frame({"could not be read": list(archive.problems)})
 
 # %%
 still_open.fim.pivot("attribution", "severity")

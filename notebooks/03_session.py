@@ -11,7 +11,7 @@ since = ""  # only what was still seen then or later: 2026-11-22, 24h
 host = ""  # a host's name, or a pattern
 auid = -1  # the login's user id; -1: the login of the worst finding that has one
 ses = -1  # the login session; -1: all of them
-pid = -1  # a process; -1: the first of the session
+pid = -1  # a process; -1: the first that made a finding
 
 # %%
 import json
@@ -52,12 +52,12 @@ recorded
 # %% [markdown]
 # ## The process tree
 #
-# Ancestors first, then all that they started: an interactive shell looks otherwise than a cron job or a web server's child. A
-# process that is only named as a parent left no record of its own.
+# Its ancestors first, then all that it started: an interactive shell looks otherwise than a cron job or a web server's child. A
+# process that is only named as a parent left no record of its own. For the siblings, ask for the parent.
 
 # %%
-if pid == -1 and len(recorded) and recorded["pid"].notna().any():
-    pid = int(recorded["pid"].dropna().iloc[0])
+if pid == -1 and len(touched) and touched["pid"].notna().any():
+    pid = int(touched["pid"].dropna().iloc[0])
 tree = events.fim.process_tree(pid, host=host or None) if pid != -1 and len(events) else events.fim.timeline()
 tree
 

@@ -62,7 +62,7 @@ class FimAccessor:
         return questions.session_of(self._frame, auid=auid, ses=ses, user=user, host=host)
 
     def process_tree(self, pid: int, host: str | None = None) -> Frame:
-        """Show a process with its ancestors and all that they started."""
+        """Show a process with its ancestors and all that it started."""
         return tree_of(self._frame, pid, host)
 
     def prevalence(self, *columns: str, hosts: int | None = None) -> Frame:

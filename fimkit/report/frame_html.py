@@ -14,6 +14,7 @@ __all__ = ["COLORS", "escape", "render_frame"]
 
 _MOST_ROWS = 50
 _LONGEST = 160
+_LONG = 36  # what is longer may go on in the next line
 _MONO = frozenset({"path", "moved_to", "exe", "cmdline", "comm", "sha256", "sha256_before", "target", "tree", "value", "event"})
 
 COLORS = {"critical": "#a4133c", "high": "#d9480f", "medium": "#b7791f", "low": "#2b6cb0", "info": "#6b7280"}
@@ -22,8 +23,9 @@ COLORS = {"critical": "#a4133c", "high": "#d9480f", "medium": "#b7791f", "low": 
 _STYLE = (
     "<style>.fim{font:13px/1.45 system-ui,sans-serif;border-collapse:collapse;max-width:100%}"
     ".fim th,.fim td{text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid #8884}"
-    ".fim th{font-weight:600;white-space:nowrap}.fim td{overflow-wrap:anywhere}.fim td.t{white-space:nowrap}"
-    ".fim code{font:12px ui-monospace,monospace;background:none;padding:0;white-space:pre-wrap}"
+    ".fim th{font-weight:600;white-space:nowrap}.fim td{white-space:nowrap}"
+    ".fim td.l{white-space:normal;overflow-wrap:anywhere;min-width:14em}"
+    ".fim code{font:12px ui-monospace,monospace;background:none;padding:0;white-space:pre}.fim td.l code{white-space:pre-wrap}"
     ".fim b.s{color:#fff;border-radius:3px;padding:1px 6px;font-weight:600;white-space:nowrap}"
     ".fim-note{font:12px system-ui,sans-serif;opacity:.75}.fim-wide{overflow-x:auto}</style>"
 )
@@ -55,13 +57,17 @@ def _cell(name: str, value: Any) -> str:
     if _missing(value):
         return "<td></td>"
     if isinstance(value, pd.Timestamp):
-        return f'<td class="t">{escape(_time(value))}</td>'
+        return f"<td>{escape(_time(value))}</td>"
     if name == "severity" and value in COLORS:
         return f'<td><b class="s" style="background:{COLORS[value]}">{escape(value)}</b></td>'
     if isinstance(value, tuple | list) and all(isinstance(one, str) for one in value):
-        return f"<td>{'<br>'.join(escape(_shorten(one)) for one in value)}</td>"
-    text = escape(_shorten(str(value)))
-    return f"<td><code>{text}</code></td>" if name in _MONO else f"<td>{text}</td>"
+        return f"<td{_width(max(map(len, value), default=0))}>{'<br>'.join(escape(_shorten(one)) for one in value)}</td>"
+    text, width = escape(_shorten(str(value))), _width(len(str(value)))
+    return f"<td{width}><code>{text}</code></td>" if name in _MONO else f"<td{width}>{text}</td>"
+
+
+def _width(length: int) -> str:
+    return ' class="l"' if length > _LONG else ""
 
 
 def _shown(frame: pd.DataFrame) -> list[Any]:

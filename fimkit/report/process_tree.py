@@ -30,26 +30,25 @@ def _processes(acts: pd.DataFrame) -> Any:
     return table.sort_values("first", kind="stable")
 
 
-def _root_of(pid: int, parents: dict[int, int]) -> int:
-    """Go up to the oldest ancestor that is named, past processes that were not recorded themselves."""
-    seen = {pid}
-    while (parent := parents.get(pid)) is not None and parent not in seen:
-        seen.add(parent)
-        pid = parent
-    return pid
+def _ancestors(pid: int, parents: dict[int, int]) -> list[int]:
+    """Go up to the oldest ancestor that is named, past processes that were not recorded themselves; the oldest first."""
+    line = [pid]
+    while (parent := parents.get(line[-1])) is not None and parent not in line:
+        line.append(parent)
+    return line[:0:-1]
 
 
-def _walk(root: int, children: dict[int, list[int]]) -> Iterator[tuple[int, int, bool]]:
-    """Give each process with its depth, and whether it is its parent's last; no process twice, though numbers are used again."""
-    waiting, seen = [(root, 0, True)], set[int]()
+def _walk(root: int, above: list[int], children: dict[int, list[int]]) -> Iterator[tuple[int, int]]:
+    """Give the ancestors, the process, and what it started, each with its depth; none twice, though numbers are used again."""
+    yield from ((pid, depth) for depth, pid in enumerate(above))
+    waiting, seen = [(root, len(above))], set(above)
     while waiting:
-        pid, depth, last = waiting.pop()
+        pid, depth = waiting.pop()
         if pid in seen:
             continue
         seen.add(pid)
-        yield pid, depth, last
-        below = children.get(pid, [])
-        waiting += [(child, depth + 1, place == 0) for place, child in enumerate(reversed(below))]
+        yield pid, depth
+        waiting += [(child, depth + 1) for child in reversed(children.get(pid, []))]
 
 
 def _one_host(acts: pd.DataFrame, pid: int, host: str | None) -> Any:
@@ -65,7 +64,7 @@ def _one_host(acts: pd.DataFrame, pid: int, host: str | None) -> Any:
 
 
 def tree_of(frame: pd.DataFrame, pid: int, host: str | None) -> Frame:
-    """Show a process with its ancestors and all that they started.
+    """Show a process with its ancestors and all that it started.
 
     The kernel's records name each process and its parent's number, and nothing says when a number is used again: within an incident
     that is rare, within months it is not, so filter by time first.
@@ -89,8 +88,8 @@ def tree_of(frame: pd.DataFrame, pid: int, host: str | None) -> Frame:
     children: dict[int, list[int]] = {}
     for child, parent in parents.items():  # in the order of their first acts
         children.setdefault(parent, []).append(child)
-    rows = list(_walk(_root_of(pid, parents), children))
-    order = [number for number, _, _ in rows]
+    rows = list(_walk(pid, _ancestors(pid, parents), children))
+    order = [number for number, _ in rows]
     table = known.reindex(pd.Index(order, dtype="Int64", name="pid"))
     programs = list(table["exe"])
     table.insert(0, "tree", [_branch(*row, asked=pid, exe=exe) for row, exe in zip(rows, programs, strict=True)])
@@ -98,7 +97,7 @@ def tree_of(frame: pd.DataFrame, pid: int, host: str | None) -> Frame:
     return Frame(table.reset_index()[list(_COLUMNS)])
 
 
-def _branch(number: int, depth: int, last: bool, *, asked: int, exe: Any) -> str:
+def _branch(number: int, depth: int, *, asked: int, exe: Any) -> str:
     mark = "▶ " if number == asked else ""
     name = exe if isinstance(exe, str) and exe else f"(pid {number}, not recorded itself)"
-    return ("│  " * (depth - 1) + ("└─ " if last else "├─ ") if depth else "") + mark + name
+    return ("   " * (depth - 1) + "└─ " if depth else "") + mark + name
