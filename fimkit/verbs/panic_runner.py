@@ -106,14 +106,17 @@ class Runner:
         self._panic: Panic | None = None
         self._thread: threading.Thread | None = None
         self._owed: PanicOrder | None = None
-        self._stopped = self._is_missing = False
+        self._is_missing = False
         self._connect_s = 0.0
 
     def run(self) -> None:
-        """Go on until the guard is gone, or somebody says stop, and no panic is under way."""
+        """Go on until the guard says the end, or is gone, and no panic is under way.
+
+        A service manager that stops a watch signals all of its processes at once: the watch has findings to hand on until its end.
+        """
         for number in _STOPS:
             signal.signal(number, self._stop)
-        while not ((self._talk.ended or self._stopped) and not self._is_running):
+        while self._is_running or not self._talk.ended:
             for row in self._talk.exchange(_TICK_S):
                 self._hear(row)
             if self._config is not None:
@@ -128,9 +131,6 @@ class Runner:
     def _stop(self, number: int, _: FrameType | None) -> None:
         if self._is_running:
             self._talk.say(f"{signal.Signals(number).name} does not end a panic that has begun")
-        else:
-            self._stopped = True
-        self._talk.wake()
 
     @property
     def _is_running(self) -> bool:

@@ -242,6 +242,9 @@ def test_a_watch_that_is_killed_while_armed_is_told_of_and_one_that_says_its_end
             assert server.received == []
             with runner(config) as spoken:
                 spoken.phase(Phase.ARMED)
+                os.kill(spoken.line.pid, signal.SIGTERM)  # as a service manager does with what a killed service leaves
+                spoken.findings(1, replace(finding(1), verdict=Verdict.EXPECTED))
+                assert spoken.done(1) is None  # it goes on as long as its guard does
             ((recipients, message),) = server.received
         assert recipients == list(OPS) and message["Subject"] == "[fimkit] web01 watch killed"
         assert "ended without a word" in message.get_content().replace("=\n", "")
