@@ -43,22 +43,22 @@ function drawMarks(i) {
   const marks = F.content[i];
   if (marks === null) return null;
   const found = marks.map(([rule, severity, line, text, attack]) => el("li", {}, el("b", {}, rule), ` (${[severity, line ? `line ${line}` : "", attack].filter(Boolean).join(", ")}) `, el("code", {}, text)));
-  return [el("h4", {}, "Content"), found.length ? el("ul", {}, found) : el("p", {}, "The file was searched; no rule found anything in it.")];
+  return [el("h3", {}, "Content"), found.length ? el("ul", {}, found) : el("p", {}, "The file was searched; no rule found anything in it.")];
 }
 
 function drawDiff(i) {
   if (!F.diff[i]) return null;
   const kind = (line) => (line.startsWith("@@") ? "place" : line.startsWith("+") ? "added" : line.startsWith("-") ? "taken" : "same");
-  return [el("h4", {}, "Text"), el("pre", { class: "diff" }, F.diff[i].map((line) => el("span", { class: kind(line) }, line, "\n")))];
+  return [el("h3", {}, "Text"), el("pre", { class: "diff" }, F.diff[i].map((line) => el("span", { class: kind(line) }, line, "\n")))];
 }
 
 function drawDetail(i) {
   const reasons = F.reasons[i].map((number) => el("li", {}, D.reasons[number]));
   return el("div", { class: "inner" },
-    el("section", {}, el("h4", {}, "What"), drawStates(i), drawMarks(i), drawDiff(i)),
-    el("section", {}, el("h4", {}, "Who"), drawPeople(i)),
-    el("section", {}, el("h4", {}, "Why it is judged so"), reasons.length ? el("ul", {}, reasons) : el("p", {}, "No more is to be said of it.")),
-    el("section", {}, el("h4", {}, "Evidence"), facts([["finding", el("code", {}, F.id[i])], ["path", F.path[i]], ["moved to", F.to[i]], ["host", F.host[i]], ["tier", D.words.tier[F.tier[i]]], ["status", D.statuses[F.status[i]]],
+    el("section", {}, el("h3", {}, "What"), drawStates(i), drawMarks(i), drawDiff(i)),
+    el("section", {}, el("h3", {}, "Who"), drawPeople(i)),
+    el("section", {}, el("h3", {}, "Why it is judged so"), reasons.length ? el("ul", {}, reasons) : el("p", {}, "No more is to be said of it.")),
+    el("section", {}, el("h3", {}, "Evidence"), facts([["finding", el("code", {}, F.id[i])], ["path", F.path[i]], ["moved to", F.to[i]], ["host", F.host[i]], ["tier", D.words.tier[F.tier[i]]], ["status", D.statuses[F.status[i]]],
       ["changed", F.changed[i].join(", ")], ["seen by", F.sources[i].join(", ")], ["first seen", `${utc(F.first[i], 3)} UTC`], ["last seen", `${utc(F.last[i], 3)} UTC`],
       ["audit events", F.evidence[i].length ? el("code", {}, F.evidence[i].join(" ")) : null]])));
 }

@@ -8,7 +8,7 @@ let view = WHOLE.slice();
 function wholeRange() {
   const found = extent([...(F.time ?? []), ...D.blind.flatMap((one) => [one.from, one.to])]);
   const [low, high] = found ?? [D.since ?? D.made - DAY, D.made];
-  const room = Math.max((high - low) * 0.02, 30 * SECOND);
+  const room = high - low ? Math.max((high - low) * 0.03, SECOND) : 30 * SECOND;
   return [low - room, high + room];
 }
 
