@@ -102,11 +102,11 @@ def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool,
     helper.start(include_namespaces=frozen.panic.include_namespaces)
     with closing(helper), _undisturbed():
         if record.has_begun:
-            helper.begin(record.incident, cause, nokill=nokill)
+            helper.begin(record.incident, cause, nokill=nokill, armed_ns=record.armed_ns)
             return Triggered(report=None, incident=record.incident)
         order = PanicOrder(
             config=frozen, incident=name, cause=cause, findings=_open_critical(config), nomail=nomail or frozen.mail.nomail,
-            nokill=nokill or frozen.panic.nokill, endpoints=parse_endpoints(record.settings),
+            nokill=nokill or frozen.panic.nokill, endpoints=parse_endpoints(record.settings), armed_ns=record.armed_ns,
         )
         report = run_panic(order, helper, tell=tell)
         return Triggered(report=report, incident=report.incident)

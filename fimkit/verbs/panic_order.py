@@ -21,8 +21,12 @@ KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
 class HelperLine(Protocol):
     """What a panic asks of the helper: :class:`fimkit.panic.helper_client.Helper` has it."""
 
-    def begin(self, incident: str, cause: str, *, nokill: bool) -> BeginReply:
+    def begin(self, incident: str, cause: str, *, nokill: bool, armed_ns: int | None = None) -> BeginReply:
         """Write down durably that a panic has begun, and start the helper's own clock."""
+        ...
+
+    def add(self, cause: str, *, armed_ns: int | None = None) -> object:
+        """Add a cause to it."""
         ...
 
     def cut(self) -> CutReply:
@@ -44,7 +48,8 @@ class PanicOrder:
 
     ``config`` is the one frozen at arming. ``incident`` names the folder. ``cause`` is in words. A ``mailer`` or ``channels`` that
     are ``None`` are read from the configuration within the panic, in the time of the mail; ``endpoints`` are the servers with the
-    addresses that they had at arming. ``switch`` runs the killswitch; without one this process does.
+    addresses that they had at arming. ``switch`` runs the killswitch; without one this process does. ``armed_ns`` is
+    that arming: by another one, this panic does not begin.
     """
 
     config: Config
@@ -58,6 +63,7 @@ class PanicOrder:
     channels: Channels | None = None
     endpoints: tuple[Endpoint, ...] = ()
     switch: Switch | None = None
+    armed_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

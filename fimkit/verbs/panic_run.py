@@ -141,19 +141,19 @@ class Panic:
             self.triggered_ns = self._reply.triggered_ns if self._reply else self.triggered_ns
 
     def _begin_helper(self, helper: HelperLine, cause: str) -> Done[BeginReply]:
-        reply = helper.begin(self.order.incident, cause, nokill=self.order.nokill)
+        reply = helper.begin(self.order.incident, cause, nokill=self.order.nokill, armed_ns=self.order.armed_ns)
         words = [f"written down as triggered at {render_time(reply.triggered_ns)}"]
         words += ["the network is saved"] if reply.saved else ["THE NETWORK IS NOT SAVED"] if not self.order.nokill else []
         words += ["a panic had begun before"] if reply.again else []
         status = Status.FAILED if reply.errors else Status.OK
         return Done(value=reply, words="; ".join([*words, *reply.errors]), status=status)
 
-    def _tell_helper(self, helper: HelperLine, cause: str) -> Done[BeginReply | None]:
+    def _tell_helper(self, helper: HelperLine, cause: str) -> Done[None]:
         with self._asking:
-            if self._is_finished:  # told now, it would begin another one, which nobody ends
+            if self._is_finished:
                 return Done(value=None, words="this panic is over, and cuts nothing: the cause is in the folder alone")
-            done = self._begin_helper(helper, cause)
-            return Done(value=done.value, words=done.words, status=done.status)
+            helper.add(cause, armed_ns=self.order.armed_ns)
+        return Done(value=None, words="in the panic's record")
 
     def _log(self) -> None:
         clock = self._clock

@@ -231,7 +231,7 @@ class Runner:
 
         def cut() -> None:
             try:
-                self._helper.begin(order.incident, order.cause, nokill=order.nokill)
+                self._helper.begin(order.incident, order.cause, nokill=order.nokill, armed_ns=order.armed_ns)
                 reply = self._helper.cut()
             except HostError as error:
                 self._talk.say(f"incident {order.incident}: the cut that it lacked failed: {error}")
@@ -254,10 +254,19 @@ class Runner:
             self._add(self._panic, number, decision)
         elif not decision.begin:
             self._chores.add(functools.partial(self._answer, number, decision, None))
-        elif self._armed.record.has_begun or self._owed is not None:
-            self._chores.add(functools.partial(self._add_later, number, decision))
+        elif self._goes_on or self._owed is not None:
+            incident = self._owed.incident if self._owed else self._armed.record.incident
+            order = replace(self._order(decision.cause, decision.causes), incident=incident)
+            self._chores.add(functools.partial(self._add_later, number, decision, order))
         else:
             self._begin(number, decision)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a panic goes on that does all that one of ours would: one without a cut is not in the way of one with it."""
+        assert self._config is not None
+        record = self._armed.record
+        return record.must_be_cut or (record.has_begun and (self._nokill or self._armed.config(self._config).panic.nokill))
 
     def _answer(self, number: int, decision: Decision, incident: str | None) -> None:
         """Write down what was judged, then say that it is."""
@@ -275,7 +284,7 @@ class Runner:
             config=config, incident=name_incident(time.time_ns()), cause=cause, findings=findings,
             nomail=self._nomail or config.mail.nomail, nokill=self._nokill or config.panic.nokill,
             mailer=self._armed.mailer, channels=self._armed.channels, endpoints=parse_endpoints(self._armed.record.settings),
-            switch=self._switch,
+            switch=self._switch, armed_ns=self._armed.record.armed_ns,
         )
 
     def _begin(self, number: int, decision: Decision) -> None:
@@ -315,12 +324,10 @@ class Runner:
 
         self._chores.add(add)
 
-    def _add_later(self, number: int, decision: Decision) -> None:
+    def _add_later(self, number: int, decision: Decision, order: PanicOrder) -> None:
         """Add findings to a panic that is over: the network is cut, so nobody is written to but where some way is left open."""
         assert self._config is not None
-        record = self._armed.record
-        incident = self._owed.incident if self._owed else record.incident
-        order = replace(self._order(decision.cause, decision.causes), incident=incident)
+        incident = order.incident
         words = f"incident {incident}: {render_word(decision.cause)}"
         log_locally(f"fimkit: {words}", priority=_ALERT, fields={"FIMKIT_INCIDENT": render_word(incident)})
         folder = os.path.join(incidents_folder(self._config.host.state_dir), os.fsencode(incident))
@@ -332,7 +339,7 @@ class Runner:
         except OSError as error:
             words += f"; not kept: {error}"
         try:
-            self._helper.begin(incident, decision.cause, nokill=order.nokill)
+            self._helper.add(decision.cause, armed_ns=order.armed_ns)
         except HostError as error:
             words += f"; not in the panic's record: {error}"
         if self._may_reach(order.config) and not order.nomail:

@@ -219,7 +219,10 @@ class _Deaf:
     def __init__(self) -> None:
         self.closed = False
 
-    def begin(self, incident: str, cause: str, *, nokill: bool) -> Any:
+    def begin(self, incident: str, cause: str, *, nokill: bool, armed_ns: int | None = None) -> Any:
+        time.sleep(600)
+
+    def add(self, cause: str, *, armed_ns: int | None = None) -> None:
         time.sleep(600)
 
     def cut(self) -> Any:

@@ -21,6 +21,7 @@ from fimkit.model.config_json import render_config
 from fimkit.model.findings import Finding, Verdict
 from fimkit.model.json_form import render_finding
 from fimkit.notify.outbox import Outbox
+from fimkit.panic.helper_client import start_helper
 from fimkit.panic.record import Phase, load_record
 from fimkit.panic.rights import RIGHTS
 from fimkit.verbs.panic_line import LineEnded, RunnerLine
@@ -28,7 +29,7 @@ from fimkit.verbs.panic_order import KEPT_RIGHTS
 from tests.notify.letters import finding
 from tests.notify.mail_servers import Certificates, RealServer, never_answer, serve_with
 from tests.private_net import PeerNet, in_private_net
-from tests.verbs.panic_place import OPS, armed, is_up, make_config, wait_for
+from tests.verbs.panic_place import OPS, armed, is_up, make_config, settings_of, wait_for
 
 __all__: list[str] = []
 
@@ -219,11 +220,86 @@ def test_a_helper_that_dies_is_missed_once_and_a_panic_without_it_says_so(tmp_pa
             assert incident and is_up()
             text = server.received[2][1].get_body(("plain",))
             assert text is not None and "THE NETWORK MAY NOT BE CUT" in text.get_content().replace("=\n", "")
-            with armed(config):  # a service manager starts it again; arming stands for the record, which it still has
+            with helper_again(config):  # as a service manager does
                 spoken.said("a helper is back, and has cut")
                 assert not is_up()
 
     in_private_net(run)
+
+
+def test_a_panic_that_lacked_its_helper_cuts_nothing_once_the_host_is_armed_anew(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates, deadline_s=6, mail_s=2)
+
+    def run() -> None:
+        served(certificates)
+        with armed(config) as helper, runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            os.kill(helper.hello().pid, signal.SIGKILL)
+            spoken.said("no helper would cut it")
+            spoken.findings(1, finding(1))
+            assert spoken.done(1) and is_up()
+            with armed(config) as other:  # whoever arms has seen what is open
+                spoken.said("the cut that it lacked failed: the panic helper refuses (begin): this host was disarmed or armed anew")
+                assert is_up() and other.hello().phase is Phase.ARMED
+                spoken.findings(2, finding(2))
+                assert spoken.done(2) and not is_up()
+
+    in_private_net(run)
+
+
+def test_what_was_judged_before_the_host_was_armed_anew_is_new_when_it_comes_again(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        served(certificates)
+        with armed(config) as helper, runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            spoken.findings(1, finding(1))
+            assert spoken.done(1) and not is_up()
+            assert helper.restore(by="the test").complete
+            wait_for(is_up)  # its carrier is told a moment later
+            spoken.rows.clear()
+            helper.arm(settings_of(config), by="the test", seen=())  # the file was put right before
+            spoken.phase(Phase.ARMED)
+            spoken.findings(2, finding(1))  # the same trojan, in the same place
+            assert spoken.done(2) and not is_up()
+
+    in_private_net(run)
+
+
+def test_a_service_that_is_stopped_has_its_watch_hand_on_its_last_words(tmp_path: Path, certificates: Certificates) -> None:
+    config = make_config(tmp_path, certificates)
+
+    def run() -> None:
+        server = served(certificates)
+        with armed(config), runner(config) as spoken:
+            spoken.phase(Phase.ARMED)
+            os.kill(spoken.line.pid, signal.SIGTERM)  # a service manager sends it to all processes at once
+            wait_for(lambda: not pending(spoken.line.pid, signal.SIGTERM))
+            spoken.put({"do": "notice", "n": 1, "subject": "the last one", "lines": ["one"]})
+            assert spoken.done(1) is None and server.received[0][1]["Subject"] == "[fimkit] web01 the last one"
+            spoken.put({"do": "end"})
+
+    in_private_net(run)
+
+
+def pending(pid: int, number: int) -> bool:
+    [row] = [row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith("ShdPnd:")]
+    return bool(int(row.split()[1], 16) >> (number - 1) & 1)
+
+
+@contextmanager
+def helper_again(config: Config) -> Iterator[None]:
+    with start_helper(config.host.state_dir, confined=True, timeout_s=60.0) as helper:
+        pid = helper.hello().pid
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_watch_that_is_killed_while_armed_is_told_of_and_one_that_says_its_end_is_not(
