@@ -21,7 +21,14 @@ from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.past_rows import Span, past_baseline, past_changes, past_findings
 from fimkit.evidence.schema import MIGRATIONS, schema_version
 from fimkit.evidence.search import Condition, render_condition
-from fimkit.evidence.stored_order import OrderedFinding, load_findings_after, load_id_at, load_last_place, load_replaced
+from fimkit.evidence.stored_order import (
+    OrderedFinding,
+    load_findings_after,
+    load_id_at,
+    load_ids_after,
+    load_last_place,
+    load_replaced,
+)
 from fimkit.model.changes import Change
 from fimkit.model.errors import StoreError
 from fimkit.model.paths import render_path
@@ -135,8 +142,13 @@ class Reader:
         with translated_errors(self.path):
             return load_id_at(self._connection, place)
 
-    def replaced(self, finding_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Read, by finding, the ids of those that it took the place of."""
+    def ids_after(self, place: int) -> list[tuple[int, str]]:
+        """Read place and id of every finding that was stored after the one at ``place``, in that order."""
+        with translated_errors(self.path):
+            return load_ids_after(self._connection, place)
+
+    def replaced(self, finding_ids: Iterable[str] | None) -> dict[str, tuple[str, ...]]:
+        """Read, by finding (``None``: all), the ids of those that it took the place of."""
         with translated_errors(self.path):
             return load_replaced(self._connection, finding_ids)
 

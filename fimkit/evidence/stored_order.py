@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fimkit.evidence.finding_life import FindingRow
 from fimkit.evidence.findings_rows import SELECT_FINDINGS, decode_finding
 
-__all__ = ["OrderedFinding", "load_findings_after", "load_id_at", "load_last_place", "load_replaced"]
+__all__ = ["OrderedFinding", "load_findings_after", "load_id_at", "load_ids_after", "load_last_place", "load_replaced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +41,21 @@ def load_id_at(connection: sqlite3.Connection, place: int) -> str | None:
     return None if row is None else str(row[0])
 
 
-def load_replaced(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Load which earlier findings each of some findings took the place of: their ids, in the order of their closing."""
-    wanted = set(ids)
+def load_ids_after(connection: sqlite3.Connection, place: int) -> list[tuple[int, str]]:
+    """Load place and id of every finding behind a place, in the order in which they were stored."""
+    return [(int(at), str(number)) for at, number in connection.execute(
+        "SELECT row_id, id FROM findings WHERE row_id > ? ORDER BY row_id", (place,)
+    )]  # fmt: skip
+
+
+def load_replaced(connection: sqlite3.Connection, ids: Iterable[str] | None) -> dict[str, tuple[str, ...]]:
+    """Load which earlier findings each of some findings (``None``: all) took the place of: ids, in the order of their closing."""
+    wanted = None if ids is None else set(ids)
     found: dict[str, list[str]] = {}
     rows = connection.execute(
         "SELECT superseded_by, id FROM findings WHERE status = 'superseded' AND superseded_by NOT NULL ORDER BY closed_ns, row_id"
     )
     for by, number in rows:
-        if by in wanted:
+        if wanted is None or by in wanted:
             found.setdefault(by, []).append(number)
     return {by: tuple(dict.fromkeys(numbers)) for by, numbers in found.items()}

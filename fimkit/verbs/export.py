@@ -1,0 +1,148 @@
+"""Hands findings to other systems: once, whole, or each finding as it comes, every one once."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from fimkit.evidence.reader import open_reader
+from fimkit.model.config import Config
+from fimkit.model.errors import HostError, UsageError
+from fimkit.model.paths import render_path
+from fimkit.report.export_formats import Format, render_heading, render_line
+from fimkit.report.export_rows import ExportRow
+from fimkit.report.selection import Selection
+from fimkit.verbs.export_cursor import load_cursor
+from fimkit.verbs.export_feed import Feed
+from fimkit.verbs.export_outlet import FileOutlet, Outlet, StreamOutlet
+from fimkit.verbs.findings import read_findings
+
+__all__ = ["ExportOptions", "export_lines", "feed_findings", "write_export", "write_rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What is exported: as what, which findings, and, where it goes on, the file that keeps the place."""
+
+    format: Format
+    selection: Selection = field(default_factory=Selection)
+    since_ns: int | None = None
+    only_open: bool = True
+    cursor: Path | None = None
+
+
+def export_lines(config: Config, options: ExportOptions) -> Iterator[str]:
+    """Give the findings of the store as lines, in the order in which they were stored.
+
+    Raises:
+        StoreError: If there is no store, or it cannot be used.
+        HostError: If it may not be read.
+    """
+    heading = render_heading(options.format)
+    if heading is not None:
+        yield heading
+    with open_reader(config.host.state_dir) as reader:
+        for row in read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open):
+            yield render_line(options.format, row)
+
+
+def write_export(config: Config, options: ExportOptions, output: Path) -> int:
+    """Write the findings of the store to a file, whole or not at all.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        StoreError: If there is no store, or it cannot be used.
+        HostError: If it may not be read, the file not be written, or Parquet is wanted and its library is not here.
+    """
+    with open_reader(config.host.state_dir) as reader:
+        rows = read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open)
+        with _whole_file(output) as stream:
+            return write_rows(options.format, rows, stream)
+
+
+def write_rows(format: Format, rows: Iterator[ExportRow], stream: IO[bytes]) -> int:
+    """Write findings in any format.
+
+    Returns:
+        How many there were.
+    """
+    if format is Format.PARQUET:
+        from fimkit.report.export_parquet import write_parquet  # an extra
+
+        return write_parquet(rows, stream)
+    heading, count = render_heading(format), 0
+    if heading is not None:
+        stream.write(heading.encode() + b"\n")
+    for count, row in enumerate(rows, 1):  # noqa: B007
+        stream.write(render_line(format, row).encode() + b"\n")
+    return count
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write beside, private, and put in place at the end: nobody ever reads half of it."""
+    name = render_path(os.fsencode(path))
+    try:
+        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=path.parent)
+    except OSError as error:
+        raise HostError(f"cannot write {name}: {error.strerror}") from error
+    try:
+        with os.fdopen(number, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        if isinstance(error, OSError) and not isinstance(error, HostError):
+            raise HostError(f"cannot write {name}: {error.strerror}") from error
+        raise
+
+
+def feed_findings(
+    config: Config,
+    options: ExportOptions,
+    output: Path | None,
+    *,
+    stream: IO[bytes],
+    say: Callable[[str], None],
+    wait: Callable[[float], bool] | None = None,
+) -> int:
+    """Give each finding once, from where the cursor stands, in the order in which they were stored; also those closed meanwhile.
+
+    After some lines the place is saved. What was written to a file before a crash, and not noted, is read back from its end; on a
+    stream such lines come once more.
+
+    Args:
+        config: The host.
+        options: What; the cursor keeps the place.
+        output: A file that is appended to, and opened anew when it was rotated; without one, the stream.
+        stream: Where lines go without a file.
+        say: Told in words what is worth knowing.
+        wait: Called between looks with the seconds to wait, and says whether to go on; without it there is one look.
+
+    Returns:
+        How many were given.
+
+    Raises:
+        UsageError: If the format has no lines, or the cursor's file is none.
+        StoreError: If there is no store, or it cannot be used.
+        HostError: If it may not be read, or the file not be written.
+    """
+    if options.format is Format.PARQUET:
+        raise UsageError("a Parquet file cannot be appended to; expected another format")
+    cursor = load_cursor(options.cursor)
+    with contextlib.ExitStack() as stack:
+        outlet: Outlet = StreamOutlet(stream) if output is None else stack.enter_context(FileOutlet(output))
+        feed = Feed(config, options.format, options.selection, since_ns=options.since_ns, cursor=cursor, outlet=outlet, say=say)
+        feed.begin(options.cursor)
+        given = feed.look(settle=wait is not None)
+        while wait is not None and wait(feed.pause_s):
+            given += feed.look(settle=True)
+    return given
