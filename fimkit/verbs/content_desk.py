@@ -139,6 +139,11 @@ class ContentDesk:
         return None if self._line is None else self._line.fileno()
 
     @property
+    def process_id(self) -> int | None:
+        """The keeper of the process; what it started is in its session."""
+        return None if self._line is None else self._line.process.pid
+
+    @property
     def next_s(self) -> float | None:
         """When :meth:`read` should be called, whatever can be read."""
         if self._line is not None and self._line.has_more:
@@ -265,8 +270,8 @@ class ContentDesk:
         for row in self._line.exchange():
             if isinstance(words := row.get("say"), str):
                 self._words.append(render_terminal(words[:_CHARS * 2]))
-            if "hello" in row:
-                answers += self._ask_again()
+            if row.get("hello"):  # not the first one
+                answers += self._ask_again(self._line)
             number = row.get("n")
             if isinstance(number, int) and number in self._held:
                 self._flying.pop(number, None)
@@ -276,8 +281,9 @@ class ContentDesk:
         self._send()
         return answers
 
-    def _ask_again(self) -> list[tuple[_Held, dict[str, Any]]]:
+    def _ask_again(self, line: ContentLine) -> list[tuple[_Held, dict[str, Any]]]:
         """The process is another one: what the one before has not answered is asked again, once."""
+        line.put(self._settings())
         given_up = []
         for number in list(self._flying):
             held = self._held.get(number)

@@ -101,22 +101,32 @@ class _Searcher:
 
     # What comes in.
 
-    def serve(self) -> None:
-        self.send({"hello": os.getpid()})
+    def serve(self, starts: int) -> None:
+        self.send({"hello": starts})
+        early: list[dict[str, Any]] = []  # what the process before this one did not take any more
         while packet := self._peer.recv(PACKET_BYTES):
             row = json.loads(packet)
             if row["do"] == "config":
                 self._configure(row)
+                for one in early:
+                    self._handle(one)
+                early.clear()
             elif row["do"] == "scan":
                 with self._changed:
                     self._waiting.append(
                         _Request(row["n"], parse_path(row["path"]), parse_path(row["root"]), int(row["time_ns"]))
                     )
                     self._changed.notify()
-            elif row["do"] == "handle" and self._handlers is not None:
-                self._handlers.put(row["command"], parse_path(row["path"]))
+            elif self._handlers is None:
+                early.append(row)
+            else:
+                self._handle(row)
         if self._handlers is not None:
             self._handlers.finish(float(self._settings.get("end_s", 0)))
+
+    def _handle(self, row: dict[str, Any]) -> None:
+        if self._handlers is not None:
+            self._handlers.put(row["command"], parse_path(row["path"]))
 
     def _configure(self, row: dict[str, Any]) -> None:
         folders = [*([BUILT_IN] if row["built_in"] else []), *map(parse_path, row["rules"])]
@@ -272,11 +282,11 @@ class _Searcher:
         return True
 
 
-def _work(peer: socket.socket) -> int:
+def _work(peer: socket.socket, starts: int) -> int:
     try:
         if os.geteuid() == 0:
             drop_rights(_RIGHTS)
-        _Searcher(peer).serve()
+        _Searcher(peer).serve(starts)
     except OSError:  # the other side is gone
         return 0
     return 0
@@ -292,7 +302,7 @@ def main() -> None:
         if child == 0:
             status = 1
             try:
-                status = _work(peer)
+                status = _work(peer, failures)
             finally:
                 os._exit(status)
         if os.waitpid(child, 0)[1] == 0:

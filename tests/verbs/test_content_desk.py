@@ -1,0 +1,230 @@
+"""Findings and what is in their files: judged before they are told, in time or later; through processes that stop, die and end."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fimkit.evidence.store import Store, open_store
+from fimkit.model.changes import Source
+from fimkit.model.config import Config, Content, Host, Watch
+from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
+from fimkit.verbs.content_desk import ContentDesk, Judged
+from fimkit.verbs.look import Looker
+from tests.evidence.examples import a_finding, an_actor
+
+__all__: list[str] = []
+
+SHELL = b"<?php\n// a gallery\nsystem($_GET['c']);\n"
+
+
+class Place:
+    """A web root with a store beside it."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.www = base, base / "www"
+        self.www.mkdir()
+        (base / "plain").mkdir()
+        (base / "state").mkdir(mode=0o700)
+        self.config = Config(
+            host=Host(name="web01", state_dir=os.fsencode(base / "state")),
+            paths=(
+                Watch(path=os.fsencode(self.www), scan_content=True, handler=("/bin/echo", "%%")),
+                Watch(path=os.fsencode(base / "plain")),
+            ),
+            content=Content(access_logs=(os.fsencode(base / "access.log"),)),
+        )
+        self.store: Store = open_store(self.config.host.state_dir, create=True)
+
+    def finding(self, name: str, content: bytes = SHELL, **more: object) -> Finding:
+        path = self.www / name
+        path.write_bytes(content)
+        state = Looker().look(os.fsencode(path))
+        assert state is not None
+        actor = an_actor(uid=33, exe=b"/usr/sbin/php-fpm", time_ns=time.time_ns())
+        plain = a_finding(
+            name, os.fsencode(path), kind=Kind.CREATED, tier=Tier.WATCH, severity=Severity.MEDIUM, before=None, after=state,
+            changed=(), actors=(actor,), reasons=("made",), first_seen_ns=time.time_ns(), last_seen_ns=time.time_ns(),
+        )  # fmt: skip
+        made = replace(plain, **more)  # type: ignore[arg-type]
+        self.store.add_findings([made], now_ns=made.last_seen_ns)
+        return made
+
+    def stored(self, number: str) -> Finding:
+        (finding,) = [one for one in self.store.findings() if one.id == number]
+        return finding
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with tempfile.TemporaryDirectory(prefix="fimkit-desk-") as folder:
+        os.chmod(folder, 0o755)
+        made = Place(Path(os.path.realpath(folder)))
+        yield made
+        made.store.close()
+
+
+def read_until(desk: ContentDesk, store: Store, is_enough: Callable[[list[Finding]], object], patience_s: float = 60) -> Judged:
+    told: list[Finding] = []
+    words: list[str] = []
+    until = time.monotonic() + patience_s
+    while not is_enough(told):
+        assert time.monotonic() < until, (told, words)
+        judged = desk.read(store)
+        told += judged.findings
+        words += judged.words
+        time.sleep(0.01)
+    return Judged(told, words)
+
+
+def test_a_hit_makes_a_finding_suspect_before_it_is_told_and_the_store_has_it(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        shell, page = place.finding("x.php"), place.finding("page.html", b"<p>I should touch my machine</p>")
+        assert desk.take([shell, page]) == [] and len(desk) == 2
+        every = read_until(desk, place.store, lambda _: place.stored("page.html").content == () and place.stored("x.php").content)
+        told = {one.id: one for one in every.findings}
+    judged = told["x.php"]
+    assert (judged.verdict, judged.severity, judged.content and judged.content[0].line) == (Verdict.SUSPECT, Severity.HIGH, 3)
+    assert judged.reasons[0].startswith("rule php_") and "line 3: system($_GET['c']);" in judged.reasons[0]
+    assert judged.reasons[-1] == "made"
+    assert told["page.html"].verdict is Verdict.UNEXPLAINED
+    assert place.stored("x.php").content == judged.content and place.stored("page.html").content == ()
+    assert str(place.www / "x.php") in (place.base / "state/handler.log").read_text()
+
+
+def test_found_again_without_its_content_a_finding_keeps_what_was_found_in_it(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        plain = place.finding("x.php", attribution=Attribution.UNATTRIBUTED, reasons=("no record",), evidence=())
+        (judged,) = desk.search([plain]).findings
+        place.store.add_findings([judged], now_ns=judged.last_seen_ns)
+    again = replace(plain, attribution=Attribution.EXACT, reasons=("named",), sources=(Source.SCAN, Source.AUDIT))
+    place.store.add_findings([again], now_ns=again.last_seen_ns)
+    kept = place.stored("x.php")
+    assert (kept.attribution, kept.verdict, kept.severity) == (Attribution.EXACT, Verdict.SUSPECT, Severity.HIGH)
+    assert kept.content == judged.content and kept.reasons[-1] == "named" and kept.reasons[0].startswith("rule ")
+    proved = replace(again, verdict=Verdict.EXPECTED, severity=Severity.INFO)
+    place.store.add_findings([proved], now_ns=again.last_seen_ns)
+    assert (place.stored("x.php").verdict, place.stored("x.php").severity) == (Verdict.EXPECTED, Severity.INFO)
+
+
+def test_what_is_not_searched_in_time_is_told_and_told_again_when_it_turns_out_to_be_suspect(place: Place) -> None:
+    clock = [time.monotonic()]
+    with ContentDesk(place.config, clock=lambda: clock[0]) as desk:
+        keeper = desk.process_id
+        assert keeper is not None
+        os.killpg(keeper, signal.SIGSTOP)
+        try:
+            shell, page = place.finding("x.php"), place.finding("page.html", b"<p>page</p>")
+            assert desk.take([shell, page]) == []
+            assert desk.read(place.store).findings == []
+            clock[0] += 5.1
+            assert desk.read(place.store).findings == [shell, page] and len(desk) == 0
+            place.store.tell([shell.id, page.id], time_ns=time.time_ns())
+        finally:
+            os.killpg(keeper, signal.SIGCONT)
+        (late,) = read_until(desk, place.store, lambda told: told and place.stored("page.html").content == ()).findings
+    assert (late.id, late.verdict) == ("x.php", Verdict.SUSPECT)
+    assert place.stored("x.php").severity is Severity.HIGH
+
+
+def test_what_is_gone_meanwhile_is_neither_told_nor_stored_anew(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        shell = place.finding("x.php")
+        desk.take([shell])
+        place.store.close_undone([shell.path], [], now_ns=time.time_ns())
+        marker = place.finding("page.html", b"page")
+        desk.take([marker])
+        told = read_until(desk, place.store, lambda told: told).findings
+        read_until(desk, place.store, lambda _: len(desk) == 0)
+    assert [one.id for one in told] == ["page.html"]
+    assert [one.id for one in place.store.findings()] == ["page.html"]
+
+
+def test_a_process_that_is_killed_is_made_anew_with_the_same_rights_and_nothing_is_lost(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        desk.search([place.finding("warm.php")])
+        keeper = psutil.Process(desk.process_id)
+        os.killpg(keeper.pid, signal.SIGSTOP)
+        findings = [place.finding(f"{number}.php") for number in range(20)]
+        desk.take(findings)
+        desk.read(place.store)
+        (worker,) = keeper.children()
+        worker.kill()
+        os.killpg(keeper.pid, signal.SIGCONT)
+        # On a busy machine some are told unsearched first, and again when they were searched.
+        told = read_until(desk, place.store, lambda told: sum(bool(one.content) for one in told) == 20).findings
+        assert {one.id for one in told if one.verdict is Verdict.SUSPECT} == {one.id for one in findings}
+        assert desk.process_id == keeper.pid and desk.problem == ""
+
+
+def test_one_that_ends_for_good_has_its_findings_told_unsearched_and_another_is_started(place: Place) -> None:
+    clock = [time.monotonic()]
+    with ContentDesk(place.config, clock=lambda: clock[0]) as desk:
+        desk.search([place.finding("warm.php")])
+        keeper = desk.process_id
+        assert keeper is not None
+        os.killpg(keeper, signal.SIGSTOP)
+        desk.take([place.finding("x.php")])
+        os.killpg(keeper, signal.SIGKILL)
+        told = read_until(desk, place.store, lambda told: told)
+        assert "content: not searched to the end: the process that opens it ended" in told.findings[0].reasons
+        assert told.findings[0].content is None and "a new one is started" in desk.problem
+        clock[0] += 10
+        desk.read(place.store)
+        desk.take([place.finding("y.php")])
+        assert read_until(desk, place.store, lambda told: any(one.content for one in told)).findings[-1].verdict is Verdict.SUSPECT
+
+
+def test_the_upload_that_is_logged_a_moment_later_is_in_the_story(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        (place.base / "access.log").touch()
+        (warm,) = desk.search([place.finding("warm.txt", b"x")]).findings
+        assert warm.content == ()
+        desk.take([place.finding("up.php")])
+        time.sleep(0.2)
+        when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+        with (place.base / "access.log").open("a") as log:
+            log.write(f'198.51.100.7 - - [{when}] "POST /form.php HTTP/1.1" 200 5 "-" "agent"\n')
+        told = read_until(desk, place.store, lambda told: any(one.content for one in told)).findings[-1]
+    assert any("it came by POST /form.php (200) from 198.51.100.7" in words for words in told.reasons)
+
+
+@pytest.mark.parametrize(("kind", "came_from", "changed", "wanted"), [
+    (Kind.CREATED, "www", (), True), (Kind.MODIFIED, "www", ("sha256",), True), (Kind.ATTRIBUTES, "www", ("mode",), False),
+    (Kind.MOVED, "www", (), False), (Kind.MOVED, "www", ("sha256",), True), (Kind.MOVED, "plain", (), True),
+])  # fmt: skip
+def test_new_bytes_are_searched_and_what_was_only_renamed_is_not(
+    place: Place, kind: Kind, came_from: str, changed: tuple[str, ...], wanted: bool
+) -> None:
+    finding = place.finding("now.php", kind=kind, changed=changed)
+    if kind is Kind.MOVED:
+        finding = replace(finding, path=os.fsencode(place.base / came_from / "old.php"), moved_to=finding.path)
+    with ContentDesk(replace(place.config, paths=tuple(replace(one, handler=()) for one in place.config.paths))) as desk:
+        assert desk.wants(finding) is wanted
+        assert not desk.wants(replace(finding, content=()))
+
+
+def test_what_cannot_be_opened_or_has_changed_since_is_said_and_searched_again_later(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        gone, changed, linked = place.finding("gone.php"), place.finding("changed.php"), place.finding("linked.php")
+        os.unlink(gone.path)
+        Path(os.fsdecode(changed.path)).write_bytes(b"harmless now, and longer")
+        os.unlink(linked.path)
+        os.symlink("/etc/passwd", linked.path)
+        judged = {one.id: one for one in desk.search([gone, changed, linked]).findings}
+    assert all(one.content is None and one.verdict is Verdict.UNEXPLAINED for one in judged.values())
+    assert "vanished" in judged["gone.php"].reasons[0] and "had changed again" in judged["changed.php"].reasons[0]
+    assert "link" in judged["linked.php"].reasons[0]
+
+
+def test_a_host_without_such_paths_starts_no_process(place: Place) -> None:
+    with ContentDesk(replace(place.config, paths=place.config.paths[1:])) as desk:
+        assert desk.process_id is None and desk.descriptor() is None
+        finding = place.finding("x.php")
+        assert desk.take([finding]) == [finding] and desk.read(place.store) == Judged([], [])
