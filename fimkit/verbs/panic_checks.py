@@ -62,6 +62,20 @@ def check_helper(view: PanicView) -> Iterator[Advice]:
             problem=f"the helper is in another network namespace ({hello.namespace}) than this process: it cuts that one alone.",
             remedy="take PrivateNetwork and NetworkNamespacePath out of its unit, if that is not meant",
         )
+    yield from _check_keep(view)
+
+
+def _check_keep(view: PanicView) -> Iterator[Advice]:
+    panic = view.config.panic
+    if view.plan is None or view.plan.action != "down" or view.plan.down or not panic.keep_interfaces:
+        return
+    yield Advice(
+        code="panic-keep",
+        level=Level.WARNING if panic.nokill or panic.killswitch else Level.TRAP,
+        where="[panic] keep_interfaces",
+        problem=f"no link would go down now: {', '.join(map(render_terminal, view.plan.kept))} stay as they are.",
+        remedy="in fimkit.toml, under [panic]: fewer keep_interfaces; or nokill = true, if nothing is to be cut",
+    )
 
 
 def check_settings(config: Config) -> Iterator[Advice]:

@@ -11,7 +11,7 @@ from fimkit.audit.kernel import AuditStatus
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config, Host, Mail, Panic, Watch
 from fimkit.model.findings import Tier
-from fimkit.panic.helper_client import Hello
+from fimkit.panic.helper_client import Hello, PlanReply
 from fimkit.panic.namespaces import machine_namespace
 from fimkit.panic.record import PanicRecord, Phase
 from fimkit.testing.kernel import FakeKernel
@@ -58,6 +58,16 @@ def test_each_fault_of_a_helper_is_told_from_the_others() -> None:
     assert codes(check_helper(view(hello(namespace=1)))) == {"panic-helper-namespace": Level.WARNING}
     assert codes(check_helper(view(hello(problem="the disk is full")))) == {"panic-helper-problem": Level.WARNING}
     assert codes(check_helper(view(hello(), record_problem="it is damaged"))) == {"panic-record": Level.TRAP}
+
+
+def test_a_cut_that_would_keep_every_link_is_no_cut() -> None:
+    def keeping(panic: Panic, down: tuple[str, ...] = ()) -> dict[str, Level]:
+        plan = PlanReply(action=panic.action, text="", down=down, kept=("lo", "eth0"))
+        return codes(check_helper(PanicView(config=config(panic), record=PanicRecord(), hello=hello(), plan=plan)))
+
+    assert keeping(Panic(keep_interfaces=("*",))) == {"panic-keep": Level.TRAP}
+    assert keeping(Panic(keep_interfaces=("*",), nokill=True)) == {"panic-keep": Level.WARNING}
+    assert keeping(Panic(keep_interfaces=("eth*",)), ("wg0",)) == keeping(Panic()) == {}
 
 
 def test_switches_left_on_and_times_that_leave_no_room_are_named() -> None:
