@@ -27,10 +27,17 @@ from typing import IO
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path, render_terminal
-from fimkit.model.time import render_time
 from fimkit.report.html_data import Blind, Incident, ReportData
 from fimkit.report.html_rows import render_columns
-from fimkit.report.html_verdict import blind_seconds, event_ns, open_findings, render_duration, render_login, render_verdict
+from fimkit.report.html_verdict import (
+    blind_seconds,
+    event_ns,
+    open_findings,
+    render_duration,
+    render_login,
+    render_verdict,
+    render_when,
+)
 
 __all__ = ["Blind", "Incident", "ReportData", "render_report", "write_report"]
 
@@ -60,10 +67,6 @@ def _text(words: str) -> str:
     return html.escape(render_terminal(words.encode("utf-8", "backslashreplace").decode()))
 
 
-def _when(time_ns: int) -> str:
-    return render_time(time_ns // 1_000_000_000 * 1_000_000_000).replace("T", " ").replace("Z", " UTC")
-
-
 def _json(row: object) -> str:
     """Write JSON that can stand in markup: nothing in it begins or ends an element."""
     text = json.dumps(row, ensure_ascii=False, separators=(",", ":")).translate(_JSON_ESCAPES)
@@ -78,7 +81,7 @@ def render_report(report: ReportData) -> Iterator[str]:
     """
     style, script = _read("page.css"), _script()
     parts = {
-        "title": _text(f"fimkit: {report.host}, {_when(report.made_ns)}"),
+        "title": _text(f"fimkit: {report.host}, {render_when(report.made_ns)}"),
         "policy": "; ".join((
             "default-src 'none'", f"script-src 'sha256-{_hash(script)}'", f"style-src 'sha256-{_hash(style)}'", "base-uri 'none'",
             "form-action 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
@@ -116,8 +119,8 @@ def _page_data(report: ReportData) -> dict[str, object]:
 
 
 def _span(report: ReportData) -> str:
-    since = "" if report.since_ns is None else f"from {_when(report.since_ns)}; "
-    return f"{since}made {_when(report.made_ns)}. All times are UTC."
+    since = "" if report.since_ns is None else f"from {render_when(report.since_ns)}; "
+    return f"{since}made {render_when(report.made_ns)}. All times are UTC."
 
 
 def _grade(report: ReportData) -> str:
@@ -145,7 +148,7 @@ def _blind(report: ReportData) -> str:
         return "<p>No gap in the records is known.</p>"
     lasted = blind_seconds(report.blind)
     rows = "".join(
-        f"<li><time>{_when(one.from_ns)}</time> to <time>{_when(one.to_ns)}</time>"
+        f"<li><time>{render_when(one.from_ns)}</time> to <time>{render_when(one.to_ns)}</time>"
         f" ({render_duration((one.to_ns - one.from_ns) / 1e9)}): {_text(one.why)}</li>"
         for one in sorted(report.blind, key=lambda each: each.from_ns)
     )
@@ -156,7 +159,7 @@ def _incidents(report: ReportData) -> str:
     if not report.incidents:
         return ""
     rows = "".join(
-        f"<li><time>{_when(one.triggered_ns)}</time> <b>{_text(one.phase)}</b>: {_text(one.cause)}."
+        f"<li><time>{render_when(one.triggered_ns)}</time> <b>{_text(one.phase)}</b>: {_text(one.cause)}."
         f" Evidence in <code>{_text(render_path(one.folder))}</code></li>"
         for one in report.incidents
     )
@@ -168,7 +171,7 @@ def _plain(report: ReportData) -> str:
     """Write the most severe findings as markup, for who reads it where scripts are off (a mail gateway's view, a text browser)."""
     found = open_findings(report)
     rows = "".join(
-        f"<tr><td>{one.severity.value}</td><td>{_when(event_ns(one))}</td><td>{one.kind.value}</td>"
+        f"<tr><td>{one.severity.value}</td><td>{render_when(event_ns(one))}</td><td>{one.kind.value}</td>"
         f"<td>{_text(render_path(one.path))}</td><td>{_text(render_login(one.actors[0]) if one.actors else 'nobody is named')}</td>"
         f"<td>{_text(one.actors[0].cmdline or '') if one.actors else ''}</td></tr>"
         for one in found[:_MOST_PLAIN]

@@ -9,7 +9,7 @@ from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
 from fimkit.report.html_data import Blind, ReportData
 
-__all__ = ["blind_seconds", "event_ns", "open_findings", "render_duration", "render_login", "render_verdict"]
+__all__ = ["blind_seconds", "event_ns", "open_findings", "render_duration", "render_login", "render_verdict", "render_when"]
 
 _SECOND_NS = 1_000_000_000
 _LONGEST = 160
@@ -49,6 +49,19 @@ def render_duration(seconds: float) -> str:
         if len(parts) == 2 or (parts and not count):
             break
     return " ".join(parts)
+
+
+def render_when(time_ns: int) -> str:
+    """Write a time for people, to the second; one that no calendar has (a broken log's) as its number.
+
+    >>> render_when(1795319341970000000), render_when(10**21)
+    ('2026-11-22 03:49:01 UTC', '1000000000000 s')
+    """
+    seconds = time_ns // _SECOND_NS
+    try:
+        return render_time(seconds * _SECOND_NS).replace("T", " ").replace("Z", " UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s"
 
 
 def blind_seconds(blind: Sequence[Blind]) -> float:
@@ -108,11 +121,11 @@ def _count(number: int, word: str) -> str:
 
 
 def _when(findings: Sequence[Finding]) -> str:
-    times = [event_ns(finding) // _SECOND_NS * _SECOND_NS for finding in findings]
-    first, last = (render_time(time).replace("T", " ").removesuffix("Z") for time in (min(times), max(times)))
+    times = list(map(event_ns, findings))
+    first, last = render_when(min(times)), render_when(max(times))
     if first == last:
-        return f"at {first} UTC"
-    return f"from {first} to {last[11:] if first[:10] == last[:10] else last} UTC"
+        return f"at {first}"
+    return f"from {first.removesuffix(' UTC')} to {last[11:] if first[:10] == last[:10] else last}"
 
 
 def _who(findings: Sequence[Finding]) -> str:

@@ -13,10 +13,9 @@ from fimkit.model.changes import Note
 from fimkit.model.config import Config
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import render_path
-from fimkit.model.time import render_time
 from fimkit.report.html import Blind, Incident, ReportData, write_report
 from fimkit.report.html_blind import find_blind
-from fimkit.report.html_verdict import event_ns
+from fimkit.report.html_verdict import event_ns, render_when
 from fimkit.verbs.investigate import Investigation
 from fimkit.verbs.report_parents import load_parents
 
@@ -126,7 +125,7 @@ def _statuses(rows: Sequence[FindingRow], store: Store) -> Mapping[str, str]:
     for row in rows:
         if row.status is FindingStatus.OPEN:
             continue
-        when = "" if row.closed_ns is None else f" {_when(row.closed_ns)}"
+        when = "" if row.closed_ns is None else f" {render_when(row.closed_ns)}"
         if (by := accepted.get(row.acceptance or 0)) is not None:
             statuses[row.finding.id] = f"accepted{when} by {by.who}" + (f": {by.why}" if by.why else "")
         elif row.status is FindingStatus.GONE:
@@ -134,10 +133,6 @@ def _statuses(rows: Sequence[FindingRow], store: Store) -> Mapping[str, str]:
         else:
             statuses[row.finding.id] = f"{row.status.value}{when}"
     return statuses
-
-
-def _when(time_ns: int) -> str:
-    return render_time(time_ns // 1_000_000_000 * 1_000_000_000).replace("T", " ").replace("Z", " UTC")
 
 
 def _near(blind: Sequence[Blind], findings: Sequence[Finding]) -> tuple[Blind, ...]:
@@ -192,8 +187,8 @@ def _gaps_of(store: Store) -> Iterator[str]:
 def _looked(store: Store) -> Iterator[str]:
     meta, cursor = store.baseline_meta(), store.cursor(*LAST_CHECK)
     if meta is not None:
-        yield f"Compared with the baseline of {_when(meta.time_ns)} by {meta.who}: {meta.count:,} paths" + (
-            "" if meta.accepted_ns is None else f"; paths were accepted last {_when(meta.accepted_ns)}"
+        yield f"Compared with the baseline of {render_when(meta.time_ns)} by {meta.who}: {meta.count:,} paths" + (
+            "" if meta.accepted_ns is None else f"; paths were accepted last {render_when(meta.accepted_ns)}"
         )
-    yield f"Looked at last: {_when(int(cursor['seen_ns']))}" if cursor else "No check has looked at all of it yet"
+    yield f"Looked at last: {render_when(int(cursor['seen_ns']))}" if cursor else "No check has looked at all of it yet"
     yield f"Evidence: {render_path(store.path)}"

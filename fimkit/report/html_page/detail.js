@@ -1,5 +1,5 @@
 // One finding whole: what it was and is, who and by which processes, why it is judged so, and the records it stands on.
-const LABELS = { mtime_ns: "modified, UTC", ctime_ns: "changed, UTC", uid: "owner", gid: "group", nlink: "links", xattrs: "attributes", sha256: "SHA-256", dev: "device" };
+const LABELS = { mtime_ns: "modified", ctime_ns: "changed", uid: "owner", gid: "group", nlink: "links", xattrs: "attributes", sha256: "SHA-256", dev: "device" };
 const RARE = new Set(["dev", "inode", "nlink", "ctime_ns"]);
 
 function stateText(name, value) {

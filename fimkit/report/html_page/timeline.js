@@ -12,6 +12,9 @@ function wholeRange() {
   return [low - room, high + room];
 }
 
+// The shortest step that gives no more than so many; a broken log's time can be ages away.
+const stepFor = (wide, most) => STEPS.find((one) => wide / one <= most) ?? Math.ceil(wide / most / DAY) * DAY;
+
 function zoomTo(from, to) {
   const wide = Math.min(Math.max(to - from, SHORTEST), WHOLE[1] - WHOLE[0]);
   const middle = Math.min(Math.max((from + to) / 2, WHOLE[0] + wide / 2), WHOLE[1] - wide / 2);
@@ -60,7 +63,7 @@ function drawTimeline() {
   const box = $("timeline"), width = Math.max(box.clientWidth, 240), height = 190, left = 34, bottom = 24, top = 8;
   const inner = width - left - 8, tall = height - bottom - top, [from, to] = view;
   const x = (ms) => left + ((ms - from) / (to - from)) * inner;
-  const step = STEPS.find((one) => (to - from) / one <= inner / 7) ?? STEPS.at(-1);
+  const step = stepFor(to - from, inner / 7);
   const start = Math.floor(from / step) * step, bins = Math.ceil((to - start) / step);
   const found = meant(BITS.range), counts = countBins(found, start, step, bins);
   const peak = niceTop(Math.max(1, extent(counts.map(sum))?.[1] ?? 1));
@@ -86,7 +89,7 @@ function drawTimeline() {
 const compact = (count) => (count >= 1000 ? `${+(count / 1000).toFixed(1)}k` : String(count));
 
 function drawTicks(x, from, to, inner, height) {
-  const step = STEPS.find((one) => (to - from) / one <= inner / 84) ?? STEPS.at(-1);
+  const step = stepFor(to - from, inner / 84);
   const made = [];
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     made.push(svg("line", { class: "rule faint", x1: x(at), x2: x(at), y1: 8, y2: height - 24 }), svg("text", { class: "tick", x: Math.min(Math.max(x(at), 66), x(to) - 32), y: height - 8, "text-anchor": "middle" }, tickLabel(at, step)));
