@@ -16,7 +16,7 @@ __all__ = ["PanicNews", "compose_notice", "compose_panic", "render_counts", "ren
 _SAMPLE = 20
 _LINE_CHARS = 900       # RFC 5322 has 998; a path can have 4096
 _ACTORS = 3
-_REASONS = 5
+_REASONS = 8             # of a suspicious file: its rules, its writer, its upload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,8 @@ _SETTLE_NS = 2_000_000_000
 _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
 _HANDLERS_S = 60.0
+_BEFORE_PANIC_S = 20.0
+"""What may start a panic waits no longer for contents to be searched."""
 
 # Without a difference there can only be tries and what came and went; these are in every one of them.
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
@@ -210,7 +212,8 @@ def _search(desk: ContentDesk | None, look: Look, findings: list[Finding]) -> li
         return findings
     searched = {finding.id for finding in look.was_open if finding.content is not None}
     asked = [finding for finding in findings if finding.id not in searched and desk.wants(finding)]
-    judged = desk.search(asked, look.changes)
+    budget_s = _BEFORE_PANIC_S if any(map(may_panic, findings)) else None
+    judged = desk.search(asked, look.changes, budget_s=budget_s)
     look.words += judged.words
     by_id = {finding.id: finding for finding in judged.findings}
     return [by_id.get(finding.id, finding) for finding in findings]

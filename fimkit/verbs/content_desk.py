@@ -28,7 +28,7 @@ __all__ = ["TELL_S", "ContentDesk", "Judged", "needs_desk"]
 TELL_S = 5.0
 """So long a watch's finding waits for its file to be searched. An access log's line may come a second or two after the file."""
 
-_STALL_S = 60.0
+_SEARCH_S, _SEARCH_FILE_S = 120.0, 0.05
 _MOST_HELD = 20_000
 _MOST_FLYING = 256
 _TRIES = 2
@@ -322,12 +322,14 @@ class ContentDesk:
         mine = store.untold_of([one.id for one in rest]) if rest else set()
         return Judged([*told, *(one for one in rest if one.id in mine)], words)
 
-    def search(self, findings: Sequence[Finding], changes: Sequence[Change] = ()) -> Judged:
+    def search(self, findings: Sequence[Finding], changes: Sequence[Change] = (), *, budget_s: float | None = None) -> Judged:
         """Have files searched, and wait for all of them: for a whole look. Gives the same findings in the same order, judged.
 
         Args:
             findings: Any; those whose files are not to be searched stay as they are.
             changes: What was recorded.
+            budget_s: How long at most, by default by their number: whoever puts slow files there delays nothing for ever. What is
+                not searched by then is by the next look.
         """
         judged = {one.id: one for one in findings}
         by_number: set[int] = set()
@@ -339,17 +341,15 @@ class ContentDesk:
             elif watch is not None:
                 judged[finding.id] = self._judge(finding, None, [f"content: not searched: {self.problem}"], [])
         self._send()
-        last_s = self._clock()
-        patience_s = self._config.content.file_s * 2 + _STALL_S
-        while self._held and self._clock() - last_s < patience_s:
+        until = self._clock() + (_SEARCH_S + _SEARCH_FILE_S * len(self._held) if budget_s is None else budget_s)
+        while self._held and self._clock() < until:
             answers = self._exchange()
             for held, row in answers:
                 judged[held.finding.id] = self._judge_answer(held, row, _recorded_among(changes))
-                last_s = self._clock()
             if not answers:
                 time.sleep(0.005)
         for held in self._held.values():
-            words = ["content: not searched: no answer came in time"]
+            words = ["content: not searched: it was not done in time"]
             judged[held.finding.id] = self._judge(held.finding, None, words, [])
         self._held.clear()
         words, self._words = self._words, []

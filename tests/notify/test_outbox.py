@@ -15,7 +15,8 @@ from fimkit.notify.digest import plan_digests
 from fimkit.notify.digest_text import compose_digest
 from fimkit.notify.message import build_message, parse_message
 from fimkit.notify.outbox import Draft, Outbox
-from fimkit.notify.post import make_digests, send_due
+from fimkit.notify.pace import Lane
+from fimkit.notify.post import make_alerts, make_digests, send_due
 from tests.notify.letters import TIME_NS, finding
 from tests.notify.mail_servers import Certificates, RealServer
 from tests.notify.test_mail import mailer
@@ -182,3 +183,19 @@ def test_a_later_version_a_damaged_file_and_an_open_folder_are_refused(state_dir
     path.parent.chmod(0o777)
     with pytest.raises(HostError, match="written by others"):
         Outbox(state_dir)
+
+
+def test_what_was_in_a_digest_is_told_again_as_an_alert_where_it_turns_out_to_be_suspect_and_once(state_dir: bytes) -> None:
+    settings, plain = config(digest_s=0), finding(1, severity=Severity.MEDIUM)
+    with Outbox(state_dir) as outbox:
+        outbox.add([plain], now_ns=TIME_NS)
+        assert make_digests(outbox, settings, addresses=(), now_ns=TIME_NS + _S) > 0
+        for later in (2, 20):
+            outbox.add([plain], now_ns=TIME_NS + later * _S)
+            assert outbox.glance(Lane.GENERAL)[0] == 0
+        outbox.add([plain], now_ns=TIME_NS + 3 * _S, lane=Lane.ALERTS)
+        assert outbox.glance(Lane.ALERTS)[0] == 1
+        assert make_alerts(outbox, settings, addresses=(), now_ns=TIME_NS + 4 * _S) > 0
+        for lane in Lane:
+            outbox.add([plain], now_ns=TIME_NS + 30 * _S, lane=lane)
+            assert outbox.glance(lane)[0] == 0

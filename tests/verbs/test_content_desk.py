@@ -223,6 +223,22 @@ def test_what_cannot_be_opened_or_has_changed_since_is_said_and_searched_again_l
     assert "link" in judged["linked.php"].reasons[0]
 
 
+def test_a_whole_look_waits_no_longer_than_its_budget_and_the_next_one_searches_the_rest(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        desk.search([place.finding("warm.php")])
+        keeper = desk.process_id
+        assert keeper is not None
+        os.killpg(keeper, signal.SIGSTOP)
+        shell = place.finding("x.php")
+        try:
+            (given_up,) = desk.search([shell], budget_s=0.2).findings
+        finally:
+            os.killpg(keeper, signal.SIGCONT)
+        assert given_up.content is None and given_up.reasons[0] == "content: not searched: it was not done in time"
+        (judged,) = desk.search([given_up]).findings
+    assert judged.content and "content: not searched: it was not done in time" not in judged.reasons
+
+
 def test_a_host_without_such_paths_starts_no_process(place: Place) -> None:
     with ContentDesk(replace(place.config, paths=place.config.paths[1:])) as desk:
         assert desk.process_id is None and desk.descriptor() is None

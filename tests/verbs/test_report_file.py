@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fimkit.model.errors import HostError
-from fimkit.model.findings import Attribution, Kind
+from fimkit.model.findings import Attribution, ContentMark, Kind, judge_content
 from fimkit.verbs.report_file import append_report, render_report_line
 from tests.evidence.examples import NOW, a_finding, an_actor
 
@@ -37,6 +37,15 @@ def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
     append_report(os.fsencode(report), [a_finding("b2"), a_finding("c3")], now_ns=NOW)
     assert [line.rpartition("=")[2] for line in report.read_text().splitlines()] == ["a1", "b2", "c3"]
     assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_searched_file_has_its_owner_and_what_was_found_in_it_in_its_line() -> None:
+    mark = ContentMark(rule="shell", severity="suspect", line=3, text="system($_GET['c']);", attack="")
+    found = judge_content(a_finding(), (mark,), ["rule shell: line 3: system($_GET['c']); \u202e", "story: it came by POST /x"])
+    line = render_report_line(found, now_ns=NOW)
+    assert " owner=0:0 mode=0644 size=3 written=2026-11-22T03:49:01.970Z hits=1 | rule shell: line 3: system(" in line
+    assert line.endswith(" | story: it came by POST /x") and line.isprintable()
+    assert " hits=0" in render_report_line(judge_content(a_finding(), (), []), now_ns=NOW)
 
 
 def test_nothing_new_and_no_file_configured_write_nothing(tmp_path: Path) -> None:
