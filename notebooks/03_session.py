@@ -67,7 +67,7 @@ tree
 # Folders by how much was done there, to see in one look what it was after.
 
 # %%
-folders = recorded.assign(folder=recorded["path"].str.rpartition("/")[0]) if len(recorded) else recorded.assign(folder="")
+folders = recorded.assign(folder=recorded["path"].str.rsplit("/", n=1).str[0])
 folders.fim.top("folder", by="count")
 
 # %%

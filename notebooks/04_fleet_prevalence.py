@@ -12,7 +12,7 @@ host = ""  # a host's name, or a pattern
 hosts = 0  # how many hosts there are; 0: as many as have findings, which overstates every share
 
 # %%
-from fimkit.notebook import open_parameters
+from fimkit.notebook import Frame, open_parameters
 
 archive, on_sample = open_parameters(source, config, sample="fleet-01")
 findings = archive.findings(since=since or None, host=host or None)
@@ -46,7 +46,7 @@ leads[["severity", "path", "where", "first", "sha256"]]
 # %%
 by_name = spread.groupby("path")
 variants = by_name.agg(contents=("sha256", "nunique"), hosts=("hosts", "sum"), first=("first", "min"), last=("last", "max"))
-variants.sort_values("contents", ascending=False).reset_index()
+Frame(variants.sort_values("contents", ascending=False).reset_index())
 
 # %% [markdown]
 # ## How it spread

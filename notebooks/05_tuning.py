@@ -21,7 +21,7 @@ events = archive.events(since=since or None, host=host or None)
 
 def folders_of(frame):
     """Add each path's folder."""
-    return frame.assign(folder=frame["path"].str.rpartition("/")[0])
+    return frame.assign(folder=frame["path"].str.rsplit("/", n=1).str[0])
 
 
 findings.fim.pivot("verdict", "severity")

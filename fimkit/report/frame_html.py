@@ -14,6 +14,7 @@ __all__ = ["COLORS", "escape", "render_frame"]
 
 _MOST_ROWS = 50
 _LONGEST = 160
+_HASH = 16
 _LONG = 36  # what is longer may go on in the next line
 _MONO = frozenset({"path", "moved_to", "exe", "cmdline", "comm", "sha256", "sha256_before", "target", "tree", "value", "event"})
 
@@ -62,6 +63,8 @@ def _cell(name: str, value: Any) -> str:
         return f'<td><b class="s" style="background:{COLORS[value]}">{escape(value)}</b></td>'
     if isinstance(value, tuple | list) and all(isinstance(one, str) for one in value):
         return f"<td{_width(max(map(len, value), default=0))}>{'<br>'.join(escape(_shorten(one)) for one in value)}</td>"
+    if name.startswith("sha256"):  # the beginning tells hashes apart; the whole is there to be copied
+        return f'<td><code title="{escape(value)}">{escape(str(value)[:_HASH])}</code></td>'
     text, width = escape(_shorten(str(value))), _width(len(str(value)))
     return f"<td{width}><code>{text}</code></td>" if name in _MONO else f"<td{width}>{text}</td>"
 

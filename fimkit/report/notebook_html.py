@@ -13,7 +13,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}
-body{font:15px/1.55 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1rem 1rem 4rem}
+body{font:15px/1.55 system-ui,sans-serif;max-width:84rem;margin:0 auto;padding:1rem 1rem 4rem}
 h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.2rem;margin:2rem 0 .3rem;border-bottom:1px solid var(--line)}
 p,ul,ol{max-width:46rem}code{font-family:ui-monospace,monospace;font-size:.9em}
 details{margin:.6rem 0 .2rem}summary{cursor:pointer;font-size:.8rem;opacity:.7}

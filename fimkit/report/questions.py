@@ -96,13 +96,13 @@ def top_of(frame: pd.DataFrame, column: str, *, by: str, n: int) -> Frame:
     need(frame, column)
     if by not in ("severity", "count"):
         raise UsageError(f"by={by!r}: expected 'severity' or 'count'")
-    known = frame[frame[column].notna()]
+    known = frame[frame[column].notna()].reset_index(drop=True)
     values = known[column].explode().dropna() if known[column].dtype == object else known[column]
     counts = values.astype("str").value_counts().rename("count").to_frame()
     order = ["count"]
     if by == "severity" and "severity" in frame.columns:
-        split = pd.crosstab(values.astype("str"), known["severity"].reindex(values.index).astype("str"))
-        split = split.reindex(columns=_SEVERITIES, fill_value=0)
+        severities = known["severity"].astype("str").loc[values.index]
+        split = pd.crosstab(values.astype("str").to_numpy(), severities.to_numpy()).reindex(columns=_SEVERITIES, fill_value=0)
         counts = split.join(counts)
         order = [*_SEVERITIES, "count"]
     counts.index.name = column
