@@ -40,6 +40,7 @@ _KILLSWITCH_S = 16.0  # they are ended before
 _AFTER_CUT_S = 1.0   # so long packets are still taken: what tries to go on shows
 _AFTER_S = 5.0       # for each part after the cut
 _GRACE_S = 1.0       # what sending may take beyond its deadline
+_GRACE_SHARE = 0.1
 _RECON_SHARE = 0.5   # of the time before the cut at least, where the mail's own deadline would leave less
 _EMERGENCY, _ALERT, _NOTICE = 0, 1, 5
 
@@ -214,7 +215,7 @@ class Panic:
         if incident is None:
             clock.note("recon", Status.SKIPPED, "there is no folder for it")
             return
-        budget_s = clock.left_s(3600.0, spare_s=self._mail_s() + _GRACE_S)
+        budget_s = clock.left_s(3600.0, spare_s=self._mail_s() + min(_GRACE_S, clock.cut_s * _GRACE_SHARE))
 
         def gather() -> Done[None]:
             entries = start_recon(incident, order.config, order.findings, deadline_s=budget_s * 0.9).wait()
@@ -328,8 +329,13 @@ class Panic:
         cut = order.test or order.nokill or (self._cut is not None and self._cut.complete)
         return PanicReport(
             incident=order.incident, folder=self.folder, steps=self._clock.times(), cut=self._cut, mail=self._mail,
-            complete=told and cut and self._incident is not None and not self._folder_words,
+            complete=told and cut and self._has_gathered and not self._folder_words,
         )
+
+    @property
+    def _has_gathered(self) -> bool:
+        states = [one.status for one in self._clock.times() if one.name == "recon"]
+        return bool(states) and not {Status.SKIPPED, Status.FAILED, Status.TIMEOUT} & set(states)
 
     def _write_report(self, report: PanicReport) -> None:
         incident = self._incident

@@ -295,6 +295,16 @@ def test_what_comes_after_the_end_of_a_panic_that_cuts_nothing_begins_no_other_o
     in_private_net(run)
 
 
+def test_a_deadline_too_short_for_the_evidence_is_not_said_to_have_left_time_for_it(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates, deadline_s=1, recon=(("sleep", "600"),))
+    report = run_panic(order(config, nomail=True, test=True), None, tell=lambda _: None)
+    recon = step(report, "recon")
+    assert recon.status is not Status.OK
+    assert report.complete == (recon.status is Status.TRUNCATED), report.steps  # some of it was had, and the rest is named
+
+
 def test_nomail_sends_nothing_and_keeps_the_letter(tmp_path: Path, certificates: Certificates) -> None:
     config = make_config(tmp_path, certificates)
     report = run_panic(order(config, nomail=True, test=True), None, tell=lambda _: None)
