@@ -16,7 +16,7 @@ from fimkit.evidence.store import Store, open_store
 from fimkit.model.changes import Action, Change, StateDiff
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
-from fimkit.model.findings import Attribution, Finding
+from fimkit.model.findings import Attribution, Finding, Verdict
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
@@ -90,7 +90,7 @@ class Checked:
 class Look:
     """One look at the host: the watches, the two states, what was open when it began, and what the logs said.
 
-    ``changes`` are all that it was judged by: those of earlier readings too.
+    ``changes`` are all that it was judged by: those of earlier readings too. ``found`` are the findings whose files rules hit now.
     """
 
     watches: WatchSet
@@ -105,6 +105,7 @@ class Look:
     osquery: Gathered = field(default_factory=Gathered)
     changes: list[Change] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    found: set[str] = field(default_factory=set)
 
 
 def check(config: Config, options: CheckOptions) -> Checked:
@@ -216,6 +217,8 @@ def _search(desk: ContentDesk | None, look: Look, findings: list[Finding]) -> li
     judged = desk.search(asked, look.changes, budget_s=budget_s)
     look.words += judged.words
     by_id = {finding.id: finding for finding in judged.findings}
+    # What was told before without this is another thing now.
+    look.found = {finding.id for finding in judged.findings if finding.content and finding.verdict is Verdict.SUSPECT}
     return [by_id.get(finding.id, finding) for finding in findings]
 
 
@@ -374,7 +377,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
         known = {finding.id for finding in look.was_open}
         stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden, known=known)
-        untold = store.untold()
+        untold = store.untold() | look.found
     dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)
     every = sorted((*stored.new, *stored.still_open), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
     words = [*look.words, *_log_words(config, options, look), *_gone_words(look.watches, stored.gone), *dropped]

@@ -312,7 +312,7 @@ class ContentDesk:
         until = self._clock() + min(wait_s, TELL_S)
         told: list[Finding] = []
         words: list[str] = []
-        while len(self) and self._clock() < until:
+        while self._held and self._clock() < until:
             judged = self.read(store)
             told += judged.findings
             words += judged.words

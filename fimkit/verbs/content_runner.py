@@ -283,12 +283,8 @@ class _Searcher:
 
 
 def _work(peer: socket.socket, starts: int) -> int:
-    try:
-        if os.geteuid() == 0:
-            drop_rights(_RIGHTS)
+    with contextlib.suppress(OSError):  # the other side is gone
         _Searcher(peer).serve(starts)
-    except OSError:  # the other side is gone
-        return 0
     return 0
 
 
@@ -296,6 +292,8 @@ def main() -> None:
     """Keep one process at work until the line is closed; its standard input is the line."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # a function, and not SIG_IGN, which the handlers would inherit
+    if os.geteuid() == 0:
+        drop_rights(_RIGHTS)
     peer = socket.socket(fileno=0)
     for failures in itertools.count():
         child = os.fork()
