@@ -35,11 +35,13 @@ VERBS = {
     "selftest": "a canary in each watched root: which source sees it, and after how long",
     "extension": "fimkit's tables in osquery; osqueryd starts it, see install --extension",
     "doctor": "what on this host would keep a change from being seen, or a panic from working, each with its remedy",
+    "completion": "completion for bash, zsh and fish, to be put where the shell reads it",
+    "man": "the manual page, to be put where man reads it",
     "demo": "a tampering on a throw-away tree under real audit, found and attributed",
 }
 
 
-def _parser() -> argparse.ArgumentParser:
+def _first_parser() -> tuple[argparse.ArgumentParser, "argparse._SubParsersAction[argparse.ArgumentParser]"]:
     parser = argparse.ArgumentParser(
         prog="fimkit",
         description="What changed, who did it, and is it explained.",
@@ -48,9 +50,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help=f"default: $FIMKIT_CONFIG, else {DEFAULT_CONFIG}")
     parser.add_argument("--version", action="version", version=f"fimkit {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    return parser, parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser, verbs = _first_parser()
     for verb, words in VERBS.items():
         verbs.add_parser(verb, help=words, add_help=False)
+    return parser
+
+
+def _whole_parser() -> argparse.ArgumentParser:
+    """Make a parser of everything at once, for completion and the manual page: what parses loads one verb alone."""
+    parser, verbs = _first_parser()
+    for verb, words in VERBS.items():
+        importlib.import_module(f"fimkit.commands.{verb}").add_arguments(
+            verbs.add_parser(verb, help=words, description=words, allow_abbrev=False)
+        )
     return parser
 
 
@@ -87,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"fimkit {first.verb}", description=VERBS[first.verb], allow_abbrev=False)
     module.add_arguments(parser)
     arguments = parser.parse_args(rest)
+    arguments.whole_parser, arguments.version = _whole_parser, __version__
     arguments.config = first.config or os.environ.get("FIMKIT_CONFIG") or DEFAULT_CONFIG
     try:
         status: int = module.run(arguments)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from fimkit.commands.export_format import add_format, refuse_terminal
 from fimkit.commands.finding_options import add_finding_options, selection_of, since_of
 from fimkit.commands.printing import print_words
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError
 from fimkit.model.paths import render_path
 from fimkit.report.export_formats import Format
-from fimkit.verbs.export import ExportOptions, export_lines, feed_findings, write_export
+from fimkit.verbs.export import ExportOptions, feed_findings, stream_export, write_export
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,7 +26,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the format, where to, and which findings."""
-    parser.add_argument("--format", choices=[one.value for one in Format], required=True, help="what each finding is written as")
+    add_format(parser, required=True)
     parser.add_argument("--output", metavar="FILE", type=Path, help="write to FILE, private, in place of standard output")
     parser.add_argument(
         "--follow", action="store_true",
@@ -63,11 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     elif output is not None:
         count = write_export(config, options, output)
         print_words([f"{count} finding{'' if count == 1 else 's'} written to {render_path(os.fsencode(output))}"])
-    elif options.format is Format.PARQUET:
-        raise UsageError("Parquet is no text; expected --output FILE")
     else:
-        for line in export_lines(config, options):
-            sys.stdout.buffer.write(line.encode() + b"\n")
+        refuse_terminal(options.format)
+        stream_export(config, options, sys.stdout.buffer)
     return 0
 
 

@@ -1,12 +1,15 @@
 """`fimkit investigate`: the same judgement on files collected elsewhere."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from fimkit.commands.export_format import add_format, refuse_terminal
 from fimkit.commands.printing import add_json, print_findings, print_words
 from fimkit.model.config_text import load_foreign_config
 from fimkit.model.errors import UsageError
 from fimkit.model.paths import render_terminal
+from fimkit.report.export_formats import Format
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--osquery-log", metavar="FILE", type=Path, action="append", default=[], help="an osquery result log; may be repeated"
     )
     add_json(parser)
+    add_format(parser, required=False)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a report for people instead: one HTML file")
 
 
@@ -36,8 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if missing:
         raise UsageError("; ".join(missing))
-    if arguments.json and arguments.html is not None:
-        raise UsageError("--json and --html are two ways to show the same; give one")
+    if sum((arguments.json, arguments.format is not None, arguments.html is not None)) > 1:
+        raise UsageError("--json, --format and --html are ways to show the same; give one")
+    format = None if arguments.format is None else Format(arguments.format)
+    if format is not None:
+        refuse_terminal(format)
     config = load_foreign_config(arguments.config)
     from fimkit.report.text import render_summary
     from fimkit.verbs.investigate import investigate  # pandas: only when it is needed
@@ -49,7 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
         audit_logs=arguments.audit_log,
         osquery_logs=arguments.osquery_log,
     )
-    if arguments.html is None:
+    if format is not None:
+        from fimkit.report.export_rows import ExportRow
+        from fimkit.verbs.export import write_rows
+
+        write_rows(format, [ExportRow(finding=finding) for finding in found.findings], sys.stdout.buffer)
+    elif arguments.html is None:
         print_findings(found.findings, as_json=arguments.json)
     else:
         from fimkit.verbs.report import report_investigation

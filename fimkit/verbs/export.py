@@ -1,9 +1,10 @@
 """Hands findings to other systems: once, whole, or each finding as it comes, every one once."""
 
 import contextlib
+import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,7 @@ from fimkit.verbs.export_feed import Feed
 from fimkit.verbs.export_outlet import FileOutlet, Outlet, StreamOutlet
 from fimkit.verbs.findings import read_findings
 
-__all__ = ["ExportOptions", "export_lines", "feed_findings", "write_export", "write_rows"]
+__all__ = ["ExportOptions", "feed_findings", "stream_export", "write_export", "write_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +35,19 @@ class ExportOptions:
     cursor: Path | None = None
 
 
-def export_lines(config: Config, options: ExportOptions) -> Iterator[str]:
-    """Give the findings of the store as lines, in the order in which they were stored.
+def stream_export(config: Config, options: ExportOptions, stream: IO[bytes]) -> int:
+    """Write the findings of the store to a stream, in the order in which they were stored.
+
+    Returns:
+        How many there were.
 
     Raises:
         StoreError: If there is no store, or it cannot be used.
-        HostError: If it may not be read.
+        HostError: If it may not be read, or Parquet is wanted and its library is not here.
     """
-    heading = render_heading(options.format)
-    if heading is not None:
-        yield heading
     with open_reader(config.host.state_dir) as reader:
-        for row in read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open):
-            yield render_line(options.format, row)
+        rows = read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open)
+        return write_rows(options.format, rows, stream)
 
 
 def write_export(config: Config, options: ExportOptions, output: Path) -> int:
@@ -59,14 +60,12 @@ def write_export(config: Config, options: ExportOptions, output: Path) -> int:
         StoreError: If there is no store, or it cannot be used.
         HostError: If it may not be read, the file not be written, or Parquet is wanted and its library is not here.
     """
-    with open_reader(config.host.state_dir) as reader:
-        rows = read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open)
-        with _whole_file(output) as stream:
-            return write_rows(options.format, rows, stream)
+    with _whole_file(output) as stream:
+        return stream_export(config, options, stream)
 
 
-def write_rows(format: Format, rows: Iterator[ExportRow], stream: IO[bytes]) -> int:
-    """Write findings in any format.
+def write_rows(format: Format, rows: Iterable[ExportRow], stream: IO[bytes]) -> int:
+    """Write findings in any format; a stream need not be one that knows its place.
 
     Returns:
         How many there were.
@@ -74,7 +73,10 @@ def write_rows(format: Format, rows: Iterator[ExportRow], stream: IO[bytes]) -> 
     if format is Format.PARQUET:
         from fimkit.report.export_parquet import write_parquet  # an extra
 
-        return write_parquet(rows, stream)
+        whole = io.BytesIO()
+        count = write_parquet(rows, whole)
+        stream.write(whole.getbuffer())
+        return count
     heading, count = render_heading(format), 0
     if heading is not None:
         stream.write(heading.encode() + b"\n")

@@ -15,7 +15,7 @@ from fimkit.model.errors import HostError, UsageError
 from fimkit.model.findings import Finding, Kind, Severity
 from fimkit.report.export_formats import LINE_FORMATS, Format, line_id
 from fimkit.report.selection import Selection
-from fimkit.verbs.export import ExportOptions, export_lines, feed_findings, write_export
+from fimkit.verbs.export import ExportOptions, feed_findings, stream_export, write_export
 from fimkit.verbs.export_cursor import Cursor, load_cursor, save_cursor
 from fimkit.verbs.export_feed import Feed
 from fimkit.verbs.export_outlet import StreamOutlet
@@ -228,8 +228,10 @@ def test_a_file_is_whole_or_as_it_was_and_private(host: Host, store: Store, tmp_
 def test_closed_findings_are_left_out_until_they_are_asked_for(host: Host, store: Store) -> None:
     put(store, "a1", "b2")
     store.put_findings(named("b2"), now_ns=NOW)
-    assert len(list(export_lines(host.config, ExportOptions(format=Format.JSONL)))) == 1
-    rows = [json.loads(line) for line in export_lines(host.config, ExportOptions(format=Format.JSONL, only_open=False))]
+    assert stream_export(host.config, ExportOptions(format=Format.JSONL), io.BytesIO()) == 1
+    stream = io.BytesIO()
+    stream_export(host.config, ExportOptions(format=Format.JSONL, only_open=False), stream)
+    rows = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(row["id"], row["status"]) for row in rows] == [("a1", "gone"), ("b2", "open")]
 
 
