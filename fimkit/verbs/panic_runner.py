@@ -250,8 +250,10 @@ class Runner:
         for words in decision.words:
             self._talk.say(words)
         self._armed.judged.update(decision.judged)
-        if self._is_running and self._panic is not None and decision.judged:
-            self._add(self._panic, number, decision)
+        going = self._panic if self._is_running else None
+        # One of another arming only comes to its end, after a restore: it has no cut left for what is new.
+        if going is not None and decision.judged and going.order.armed_ns == self._armed.record.armed_ns:
+            self._add(going, number, decision)
         elif not decision.begin:
             self._chores.add(functools.partial(self._answer, number, decision, None))
         elif self._goes_on or self._owed is not None:

@@ -271,6 +271,30 @@ def test_what_was_judged_before_the_host_was_armed_anew_is_new_when_it_comes_aga
     in_private_net(run)
 
 
+def test_what_comes_after_the_host_was_armed_anew_is_no_part_of_the_panic_that_still_comes_to_its_end(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates, capture_s=60)
+
+    def run() -> None:
+        served(certificates)
+        with armed(config) as helper:
+            spoken = Spoken(config)
+            spoken.findings(1, finding(1))
+            spoken.phase(Phase.CUT)
+            assert helper.restore(by="the test").complete
+            wait_for(is_up)
+            helper.arm(settings_of(config), by="the test", seen=[f"{1:032x}"])
+            spoken.findings(2, finding(2))
+            wait_for(lambda: not is_up())
+            assert load_record(config.host.state_dir).seen[0] == f"{1:032x}"
+            assert not any("done" in row for row in spoken.rows)  # both gather packets still
+            spoken.line.kill()
+            spoken.line.end(PATIENCE_S)
+
+    in_private_net(run)
+
+
 def test_a_service_that_is_stopped_has_its_watch_hand_on_its_last_words(tmp_path: Path, certificates: Certificates) -> None:
     config = make_config(tmp_path, certificates)
 
