@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any
 
 from fimkit.model.changes import Actor
@@ -31,10 +32,11 @@ class _Shared:
         self.values: list[Any] = []
         self._numbers: dict[Hashable, int] = {}
 
-    def number(self, key: Hashable, value: Any) -> int:
+    def number(self, key: Hashable, make: Callable[[], Any]) -> int:
+        """Give a value's number; it is made only when it is met for the first time."""
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
-            self.values.append(value)
+            self.values.append(make())
         return self._numbers[key]
 
 
@@ -74,11 +76,10 @@ class _Parents:
     """Finds the processes that started a process, among those that were recorded."""
 
     def __init__(self, actors: Iterable[Actor]) -> None:
-        self._by_pid: dict[int, list[tuple[int, int, Actor]]] = defaultdict(list)
+        self._records: dict[Hashable, list[tuple[int, int, Actor]]] = defaultdict(list)
         for number, actor in enumerate(actors):
-            if actor.pid is not None:
-                self._by_pid[actor.pid].append((actor.time_ns, number, actor))
-        for records in self._by_pid.values():
+            self._records[actor.pid, actor.ses, actor.auid].append((actor.time_ns, number, actor))
+        for records in self._records.values():
             records.sort(key=lambda record: record[:2])
 
     def above(self, actor: Actor) -> list[Actor]:
@@ -93,9 +94,9 @@ class _Parents:
         return found
 
     def _last_before(self, pid: int, child: Actor) -> Actor | None:
-        records = self._by_pid.get(pid, [])
-        earlier = [record[2] for record in records[: bisect_right(records, child.time_ns, key=lambda record: record[0])]]
-        return next((one for one in reversed(earlier) if (one.ses, one.auid) == (child.ses, child.auid)), None)
+        records = self._records.get((pid, child.ses, child.auid), [])
+        earlier = bisect_right(records, child.time_ns, key=lambda record: record[0])
+        return records[earlier - 1][2] if earlier else None
 
 
 def _actor(actor: Actor, parents: _Parents) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def render_columns(report: ReportData) -> dict[str, Any]:
     rows = sorted(report.findings, key=lambda one: (-one.severity.rank, event_ns(one), one.path, one.id))
     parents = _Parents([*report.processes, *(actor for finding in rows for actor in finding.actors)])
     actors, reasons, statuses = _Shared(), _Shared(), _Shared()
-    statuses.number("open", "open")
+    statuses.number("open", lambda: "open")
     columns: dict[str, list[Any]] = defaultdict(list)
     for finding in rows:
         for name, value in _row(finding, report, actors, reasons, statuses, parents).items():
@@ -161,7 +162,7 @@ def _row(
     people = []
     for actor in finding.actors:
         key = _identity(actor)
-        people.append([actors.number(key, _actor(actor, parents)), _ms(actor.time_ns), _safe(actor.event)])
+        people.append([actors.number(key, partial(_actor, actor, parents)), _ms(actor.time_ns), _safe(actor.event)])
     status = _safe(report.statuses.get(finding.id, "open"))
     return {
         "id": _safe(finding.id),
@@ -180,10 +181,10 @@ def _row(
         "before": _state(finding.before),
         "after": _state(finding.after),
         "actors": people,
-        "reasons": [reasons.number(reason, _safe(reason)) for reason in finding.reasons],
+        "reasons": [reasons.number(reason, partial(_safe, reason)) for reason in finding.reasons],
         "sources": [source.value for source in finding.sources],
         "evidence": [_safe(event) for event in finding.evidence],
-        "status": statuses.number(status, status),
+        "status": statuses.number(status, partial(str, status)),
         "content": _marks(finding),
         "diff": None if diff is None else [_safe(line.expandtabs(4)) for line in diff.splitlines()],
     }
