@@ -45,4 +45,5 @@ def say(row: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":  # the doctests of the tests import this too
+    main()
