@@ -8,11 +8,12 @@ rule asp_eval_request {
   strings:
     $eval = /\b(eval|execute|executeglobal)\b[\s("'+&]{1,12}([\w.]{1,30}\s*[(\[]\s*){0,4}request\s*(\.\s*(item|form|querystring|cookies|params|headers|servervariables|binaryread)){0,3}\s*[(\["]/i
     $script = /AddCode\s*[( ]\s*request\s*[(.]/i
-    $taken = /\b(\w{1,30})\s*=\s*(\w{1,20}\s*\(\s*)?request\s*(\.\s*(item|form|querystring|cookies|params|headers))?\s*[(\[]/i
+    $taken = /\b(\w{1,30})\s*=\s*(\w{1,20}\s*\(\s*){0,2}request\s*(\.\s*(item|form|querystring|cookies|params|headers))?\s*[(\[]/i
     $run = /(^|[\s:;<%])(eval|execute|executeglobal)\s*[( ]\s*\(?\s*[a-z_]\w{0,30}\s*[)\r\n:%&,(]/i
+    $function = /new\s+(Function|ActiveXObject)\s*\(\s*(String\s*\(\s*)?(\w{1,30}\s*\)|Request\s*[.(])/i
     $page = /<%|<script[^>]{1,80}runat\s*=\s*["']?server/i
   condition:
-    $page and (any of ($eval, $script) or (filesize < 8KB and $taken and $run))
+    $page and (any of ($eval, $script) or ($function and $taken) or ($taken and $run))
 }
 
 rule asp_shell_object {
@@ -26,7 +27,7 @@ rule asp_shell_object {
     $run = /\.\s*(exec|run|ShellExecute)\s*[( "]/i
     $request = /request\s*(\.\s*(item|form|querystring|cookies|servervariables))?\s*[(\[]/i
   condition:
-    filesize < 600KB and all of them
+    all of them
 }
 
 rule asp_writes_file {
@@ -41,7 +42,7 @@ rule asp_writes_file {
     $request = /\.\s*Write(Line|Text)?\s*[( ]\s*request|request\s*\.\s*(BinaryRead|TotalBytes)|(CreateTextFile|SaveToFile|OpenTextFile)\s*[( ]\s*\(?[^\n]{0,60}request\s*[(.]|Server\.MapPath\s*\(\s*request\s*[(.]/i
     $net = /(File\.Write(AllText|AllBytes)|new\s+StreamWriter|File\.Create(Text)?)\s*\([^;]{0,160}Request\s*[.\[(]/i
   condition:
-    filesize < 30KB and $page and (($object and $write and $request) or $net)
+    $page and (($object and $write and $request) or $net)
 }
 
 rule aspx_runs_command {
@@ -55,7 +56,7 @@ rule aspx_runs_command {
     $input = /Request\s*(\.\s*(Form|QueryString|Params|Headers|Item|Cookies|InputStream|BinaryRead))?\s*[\[(.]|\b\w{1,30}\.(Text|Value)\b/i
     $shell = /cmd(\.exe)?["']|powershell|\/bin\/(ba)?sh|\.\s*Arguments\s*=|UseShellExecute|RedirectStandardOutput|Process\s*\.\s*Start\s*\(\s*Request/i
   condition:
-    filesize < 400KB and all of them
+    all of them
 }
 
 rule aspx_loads_code {
@@ -67,9 +68,10 @@ rule aspx_loads_code {
     $page = /<%@?\s*(page|webhandler|webservice|language)|<script[^>]{1,80}runat\s*=\s*["']?server|<%/i
     $load = /Assembly\s*\.\s*Load\s*\(|Assembly\)?\s*\.\s*GetMethod\s*\(\s*"Load"|CompileAssemblyFromSource|CSharpCodeProvider|VBCodeProvider|JScriptCodeProvider|ObjectStateFormatter|LosFormatter|BinaryFormatter/i
     $request = /Request\s*(\.\s*(Form|QueryString|Params|Headers|Item|Cookies|InputStream|BinaryRead))?\s*[\[(.]|Session\s*\[|FromBase64String/i
+    $powershell = /AddScript\s*\([^;]{0,60}(Request|\.Text\b|\.Value\b)/i
     $jscript = /eval\s*\(\s*([\w.]{1,60}\s*\(\s*){0,4}Request\s*(\.\s*(Item|Form|QueryString|Params))?\s*[\[(][^;]{1,160}["']\s*un(["']\s*\+\s*["'])?safe/i
   condition:
-    filesize < 200KB and $page and (($load and $request) or $jscript)
+    $page and (($load and $request) or $jscript or $powershell)
 }
 
 rule aspx_uploader {
@@ -81,9 +83,8 @@ rule aspx_uploader {
     $page = /<%@?\s*(page|webhandler|language)|<script[^>]{1,80}runat\s*=\s*["']?server/i
     $save = /\.\s*SaveAs\s*\(/i
     $file = /Request\s*\.\s*Files|PostedFile|FileUpload|HttpPostedFile|HtmlInputFile/i
-    $checked = /ContentType|GetExtension|EndsWith|IsAuthenticated|namespace /
   condition:
-    filesize < 6KB and $page and $save and $file and not $checked
+    filesize < 6KB and $page and $save and $file
 }
 
 rule asp_disguised {
@@ -97,9 +98,9 @@ rule asp_disguised {
     $chr = /(chrw?\s*\(\s*(&H[0-9a-f]{2}|\d{2,3})\s*\)\s*[&+]\s*){4}/i
     $strreverse = /\b(execute|eval|executeglobal)[ \t(]{1,6}(strreverse|unescape|replace|chrw?|decode)\s*\(\s*["\w]|\b(execute|executeglobal)[ \t(]{1,6}[a-z]{1,12}\s*\(\s*"/i
     $split = /["'](e["']\s*[&+]\s*["']?v|ev["']\s*[&+]\s*["']?a|eva["']\s*[&+]\s*["']?l|ex["']\s*[&+]\s*["']?ec|exe["']\s*[&+]\s*["']?cu)/i
-    $unicode = /(\\u00[4-7][0-9a-f]){5}|(@?\\U000000[4-7][0-9a-f]){4}/i
+    $unicode = /(\\u00[4-7][0-9a-f]){4}|(@?\\U000000[4-7][0-9a-f]){4}/i
   condition:
-    filesize < 300KB and $page and any of ($encoded, $chr, $strreverse, $split, $unicode)
+    $page and any of ($encoded, $chr, $strreverse, $split, $unicode)
 }
 
 rule coldfusion_executes {
@@ -113,5 +114,5 @@ rule coldfusion_executes {
     $eval = /(evaluate|PrecisionEvaluate)\s*\(\s*(form|url|cookie|cgi)\b/i
     $input = /#?\b(form|url)\.\w/i
   condition:
-    filesize < 100KB and ($execute or $eval or ($write and $input))
+    ($execute or $eval or ($write and $input))
 }

@@ -40,9 +40,8 @@ rule dropper_ssh_key {
     $key = /(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp\d+)\s+AAAA/
     $fetch = /\b(curl|wget)\s[^\n]{4,200}>{1,2}\s*[^\n]{0,60}authorized_keys/
     $request = /\$_(GET|POST|REQUEST)|base64_decode|file_get_contents\s*\(\s*['"]https?:/
-    $test = /import pytest|import unittest|TestCase/
   condition:
-    $echo or $fetch or (not $test and $call and any of ($key, $request))
+    $echo or $fetch or ($call and any of ($key, $request))
 }
 
 rule dropper_preload {
@@ -74,7 +73,7 @@ rule miner {
     $web = /(CoinHive|CryptoLoot|deepMiner|coinhive|Client\.Anonymous|CoinImp)\s*\.\s*(Anonymous|User|Init|Token)\s*\(|new\s+(CoinHive|CryptoLoot|deepMiner)\b|_client\s*=\s*new\s+Client\.Anonymous/
     $start = /\.\s*start\s*\(/
   condition:
-    ($stratum and filesize < 200KB) or $wallet or (2 of ($donate, $pools, $algo, $name, $pool_url) and ($donate or $pool_url) and filesize < 200KB) or ($web and $start)
+    ($stratum) or $wallet or (2 of ($donate, $pools, $algo, $name, $pool_url) and ($donate or $pool_url)) or ($web and $start)
 }
 
 rule hides_traces {

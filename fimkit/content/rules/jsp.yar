@@ -9,7 +9,7 @@ rule jsp_exec_request {
     $jsp = /<%|<jsp:(scriptlet|root|directive)|<\?xml[^>]{0,80}>\s*<jsp:/i
     $exec = /(getRuntime\s*\(\s*\)|\bRuntime\b|\b\w{1,20})(\s|\/\*[^*]*\*+\/)*\.(\s|\/\*[^*]*\*+\/)*exec(\s|\/\*[^*]*\*+\/)*\(/
     $builder = /(ProcessBuilder|ProcessImpl|UNIXProcess)\b/
-    $request = /request(\s|\/\*[^*]*\*+\/)*\.(\s|\/\*[^*]*\*+\/)*(getParameter(Map|Values|Names)?|getHeader|getQueryString|getInputStream|getReader|getCookies)(\s|\/\*[^*]*\*+\/)*\(|\$\{\s*param[.\[]|getPart\s*\(/
+    $request = /\b(request|req|[a-z])(\s|\/\*[^*]*\*+\/)*\.(\s|\/\*[^*]*\*+\/)*(getParameter(Map|Values|Names)?|getHeader|getQueryString|getInputStream|getReader|getCookies)(\s|\/\*[^*]*\*+\/)*\(|\$\{\s*param[.\[]|getPart\s*\(/
     $reflect = /(Class(\s|\/\*[^*]*\*+\/)*\.(\s|\/\*[^*]*\*+\/)*forName|loadClass)(\s|\/\*[^*]*\*+\/)*\(/
     $method = /\.\s*(getMethod|getDeclaredMethod|getDeclaredConstructor|getDeclaredField|invoke)\s*\(/
     $runtime = /java\.lang\.(Runtime|ProcessBuilder|ProcessImpl)|new\s+String\s*\(\s*new\s+byte|"java\.l[^"]{0,12}"\s*\+|"\w{0,12}time"|decodeBuffer|Base64|\.reverse\s*\(/
@@ -29,9 +29,10 @@ rule jsp_loads_class {
     $define = /defineClass|URLClassLoader|defineAnonymousClass|MethodHandles\.Lookup/
     $loader = /extends\s+ClassLoader|ClassLoader/
     $request = /request\s*\.\s*(getParameter|getHeader|getInputStream|getReader|getAttribute)|getSession|session\.(put|get)/
+    $object = /new\s+(java\.io\.)?ObjectInputStream\s*\([^;]{0,80}request\s*\.|XMLDecoder\s*\([^;]{0,80}request\s*\./
     $cipher = /Cipher\.getInstance|SecretKeySpec|Base64|decodeBuffer|BASE64Decoder/
   condition:
-    $jsp and $define and (($loader and $cipher) or $request)
+    $jsp and ($object or ($define and (($loader and $cipher) or $request)))
 }
 
 rule jsp_writes_file {
@@ -45,7 +46,7 @@ rule jsp_writes_file {
     $request = /request\s*\.\s*(getParameter|getHeader|getInputStream|getReader|getPart|getParts)\s*\(/
     $path = /getRealPath|application\.get|\.jspx?["']|new\s+(java\.io\.)?\w*(File|Writer|Stream)\s*\(\s*(request|\w{1,20}\s*\+|new)|Paths?\s*\.\s*(get|of)\s*\(\s*request/
   condition:
-    filesize < 12KB and $jsp and $write and $request and $path
+    $jsp and $write and $request and $path
 }
 
 rule jsp_disguised {
@@ -72,5 +73,5 @@ rule jsp_expression_runs {
     $static = /[$#%]\{[^}\n]{0,120}(T\s*\(\s*java\.lang\.Runtime|@java\.lang\.Runtime@|Runtime\.getRuntime|ProcessBuilder|java\.lang\.Process)/
     $freemarker = /freemarker\.template\.utility\.Execute|\?new\(\)\s*\(\s*["']/
   condition:
-    filesize < 100KB and any of them
+    any of them
 }

@@ -1,7 +1,7 @@
 // PHP that runs what a request brings: the core of a web shell, whatever is written around it.
 //
 // Written so that names of variables, spacing, case, `@` and comments between tokens do not matter. Two shapes recur in the patterns:
-// the gap, `(\s|\/\*[^*]*\*+\/|@)*`, and the request: $_GET and its siblings, the old $HTTP_*_VARS, headers, and php://input.
+// the gap, `(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*`, and the request: $_GET and its siblings, the old $HTTP_*_VARS, headers, and php://input.
 // What is escaped before it runs (escapeshellarg and kin) is another thing, and is left out by the conditions.
 
 import "math"
@@ -12,15 +12,21 @@ rule php_exec_request {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $quoted = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*\*+\/|@)*\(\s*["'][^\n;]{0,60}(eval|system|exec|passthru)\s*\([^\n]{0,40}_(GET|POST|REQUEST|COOKIE)/i
-    $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $quoted = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(\s*["'][^\n;]{0,60}(eval|system|exec|passthru)\s*\([^\n]{0,40}_(GET|POST|REQUEST|COOKIE)/i
+    $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $ticks = /(=|echo|print|return|die\s*\(|exit\s*\(|[;{(]|<\?=|<\?php|@)\s*`[^`]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)\}?\s*[\[{][^`]{0,100}`/i
+    $bare = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;()]{0,100}\$\{?_(GET|POST|REQUEST|COOKIE)\b/i
+    $framework = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)\s*\(\s*(["'][^"'\n]{0,40}["']\s*\.\s*|\w{3,20}\s*\(\s*){0,3}(\$request\s*->|request\s*\(\s*['"]|Input::get|\$this->(input|request)->(get|post|query|getPost|getParam|data)\b|\$\w{1,20}->get_param\s*\(|JFactory::|Request::(input|get|query|header))/i
+    $here = /(^|[^\w>:$'"-])(eval|system|passthru|shell_exec|exec|popen)\s*\(\s*<<<\s*["']?\w/i
+    $constant = /(^|[^\w>:$'"-])eval\s*\(\s*(["']\?>["']\s*\.\s*)?[A-Z][A-Z0-9_]{1,40}\s*\)/
+    $scope = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec)\s*\([^;]{0,80}get_defined_vars\s*\(/i
+    $any = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $php = /<\?(php|=|\s)|<script\s[^>]*php/i
-    $safe = /escapeshell(arg|cmd)|intval|\(int\)|wp_verify_nonce|is_numeric/i
+    $safe = /function\s+(apache_request_headers|getallheaders)|escapeshell(arg|cmd)\s*\(|intval\s*\(|\(int\)\s*\$/i
   condition:
-    $php and ($check or $quoted or $ticks
+    $php and ($check or $quoted or $ticks or $scope or $framework or $bare or ($any and any of ($here, $constant))
       or for any i in (1..math.min(#code, 100)) : (not $safe in (@code[i]..@code[i] + !code[i]))
       or for any i in (1..math.min(#command, 100)) : (not $safe in (@command[i]..@command[i] + !command[i])))
 }
@@ -31,12 +37,12 @@ rule php_exec_tainted {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $take = /\$\w+(\s|\/\*[^*]*\*+\/|@)*\.?=(\s|\/\*[^*]*\*+\/|@)*[^;\n]{0,120}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)[^;\n]{0,160};/i
+    $take = /\$\w+(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\.?=(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*[^;\n]{0,120}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)[^;\n]{0,160};/i
     $each = /foreach\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s+as/i
-    $run = /(^|[^\w>:$'"-])((eval|system|passthru|shell_exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w{1,40}\s*(\[[^\]]{0,30}\]\s*)?[).,;"']/i
-    $exec = /(^|[^\w>:$'"-])exec(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\{?\$\w/i
-    $ticks = /(=|echo|print|return)\s*`\s*\{?\$\w{1,30}(\s[^`\n]{0,40})?`/i
-    $safe = /escapeshell(arg|cmd)|Symfony|\$this->|preg_match\s*\(\s*['"][\/#]\^/
+    $run = /(^|[^\w>:$'"-])((eval|system|passthru|shell_exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w{1,40}\s*(\[[^\]]{0,30}\]\s*)?[).,;"']/i
+    $exec = /(^|[^\w>:$'"-])exec(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["']?\{?\$\w/i
+    $ticks = /(=|= |=\t|echo|echo |print|print |return |\() ?`[ \t]{0,2}\{?\$\w{1,30}(\s[^`\n]{0,40})?`/i
+    $safe = /escapeshell(arg|cmd)\s*\(/
   condition:
     (for any i in (1..math.min(#take, 200)) : (
       ($run in (@take[i]..@take[i] + 1200) or $exec in (@take[i]..@take[i] + 1200) or $ticks in (@take[i]..@take[i] + 1200))
@@ -51,13 +57,12 @@ rule php_exec_small {
     attack = "T1505.003"
   strings:
     $php = /<\?(php|=|\s)/i
-    $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH)|php:\/\/input|getallheaders|apache_request_headers|filter_input\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
-    $run = /([;{}()=@&|.!?:,\n]|\b(echo|print|return|else|do|and|or|php)\s|\*\/|<\?)\s*\\?((eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w/i
-    $ticks = /(=|echo|print|return)\s*`[^`\n]{0,40}\$\w{1,30}[^`\n]{0,40}`/i
+    $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $run = /([;{}()=@&|.!?:,\n]|\b(echo|print|return|else|do|and|or|php)\s|\*\/|<\?)\s*\\?((eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*((\w{3,30}\s*\(|["']\?>["']\s*\.)\s*){0,4}|assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*((stripslashes|base64_decode|str_rot13|strrev|trim)\s*\(\s*){0,3})["']?\{?\$\w/i
+    $ticks = /(=|echo|print|return|\()[ \t]?`[^`\n]{0,40}\$\w{1,30}[^`\n]{0,40}`/i
     $handle = /ReflectionFunction|->\s*invoke(Args)?\s*\(|call_user_func(_array)?\s*\(\s*\$\w/i
-    $safe = /escapeshell(arg|cmd)|namespace\s+\w+\\|extends\s+\w+|function\s+(test|get|set)[A-Z]/
   condition:
-    filesize < 4KB and $php and $request and ($run or $ticks or $handle) and not $safe
+    filesize < 4KB and $php and $request and ($run or $ticks or $handle)
 }
 
 rule php_request_called {
@@ -66,15 +71,17 @@ rule php_request_called {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $direct = /\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)(\s|\/\*[^*]*\*+\/|@)*\}?(\s|\/\*[^*]*\*+\/|@)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*\*+\/|@)*\(/i
-    $group = /\((\s|\/\*[^*]*\*+\/|@)*\$\{?_(GET|POST|REQUEST|COOKIE)(\s|\/\*[^*]*\*+\/|@)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*\*+\/|@)*\)(\s|\/\*[^*]*\*+\/|@)*\(/i
-    $name = /['"]\s*\)?(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
-    $item = /[\w'"]\s*\](\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $direct = /\$\{?_(GET|POST|REQUEST|COOKIE|SERVER)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\}?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
+    $group = /\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\$\{?_(GET|POST|REQUEST|COOKIE)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*[\[{][^\]};]{1,60}[\]}](\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
+    $name = /['"]\s*\)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $item = /[\w'"]\s*\](\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(\w{3,20}\s*\()?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $pairs = /foreach\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s+as\s+\$\w+\s*=>\s*\$\w+\s*\)\s*\{?\s*@?\$\w+\s*\(/i
+    $spread = /(u[ak]?sort|array_(map|filter|walk|reduce)|call_user_func(_array)?|iterator_apply|register_shutdown_function|\$\w{1,40})\s*\(\s*\.\.\.\s*(array_values\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\b/i
     $new = /new\s+\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $braces = /\$\{\s*\$?\w{1,20}\s*\}\s*[\[{][^\]}]{1,30}[\]}]\s*\(\s*\$\{/
     $php = /<\?(php|=|\s)/i
   condition:
-    any of ($direct, $group, $name, $item, $new) or ($php and $braces)
+    any of ($direct, $group, $name, $item, $new, $spread, $pairs) or ($php and $braces)
 }
 
 rule php_variable_called {
@@ -83,14 +90,13 @@ rule php_variable_called {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $call = /\$\{?\w{1,40}\}?(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(\w{3,30}\s*\(\s*){0,3}\$\{?_(GET|POST|REQUEST|COOKIE)\}?\s*[\[{]/i
+    $call = /\$\{?\w{1,40}\}?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(\w{3,30}\s*\(\s*){0,3}\$\{?_(GET|POST|REQUEST|COOKIE)\}?\s*[\[{]/i
     $head = /\$\w{1,40}\s*\(\s*(\w{3,30}\s*\(\s*){0,3}(getallheaders|apache_request_headers|file_get_contents\s*\(\s*['"]php:\/\/input)/i
     $chosen = /\$(\w{1,40})\s*=\s*@?(trim\s*\(|base64_decode\s*\(|strrev\s*\(|str_rot13\s*\()?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)?\s*;/i
     $dynamic = /([;{}=(]|echo|return|print)\s*@?\$\w{1,40}\s*\(\s*[^);]{0,60}\)/
-    $safe = /is_callable|in_array|function_exists|namespace |apply_filters/
   condition:
-    (any of ($call, $head) and not $safe)
-    or (filesize < 6KB and not $safe and for any i in (1..math.min(#chosen, 100)) : ($dynamic in (@chosen[i]..@chosen[i] + 300)))
+    (any of ($call, $head))
+    or (for any i in (1..math.min(#chosen, 100)) : ($dynamic in (@chosen[i]..@chosen[i] + 300)))
 }
 
 rule php_request_extracted {
@@ -99,16 +105,19 @@ rule php_request_extracted {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $extract = /(^|[^\w>:$'"-])(extract|import_request_variables|parse_str|mb_parse_str)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(\$_(GET|POST|REQUEST|COOKIE)|QUERY_STRING|php:\/\/input|["'][gpc]{1,3}["'])/i
+    $extract = /(^|[^\w>:$'"-])(extract|import_request_variables|parse_str|mb_parse_str)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,80}(\$_(GET|POST|REQUEST|COOKIE)|QUERY_STRING|php:\/\/input|["'][gpc]{1,3}["'])/i
     $ends = /\$\w{1,40}\s*=\s*@?(end|key|current|reset|next|array_pop|array_shift|array_values|array_keys|implode|join|pos|each)\s*\([^;]{0,40}\$_(GET|POST|REQUEST|COOKIE|FILES|SERVER)\b/i
     $dynamic = /([;{}=(]|echo|return|print)\s*@?\$\w{1,40}(\s*[\[{][^\]};]{1,30}[\]}])?\s*\(\s*[^);]{0,60}\)/
     $callback = /(array_map|array_filter|array_walk|u[ak]?sort|call_user_func(_array)?)\s*\([^;]{0,60}\$\w{1,40}\s*\[/i
-    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?\$\w/i
-    $list = /(list\s*\([^)]{1,80}\)|[;{}\s]\[\s*\$\w{1,40}\s*,[^\]]{1,80}\])\s*=\s*[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE)\b/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["']?\$\w/i
+    $whole = /\$\w{1,40}\s*=\s*&?\s*(\$_(GET|POST|REQUEST|COOKIE)\s*;|filter_input_array\s*\(\s*INPUT_|json_decode\s*\([^;]{0,60}php:\/\/input)/i
+    $own = /[^\w>:]\$\w{1,40}\s*\[\s*['"]?\w{1,20}['"]?\s*\]\s*\(\s*(@?\w{3,20}\s*\(\s*){0,2}\$\w{1,40}\s*\[/
+    $object = /\(\s*\$\w{1,20}->\w{1,20}\s*\)\s*\(\s*\$\w{1,20}->/
+    $include = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}\$\w{1,40}\s*\)?\s*;/i
+    $list = /(list\s*\([^)]{1,80}\)|[;{}\s]\[\s*(['"]?\w{1,20}['"]?\s*=>\s*)?\$\w{1,40}\s*,[^\];]{1,120}\])\s*=\s*[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE)\b/i
     $indexed = /\$\w{1,40}\s*(\[[^\]]{1,30}\]\s*)?\[\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\]\s*\(/i
-    $safe = /namespace |is_callable|in_array|function_exists|escapeshell|extends |@package/
   condition:
-    filesize < 6KB and not $safe and (($extract and any of ($dynamic, $callback, $run)) or (any of ($ends, $list) and any of ($dynamic, $run)) or $indexed)
+    filesize < 16KB and (($extract and any of ($dynamic, $callback, $run, $include)) or ($whole and any of ($own, $object)) or (any of ($ends, $list) and any of ($dynamic, $run)) or $indexed)
 }
 
 rule php_callback_request {
@@ -117,17 +126,16 @@ rule php_callback_request {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|Closure\s*::\s*fromCallable|preg_replace_callback)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $first = /(array_(map|walk|walk_recursive)|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|spl_autoload_register|iterator_apply|header_register_callback|new\s+ReflectionFunction|Closure\s*::\s*fromCallable|preg_replace_callback)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
     $iterator = /new\s+\\?(Recursive)?CallbackFilterIterator\s*\([^;]{0,160},\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
-    $later = /(usort|uasort|uksort|array_(filter|reduce|u(diff|intersect)(_u?assoc)?|(diff|intersect)_(uassoc|ukey)|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
-    $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|ReflectionFunction|fromCallable|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
+    $later = /(sqlite_?create_?function|createFunction|createAggregate|createCollation|usort|uasort|uksort|array_(filter|reduce|u(diff|intersect)(_u?assoc)?|(diff|intersect)_(uassoc|ukey)|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
+    $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|session_set_save_handler|yaml_parse(_file|_url)?|libxml_set_external_entity_loader|assert_options|curl_setopt|ReflectionFunction|fromCallable|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
+    $decoded = /(array_(filter|walk|reduce)|u[ak]?sort|iterator_apply)\s*\([^;()]{0,80}(\([^;()]{0,40}\))?[^;()]{0,40},\s*(base64_decode|str_rot13|strrev|hex2bin|gzinflate|convert_uudecode)\s*\([^;()]{1,80}\)\s*[,)]|(array_map|call_user_func(_array)?|register_shutdown_function|forward_static_call)\s*\(\s*(base64_decode|str_rot13|strrev|hex2bin|gzinflate|convert_uudecode)\s*\(/i
     $option = /['"]options['"]\s*=>\s*['"](assert|system|eval|exec|passthru|shell_exec)['"]/i
     $tricky = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort|call_user_func(_array)?|register_shutdown_function|register_tick_function|iterator_apply|array_walk_recursive|preg_replace_callback)\s*\(\s*(\$\w+\s*(\[[^\]]{0,20}\])?|['"][^'"\n]{0,20}['"]\s*\.[^,;]{1,80}|base64_decode\s*\([^;,]{1,60}|str_rot13[^,;]{1,60}|strrev[^,;]{1,60})\s*,\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $data = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort)\s*\(\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\b[^;]{0,80},\s*(\$\w+|base64_decode\s*\([^;]{1,60}|str_rot13\s*\([^;]{1,60}|strrev\s*\([^;]{1,60}|['"]\w{1,6}['"]\s*\.\s*['"][^;]{1,60})\s*\)/i
-    $dispatch = /is_callable|in_array|call_user_func(_array)?\s*\(\s*\[?\s*(array\s*\()?\s*(\$this|__CLASS__)/
-    $test = /escapeshell|\$this->assert/
   condition:
-    $option or (any of ($first, $later, $tricky, $data, $iterator) and not $dispatch) or ($runs and not $test)
+    $option or $decoded or (any of ($first, $later, $tricky, $data, $iterator)) or ($runs)
 }
 
 rule php_regex_executes {
@@ -136,7 +144,7 @@ rule php_regex_executes {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $call = /(preg_(replace|filter)|mb_ereg(i)?_replace)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(['"]|array\s*\(\s*['"]|\[\s*['"])([\/#~|@!%+,-][^\n;]{0,120}[\/#~|@!%+,-]|[({\[][^\n;]{0,120}[)}\]])[imsxuADSUXJ]{0,6}e[imsxuADSUXJ]{0,6}['"]\s*[\])]?\s*,[^;]{0,60}(eval|assert|system|exec|passthru|base64|\\x|\$_|\$\w+\s*[,(]|str_rot13|chr\s*\()/i
+    $call = /(preg_(replace|filter)|mb_ereg(i)?_replace)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(['"]|array\s*\(\s*['"]|\[\s*['"])([\/#~|@!%+,-][^\n;]{0,120}[\/#~|@!%+,-]|[({\[][^\n;]{0,120}[)}\]])[imsxuADSUXJ]{0,6}e[imsxuADSUXJ]{0,6}['"]\s*[\])]?\s*,[^;]{0,60}(eval|assert|system|exec|passthru|base64|\\x|\$_|\$\w+\s*[,(]|str_rot13|chr\s*\()/i
     $mb = /mb_ereg(i)?_replace\s*\([^;]{0,200},\s*['"][imsxp]{0,4}e[imsxp]{0,4}['"]\s*\)/i
     $modifier = /(preg_replace|preg_filter)\s*\(\s*(\$_(GET|POST|REQUEST|COOKIE)|['"][^'"\n]{0,40}['"]\s*\.\s*\$_(GET|POST|REQUEST|COOKIE))/i
     $hexed = /preg_replace\s*\(\s*['"]\\x[0-9a-f]{2}[^;]{0,60}\\x65['"]\s*,/i
@@ -161,18 +169,26 @@ rule php_include_request {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $request = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(\w{3,20}\s*\(\s*){0,2}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $request = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(\w{3,20}\s*\(\s*){0,2}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $join = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*["'][^"';\n]{0,60}["']?\s*\.?\s*\{?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
-    $input = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](php:\/\/(input|filter)|data:[^"'\n]{0,40}(base64|plain|,)|expect:\/\/|zip:\/\/|compress\.zlib:\/\/)/i
-    $remote = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](https?|ftps?):\/\/[^"'\n]{4,200}["']/i
+    $input = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["'](php:\/\/(input|filter)|data:[^"'\n]{0,40}(base64|plain|,)|expect:\/\/|zip:\/\/|compress\.zlib:\/\/)/i
+    $remote = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["'](https?|ftps?):\/\/[^"'\n]{4,200}["']/i
     $picture = /[;{}>@]\s{0,20}@?(include|require)(_once)?\s*\(?\s*["'][^"'\n]{1,160}\.(ico|gif|jpe?g|png|bmp|webp|woff2?|pdf|mp3|log)["']\s*\)?\s*;/i
     $escaped = /(include|require)(_once)?\s*\(?\s*"[^"\n]{0,80}(\\x[0-9a-f]{2}|\\[0-7]{2,3})[^"\n]{0,20}(\\x[0-9a-f]{2}|\\[0-7]{2,3})/i
-    $decoded = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*(base64_decode|str_rot13|hex2bin|strrev|gzinflate|urldecode|rawurldecode|convert_uudecode)\s*\(/i
-    $temporary = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*\*+\/|@)*\(?(\s|\/\*[^*]*\*+\/|@)*["'](\/tmp\/|\/var\/tmp\/|\/dev\/shm\/)/i
+    $decoded = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(base64_decode|str_rot13|hex2bin|strrev|gzinflate|urldecode|rawurldecode|convert_uudecode)\s*\(/i
+    $temporary = /(^|[^\w>:$'"-])(include|require)(_once)?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["'](\/tmp\/|\/var\/tmp\/|\/dev\/shm\/)/i
     $uploaded = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*\$_FILES\s*\[/i
-    $compiler = /LightnCandy/
+    $temporary_name = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}\$\w{1,40}\s*(\[[^\]]{1,30}\]\s*)?\[\s*['"]tmp_name['"]/i
+    $archive = /['"](phar|zip|compress\.zlib|compress\.bzip2):\/\/[^'"\n]{0,120}\.(jpe?g|png|gif|ico|bmp|webp|txt|pdf|css|mp3|log)([\/#][^'"\n]{0,60})?['"]/i
+    $stored = /(file_put_contents|fwrite|fputs)\s*\(\s*\$\w+\s*,[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{1,80};/i
+    $variable = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}\$\w{1,40}\s*\)?\s*;/i
+    $input_read = /\$_(GET|POST|REQUEST|COOKIE)\b|php:\/\/input/
+    $wrapper = /stream_wrapper_register\s*\(/i
+    $wrapped = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}["'][a-z][\w.+-]{1,30}:\/\//i
   condition:
-    any of ($request, $join, $input, $remote, $picture, $escaped, $decoded, $temporary, $uploaded) and not $compiler
+    (any of ($request, $join, $input, $remote, $picture, $escaped, $decoded, $temporary, $uploaded, $temporary_name, $archive))
+    or for any i in (1..math.min(#stored, 50)) : ($variable in (@stored[i]..@stored[i] + 500))
+    or ($wrapper and $wrapped and $input_read)
 }
 
 rule php_write_request {
@@ -187,9 +203,10 @@ rule php_write_request {
     $opened = /fopen\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{1,60},\s*["'][waxc]b?\+?["']\s*\)/i
     $body = /(fwrite|fputs)\s*\(\s*\$\w+\s*,\s*(stripslashes\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $stream = /stream_copy_to_stream\s*\(|CURLOPT_FILE\b|["']php:\/\/input["']/
+    $put = /file_put_contents\s*\([^;]{0,80}(\$_(SERVER|GET|POST|REQUEST|COOKIE)\s*[\[{]|getenv\s*\()[^;]{0,80}php:\/\/input/i
     $holds = /(file_put_contents|fwrite|fputs|fputcsv)\s*\([^;]{1,120}<\?(php|=)[^;]{0,120}(eval|assert|system|exec|passthru|base64_decode|\$_(GET|POST|REQUEST|COOKIE))/i
   condition:
-    $both or $script or $decoded or $holds or ($opened and ($body or $stream))
+    $both or $script or $decoded or $holds or $put or ($opened and ($body or $stream))
 }
 
 rule php_backdoor_account {
@@ -205,4 +222,86 @@ rule php_backdoor_account {
     $guard = /check_admin_referer|wp_verify_nonce|current_user_can|check_ajax_referer|is_user_logged_in|wp_check_password|REST|namespace /
   condition:
     filesize < 12KB and not $guard and (($make and $admin) or ($cookie and $request))
+}
+
+rule php_command_named {
+  meta:
+    description = "PHP takes a command from the request under a telling name, and runs what has that name"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $take = /\$(cmd|command|comand|comando|execute|exec|shell|kod|evil|cmnd|xcmd|sh)\s*=[^;\n]{0,60}\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $run = /(^|[^\w>:$'"-])(eval|system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec)\s*\(\s*["'(]{0,3}\{?\$(cmd|command|comand|comando|execute|exec|shell|kod|evil|cmnd|xcmd|sh)\b/i
+    $safe = /escapeshell(arg|cmd)\s*\(\s*\$(cmd|command|comand|comando|execute|exec|shell|sh)\b/i
+  condition:
+    $take and $run and not $safe
+}
+
+rule php_numbered_calls {
+  meta:
+    description = "PHP calls functions by their numbers in a list, with what the request brings"
+    severity = "suspect"
+    attack = "T1027"
+  strings:
+    $nested = /\$\w{1,40}\s*[\[{]\s*\d+\s*[\]}]\s*\(\s*@?\$\w{1,40}\s*[\[{]\s*\d+\s*[\]}]\s*\(/
+    $numbered = /[=(.,;{}!@\s]\$\w{1,40}\s*\[\s*\d+\s*\]\s*\(\s*(\$\w|\))/
+    $element = /\$\w{1,40}\s*=\s*\$\w{1,40}\s*\[\s*['"]?\w{1,12}['"]?\s*\]\s*;\s*@?\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\[/
+    $member = /\(\s*(self|static|\$this|\$\w{1,40})\s*(::\s*\$|->)\w{1,40}\s*\[\s*['"]?\w{1,12}['"]?\s*\]\s*\)\s*\(\s*\(/
+    $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$_SERVER\s*\[\s*["']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders)/
+  condition:
+    $request and ($nested or #numbered > 3 or (any of ($element, $member) and filesize < 64KB))
+}
+
+rule php_picture_read_and_run {
+  meta:
+    description = "PHP reads a picture's pixels or EXIF and runs what it finds there"
+    severity = "suspect"
+    attack = "T1027.003"
+  strings:
+    $read = /(exif_read_data|read_exif_data|imagecolorat|iptcparse|getimagesize\s*\([^;]{1,60},\s*\$\w+)\s*\(?/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|create_function|system|preg_replace|include)\s*\(\s*["']?\$\w{1,40}\s*([)\[.]|,\s*\$\w{1,40}\s*\[)/i
+    $eval = /(^|[^\w>:$'"-])(eval|assert|create_function|system|passthru|shell_exec)\s*\(\s*["']?\$\w/i
+    $metadata = /preg_replace\s*\(\s*\$\w{1,40}\s*\[\s*['"](\w{1,20})['"]\s*\]\s*,\s*\$\w{1,40}\s*\[/i
+  condition:
+    $read and ($metadata or ($eval and $run and filesize < 32KB))
+}
+
+rule php_name_assigned {
+  meta:
+    description = "PHP keeps the name of a function that runs code in a variable, and calls the variable"
+    severity = "suspect"
+    attack = "T1027"
+  strings:
+    $name = /\$\w{1,40}\s*=\s*['"](assert|system|passthru|shell_exec|exec|popen|eval|create_function|pcntl_exec)['"]\s*;/i
+    $called = /[;{}=(@\s]\$\w{1,40}\s*\(\s*["']?@?\$\w/
+    $constants = /\(\s*\w{1,40}::\w{1,40}\s*\.\s*\w{1,40}::\w{1,40}[^()]{0,60}\)\s*\(/
+    $listed = /get_defined_functions\s*\(/i
+    $listed_call = /[;{}=(@\s]\$\w{1,40}\s*\(\s*(\w{3,20}\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\b/i
+  condition:
+    $constants or ($listed and $listed_call) or for any i in (1..math.min(#name, 50)) : ($called in (@name[i]..@name[i] + 300))
+}
+
+rule php_functions_by_xml {
+  meta:
+    description = "PHP lets a stylesheet or a path that the request brings call its functions"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $open = /registerPhpFunctions\s*\(\s*\)/i
+    $request = /\b(loadXML|load|evaluate|query|importStylesheet)\s*\([^;]{0,160}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $calls = /php:function(String)?\s*\(\s*\\?['"](system|exec|shell_exec|passthru|assert|popen|file_put_contents)/i
+  condition:
+    $open and any of ($request, $calls)
+}
+
+rule php_route_runs {
+  meta:
+    description = "A route or a hook of an application, open to anybody, runs what it is given"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $route = /register_rest_route\s*\(|wp_ajax_nopriv_|add_shortcode\s*\(|Route::(get|post|any|match)\s*\(|\$(app|router)->(get|post|any|map)\s*\(/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open)\s*\(\s*(\w{3,20}\s*\(\s*){0,2}\$\w{1,20}\s*(\[\s*['"]\w{1,20}['"]\s*\]|->\w{1,20}(\s*\(\s*['"]\w{1,20}['"]\s*\))?|\s*\))/i
+  condition:
+    $route and $run
 }

@@ -11,15 +11,15 @@ rule php_eval_decoded {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $run = /(^|[^\w>:$'"-])(eval|assert|create_function(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*[^;,]{0,20},|call_user_func\s*\(\s*['"]\w+['"]\s*,)(\s|\/\*[^*]*\*+\/|@)*\(?([\s@"'.?>(]|\/\*[^*]*\*+\/){0,12}(base64_decode|gzinflate|gzuncompress|gzdecode|bzdecompress|str_rot13|strrev|convert_uudecode|hex2bin|pack|openssl_decrypt|mcrypt_\w+|rawurldecode|urldecode|html_entity_decode|htmlspecialchars_decode|strtr|implode|join|chr|xor\w*|array_map|vsprintf)(\s|\/\*[^*]*\*+\/|@)*\(/i
-    $text = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\s*(\\x[0-9a-f]{2}|\\[0-7]{2,3}|\$\{?["'\\]|\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\(|\$\w{1,40}\s*\(\s*["'][^"']{20,}|\$GLOBALS\s*\[|\$\w{1,40}\s*\[\s*['"]?\w{1,20}['"]?\s*\]\s*\()/i
-    $own = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\w{1,30}\s*\(\s*["'][A-Za-z0-9+\/=]{40,}/i
-    $file = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|fread|curl_exec|fgets|stream_get_contents|readfile|get_option|get_transient|get_post_meta|apc(u)?_fetch|getenv|exif_read_data|dns_get_record)\s*\(/i
-    $offset = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,80}(\b__FILE__|\b__COMPILER_HALT_OFFSET__|\b__LINE__)/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|create_function(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*[^;,]{0,20},|call_user_func\s*\(\s*['"]\w+['"]\s*,)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(?([\s@"'.?>(]|\/\*[^*]*\*+\/){0,12}(base64_decode|gzinflate|gzuncompress|gzdecode|bzdecompress|str_rot13|strrev|convert_uudecode|hex2bin|pack|openssl_decrypt|mcrypt_\w+|rawurldecode|urldecode|html_entity_decode|htmlspecialchars_decode|strtr|implode|join|chr|xor\w*|array_map|vsprintf)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
+    $text = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\s*(\\x[0-9a-f]{2}|\\[0-7]{2,3}|\$\{?["'\\]|\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\(|\$\w{1,40}\s*\(\s*["'][^"']{20,}|\$GLOBALS\s*\[|\$\w{1,40}\s*\[\s*['"]?\w{1,20}['"]?\s*\]\s*\()/i
+    $own = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\w{1,30}\s*\(\s*["'][A-Za-z0-9+\/=]{40,}/i
+    $file = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,60}(file_get_contents|fread|curl_exec|fgets|stream_get_contents|readfile|get_option|get_transient|get_post_meta|apc(u)?_fetch|getenv|exif_read_data|dns_get_record)\s*\(/i
+    $offset = /(^|[^\w>:$'"-])eval(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,80}(\b__FILE__|\b__COMPILER_HALT_OFFSET__|\b__LINE__)/i
     $php = /<\?(php|=|\s)/i
-    $twig = /twig|Twig_|Smarty_Internal|PHPUnit|namespace PHPUnit|\$this->assert/
+    $twig = /class (Smarty_|Twig_)\w+|namespace (Twig|Smarty)\b/
   condition:
-    $php and ($own or $offset or (any of ($run, $text, $file) and not $twig))
+    $php and ($own or $offset or any of ($run, $text) or ($file and not $twig))
 }
 
 rule php_decoded_then_run {
@@ -29,12 +29,11 @@ rule php_decoded_then_run {
     attack = "T1027"
   strings:
     $decode = /\$\w+\s*\.?=\s*@?((\w{3,30}\s*\(\s*){0,3})(base64_decode|gzinflate|gzuncompress|str_rot13|strrev|convert_uudecode|hex2bin|pack\s*\(\s*['"]H\*|openssl_decrypt|mcrypt_decrypt)\s*\(/i
-    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
+    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
     $letters = /chr\s*\(\s*\(?\s*(bindec|hexdec|octdec|ord|base_convert|intval|\$\w+\s*[-+^*\/%\[])/i
     $lambda = /create_function\s*\(\s*(['"]{2}|['"]\$\w+['"]|null|\$\w+)\s*,\s*\$\w/i
-    $test = /->assert|PHPUnit|assertTrue|namespace /
   condition:
-    not $test and filesize < 1MB and (
+    filesize < 1MB and (
       (filesize < 16KB and $letters and any of ($run, $lambda))
       or for any i in (1..math.min(#decode, 100)) : ($run in (@decode[i]..@decode[i] + 1500) or $lambda in (@decode[i]..@decode[i] + 1500)))
 }
@@ -45,9 +44,9 @@ rule php_decoders_nested {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $literal = /(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|hex2bin|convert_uudecode|base64_decode|rawurldecode)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(gzinflate|gzuncompress|str_rot13|strrev|hex2bin|convert_uudecode|base64_decode|substr)(\s|\/\*[^*]*\*+\/|@)*\([^;$]{0,60}["'][A-Za-z0-9+\/=\\%]{24,}/i
-    $three = /(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*\*+\/|@)*\(/i
-    $rot = /(base64_decode(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(str_rot13|strrev)|(str_rot13|strrev)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(base64_decode|gzinflate|strrev|str_rot13)|gz(inflate|uncompress)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(str_rot13|strrev)|gzinflate(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*gzinflate)(\s|\/\*[^*]*\*+\/|@)*\(/i
+    $literal = /(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|hex2bin|convert_uudecode|base64_decode|rawurldecode)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(gzinflate|gzuncompress|str_rot13|strrev|hex2bin|convert_uudecode|base64_decode|substr)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;$]{0,60}["'][A-Za-z0-9+\/=\\%]{24,}/i
+    $three = /(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(gzinflate|gzuncompress|gzdecode|str_rot13|strrev|convert_uudecode|base64_decode)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
+    $rot = /(base64_decode(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(str_rot13|strrev)|(str_rot13|strrev)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(base64_decode|gzinflate|strrev|str_rot13)|gz(inflate|uncompress)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(str_rot13|strrev)|gzinflate(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*gzinflate)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
   condition:
     any of them
 }
@@ -156,9 +155,10 @@ rule php_hidden_in_base64 {
     $s20 = "fsockopen(" base64
     $s21 = "HTTP_USER_AGENT" base64
     $s22 = "file_put_contents" base64
+    $name = /['"](X1BPU1Q=?|X0dFVA={0,2}|X1JFUVVFU1Q=?|X0NPT0tJRQ={0,2}|YXNzZXJ0|c3lzdGVt|ZXZhbA={0,2}|c2hlbGxfZXhlYw={0,2}|cGFzc3RocnU=?|ZXhlYw={0,2}|cG9wZW4=?|cHJvY19vcGVu|YmFzZTY0X2RlY29kZQ={0,2}|Z3ppbmZsYXRl|Z3p1bmNvbXByZXNz|c3RyX3JvdDEz|Y3JlYXRlX2Z1bmN0aW9u|ZmlsZV9wdXRfY29udGVudHM=?|Y2FsbF91c2VyX2Z1bmM=?|cHJlZ19yZXBsYWNl)['"]/
     $php = /<\?(php|=|\s)/i
   condition:
-    $php and any of ($s*)
+    $php and ($name or any of ($s*))
 }
 
 rule php_hidden_by_xor {
@@ -183,8 +183,8 @@ rule php_chr_chain {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $letters = /(chr(\s|\/\*[^*]*\*+\/|@)*\(\s*(0x(5f|[67][0-9a-f])|0b1[01]{6}|01[3-7][0-7]|9[5-9]|1[01]\d|12[0-2])\s*\)(\s|\/\*[^*]*\*+\/|@)*\.(\s|\/\*[^*]*\*+\/|@)*["']{0,2}\.?\s*){3}/i
-    $sums = /(chr(\s|\/\*[^*]*\*+\/|@)*\(\s*\(?\s*(0x[0-9a-f]+|\d+)\s*[-+*^\/%]\s*[^()]{1,30}\)\s*\)?\s*\.\s*){3}/i
+    $letters = /(chr(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(\s*(0x(5f|[67][0-9a-f])|0b1[01]{6}|01[3-7][0-7]|9[5-9]|1[01]\d|12[0-2])\s*\)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\.(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["']{0,2}\.?\s*){3}/i
+    $sums = /(chr(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(\s*\(?\s*(0x[0-9a-f]+|\d+)\s*[-+*^\/%]\s*[^()]{1,30}\)\s*\)?\s*\.\s*){3}/i
     $appends = /(\$\w{1,40}\s*\.=\s*chr\s*\(\s*(9[5-9]|1[01]\d|12[0-2])\s*\)\s*;\s*){4}/i
     $list = /(array_map|implode|join)\s*\([^;]{0,40}['"]chr['"]\s*,\s*(array\s*\(|\[)\s*((9[5-9]|1[01]\d|12[0-2])\s*,\s*){3}/i
     $format = /v?sprintf\s*\(\s*(str_repeat\s*\(\s*)?['"](%c){3,}['"]?/i
@@ -216,9 +216,8 @@ rule php_xor_literals {
     $joined = /[=(,;{.][ \t\r\n]{0,8}\(\s*("[^"\n]{1,8}"|'[^'\n]{1,8}')\s*\^\s*("[^"\n]{1,8}"|'[^'\n]{1,8}')\s*\)/
     $not = /[=(;.,\[]\s*~\s*(["'](\\x[89a-f][0-9a-f]|%[89a-f][0-9a-f]|[\x80-\xff]){2,60}["']|(urldecode|rawurldecode|base64_decode|hex2bin)\s*\(\s*["']|[\x80-\xff]{3,40}\s*\)\s*[(;])/i
     $php = /<\?(php\s|=|\s)/i
-    $test = /assert(Same|Equals|True)\s*\(|PHPUnit|namespace |class \w+Parser/
   condition:
-    $php and any of ($xor, $joined, $not) and not $test
+    $php and any of ($xor, $joined, $not)
 }
 
 rule php_xor_loop {
@@ -230,13 +229,13 @@ rule php_xor_loop {
     $indexed = /\$\w+\s*[\[{][^\]};]{1,40}[\]}]\s*\)?\s*\^\s*(ord\s*\(\s*)?\$\w+(\s*[\[{]|\s*\))?/
     $chars = /chr\s*\(\s*ord\s*\([^;]{1,60}\)\s*(\^|-|\+)\s*[^;]{1,60}\)/i
     $assign = /\$\w+(\s*[\[{][^\]};]{1,20}[\]}])?\s*(\.=|=)\s*(chr\s*\(\s*)?\(?\s*(ord\s*\(\s*)?\$\w+\s*[\[{][^;]{1,60}\^/i
-    $run = /(^|[^\w>:$'"-])(eval|assert|create_function)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?[$@\w]/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["']?[$@\w]/i
     $called = /[;{}=]\s*@?\$\w{1,40}\s*\(\s*(['"]{0,2}|\$\w+(\s*[\[{][^;]{1,20})?)\s*(,[^;]{0,60})?\)\s*;/
     $request = /\$_(GET|POST|REQUEST|COOKIE)|php:\/\/input/
-    $test = /namespace |PHPUnit|@package|abstract class/
+    $test = /namespace phpseclib|Crypt_Base\b/
     $php = /<\?(php|=|\s)/i
   condition:
-    $php and filesize < 200KB and any of ($indexed, $chars, $assign) and ($run or ($called and $request)) and not $test
+    $php and any of ($indexed, $chars, $assign) and ($run or ($called and $request)) and not $test
 }
 
 rule php_no_letters {
@@ -271,7 +270,7 @@ rule php_request_disguised {
     $globals_index = /(\$GLOBALS\s*\[\s*['"][^'"\n]{1,30}['"]\s*\]\s*[\[{]\s*\d+\s*[\]}]\s*[.(]\s*){2}/
     $globals_name = /\$GLOBALS\s*\[\s*["'](_["']\s*\.|[^"'\n]{0,20}\\x[0-9a-f]{2})/
   condition:
-    any of ($braces, $split, $piece, $upper, $globals, $globals_hex, $globals_index, $globals_name) or ($twice and $deref and filesize < 20KB)
+    any of ($braces, $split, $piece, $upper, $globals, $globals_hex, $globals_index, $globals_name) or ($twice and $deref)
 }
 
 rule php_letters_picked {
@@ -287,9 +286,8 @@ rule php_letters_picked {
     $literal = /(["'][^"'\n]{8,80}["']\s*[\[{]\s*\d+\s*[\]}]\s*\.\s*){3}/
     $called = /[;=({]\s*@?\$\{?\w{1,40}\}?(\s*[\[{][^\];]{0,40}[\]}])?\s*\(\s*[^);\n]{0,120}\)|\b(eval|assert)\s*\(/
     $php = /<\?(php|=|\s)/i
-    $tidy = /namespace |PHPUnit|@package|@licen[cs]e/
   condition:
-    $php and not $tidy and any of ($square, $curly, $substr, $append, $literal) and $called
+    $php and any of ($square, $curly, $substr, $append, $literal) and $called
 }
 
 rule php_pieces_joined {
@@ -301,10 +299,9 @@ rule php_pieces_joined {
     $chain = /(["'][\w;(<?$\/+=]{1,4}["']\s*\.\s*){4}["'][\w;(<?$\/+=]{0,6}["']/
     $replace = /\$\w{1,40}\s*=\s*(str_replace|str_ireplace|strtr|substr_replace|preg_replace)\s*\(\s*["'][^"'\n]{0,12}["']\s*,\s*["']{2}\s*,\s*["'][^"'\n]{4,80}["']\s*\)\s*;/i
     $called = /([;=({]|return|echo)\s*@?\$\w{1,40}\s*\(\s*(['"]{0,2}\s*,|\$\w|['"][A-Za-z0-9+\/=]{16,}|@)[^;\n]{0,200}\)/
-    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$\w/i
-    $tidy = /namespace |PHPUnit|@package|@licen[cs]e|License|class /
+    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\$\w/i
   condition:
-    not $tidy and ($chain or $replace) and ($called or $run)
+    ($chain or $replace) and ($called or $run)
 }
 
 rule php_jumbled_flow {
@@ -328,11 +325,11 @@ rule php_escapes_dense {
     $hex = /(\\x(5f|[67][0-9a-f])){8}/i
     $octal = /(\\1[4-7][0-7]){8}/
     $mixed = /(\\x(5f|[67][0-9a-f])[a-z_]{0,2}\\1[3-7][0-7]|\\1[3-7][0-7][a-z_]{0,2}\\x(5f|[67][0-9a-f]))[a-z_]{0,2}(\\x(5f|[67][0-9a-f])|\\1[3-7][0-7])/i
+    $alphabet = "\\x20\\x65\\x69\\x61\\x73\\x6E\\x74\\x72\\x6F" // the letters by how often they are, in a table of Symfony's
     $run = /\b(eval|assert|create_function|base64_decode|gzinflate|system|include|require|include_once|call_user_func)\b|\$\{?["']?\w*\}?\s*\(\s*["'$]/i
     $php = /<\?(php|=|\s)/i
-    $tidy = /namespace |PHPUnit|@package|@licen[cs]e|@link/
   condition:
-    $php and $run and not $tidy and any of ($hex, $octal, $mixed)
+    $php and $run and not $alphabet and any of ($hex, $octal, $mixed)
 }
 
 rule php_long_base64 {
@@ -355,13 +352,12 @@ rule php_long_base64_run {
     attack = "T1027"
   strings:
     $long = /["'][A-Za-z0-9+\/=\\%@*_.-]{400}/
-    $run = /(^|[^\w>:$'"-])(eval|assert|create_function)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*["']?[@$\w("']/i
+    $run = /(^|[^\w>:$'"-])(eval|assert|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*["']?[@$\w("']/i
     $called = /[;=]\s*@?\$\w{1,40}\s*\(\s*\$?[\w'"][^;]{0,80}\)\s*;/
     $decode = /base64_decode|gzinflate|gzuncompress|str_rot13|strrev|convert_uudecode|hex2bin|pack\s*\(|strtr|chr\s*\(|ord\s*\(/i
     $php = /<\?(php|=|\s)/i
-    $tidy = /namespace |PHPUnit|@package|@licen[cs]e|license/i
   condition:
-    $php and $long and not $tidy and (($run and $decode) or ($called and $run))
+    $php and $long and (($run and $decode) or ($called and $run))
 }
 
 rule php_dynamic_function_weak {

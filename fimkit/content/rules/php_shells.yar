@@ -22,7 +22,7 @@ rule php_command_ladder {
   condition:
     $request and (
       (3 of ($call_*) and 2 of ($system, $passthru, $shell_exec, $exec, $popen, $proc_open))
-      or (4 of ($call_*) and filesize < 300KB))
+      or (4 of ($call_*)))
 }
 
 rule php_file_manager_shell {
@@ -55,9 +55,8 @@ rule php_file_manager_shell {
     $form4 = /(getcwd|chdir)\s*\(/i
     $form5 = /\b(set_time_limit\s*\(\s*0|error_reporting\s*\(\s*0|ini_set\s*\(\s*['"](display_errors|error_log|log_errors))/i
     $request = /\$_(GET|POST|REQUEST|COOKIE|FILES)/
-    $library = /namespace\s+\w+(\\\w+)*\s*;|@package|@licen[cs]e|SPDX-|defined\s*\(\s*['"][A-Z_]{3,20}['"]\s*\)\s*(or|\|\|)/
   condition:
-    $request and filesize < 600KB and not $library and (
+    $request and (
       ($run and 2 of ($host*) and 4 of ($file*) and 2 of ($form*))
       or ($run and 4 of ($host*) and 2 of ($file*) and 1 of ($form*))
       or (6 of ($file*) and 2 of ($host*) and 2 of ($form*)))
@@ -92,5 +91,5 @@ rule php_password_gate {
     $gate2 = /['"][0-9a-f]{32,40}['"]\s*[!=]==?\s*(md5|sha1)\s*\([^;\n]{0,40}\$_(GET|POST|REQUEST|COOKIE|SERVER)/i
     $run = /(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|proc_open|create_function|gzinflate|str_rot13)\s*\(\s*[@$"'(\w]/i
   condition:
-    filesize < 300KB and any of ($gate, $gate2) and $run
+    any of ($gate, $gate2) and $run
 }

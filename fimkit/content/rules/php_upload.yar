@@ -8,15 +8,14 @@ rule php_uploader {
     severity = "suspect"
     attack = "T1105"
   strings:
-    $direct = /(move_uploaded_file|copy|rename)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*\$(_FILES|HTTP_POST_FILES)[^;]{1,160}(\$(_FILES|HTTP_POST_FILES)[^;]{1,60}['"]?name['"]?\s*[\]}]|\$_(GET|POST|REQUEST|COOKIE)\s*\[)/i
-    $move = /(move_uploaded_file|copy)(\s|\/\*[^*]*\*+\/|@)*\(/i
+    $direct = /(move_uploaded_file|copy|rename)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\$(_FILES|HTTP_POST_FILES)[^;]{1,160}(\$(_FILES|HTTP_POST_FILES)[^;]{1,60}['"]?name['"]?\s*[\]}]|\$_(GET|POST|REQUEST|COOKIE)\s*\[)/i
+    $move = /(move_uploaded_file|copy)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(/i
     $files = /\$(_FILES|HTTP_POST_FILES)/i
     $named = /\$(_FILES|HTTP_POST_FILES)\s*\[[^;]{1,60}\[\s*['"]?name['"]?\s*\]/i
     $target = /\$\w+\s*=\s*[^;]{0,60}\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*\[/i
     $content = /file_put_contents\s*\([^;]{1,120}file_get_contents\s*\(\s*\$_FILES/i
-    $checked = /pathinfo\s*\(|mime_content_type|finfo|getimagesize|in_array\s*\(|wp_handle_upload|namespace |preg_match|is_logged|->|session_start|extends |UPLOAD_ERR_OK/i
   condition:
-    not $checked and ((filesize < 20KB and any of ($direct, $content)) or (filesize < 5KB and $move and $files and any of ($named, $target)))
+    ((filesize < 64KB and any of ($direct, $content)) or (filesize < 16KB and $move and $files and any of ($named, $target)))
 }
 
 rule php_unpacks_upload {
@@ -28,9 +27,8 @@ rule php_unpacks_upload {
     $archive = /new\s+\\?(ZipArchive|PharData|Phar)\b/i
     $files = /\$_FILES\s*\[|\$_(POST|GET|REQUEST)\s*\[/i
     $extract = /->\s*extractTo\s*\(/i
-    $checked = /namespace |class |@package|current_user_can|session_start|preg_match|in_array|extends /i
   condition:
-    filesize < 3KB and all of ($archive, $files, $extract) and not $checked
+    all of ($archive, $files, $extract)
 }
 
 rule php_opens_the_door {
@@ -43,9 +41,8 @@ rule php_opens_the_door {
     $prepend = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,160}auto_(ap|pre)pend_file/i
     $include = /ini_set\s*\(\s*["']allow_url_(include|fopen)["']\s*,\s*["']?(1|on|true)/i
     $run = /(^|[^\w>:$'"-])(include|require)(_once)?\s*\(?\s*(["']h["']?\s*\.?|["']ht|["'][^"'\n]{0,12}["']\s*\.|\$)/i
-    $tidy = /namespace |@package|PHPUnit/
   condition:
-    not $tidy and ($write or $prepend or ($include and $run))
+    ($write or $prepend or ($include and $run))
 }
 
 rule php_takes_uploads {
@@ -66,20 +63,24 @@ rule php_fetches_code {
     severity = "suspect"
     attack = "T1105"
   strings:
-    $eval = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\([^;]{0,60}(file_get_contents|file|fopen|curl_exec|implode\s*\(\s*["'][^"']{0,4}["']\s*,\s*@?file|stream_get_contents)\s*\(\s*["'$]/i
+    $eval = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,60}(file_get_contents|file|fopen|curl_exec|implode\s*\(\s*["'][^"']{0,4}["']\s*,\s*@?file|stream_get_contents)\s*\(\s*["'$]/i
     $write = /(file_put_contents|fwrite|copy)\s*\([^;]{0,120}\.(php\d?|phtml|inc|htaccess|pl|py|sh|cgi)["'][^;]{0,60}(file_get_contents|curl_exec|fopen|['"]https?:\/\/)/i
     $copy = /\bcopy\s*\(\s*["'](https?|ftp):\/\/[^"'\n]{1,200}["']\s*,\s*[^;]{1,100}\.(php\d?|phtml|inc|pl|py|sh|cgi)["']/i
     $request = /(file_put_contents|copy|fwrite)\s*\([^;]{0,100}(file_get_contents|fopen)\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*\[/i
     $copied = /\bcopy\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*\[[^;]{1,80},\s*[^;]{1,100}\)/i
     $fetched = /\$(\w+)\s*=\s*@?(file_get_contents\s*\(\s*["']https?:\/\/|curl_exec\s*\()/i
-    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*\*+\/|@)*\((\s|\/\*[^*]*\*+\/|@)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
+    $run = /(^|[^\w>:$'"-])(eval|assert)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*(["']\s*\?>\s*["']\s*\.\s*)?["']?\$\w/i
+    $kept = /file_put_contents\s*\(\s*\$\w+\s*,\s*@?(\$\w+\s*\)|(file_get_contents|curl_exec|\w{1,30})\s*\(\s*\$\w+\s*\)\s*\))/i
+    $included = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}\$\w{1,40}\s*\)?\s*;/i
+    $address = /\$\w+\s*=\s*["'](https?|ftp):\/\/[^"'\n]{4,200}["']\s*;/i
     $saved = /(file_put_contents|fopen)\s*\([^;,]{0,100}\.(php\d?|phtml|sh|pl|py|cgi)["']/i
     $command = /((^|[^\w>:$'"-])(system|exec|shell_exec|passthru|popen|proc_open)\s*\(\s*["'$]|(=|echo|print)\s*`)[^;`\n]{0,60}\b(wget|curl|lwp-download|fetch|lynx)\s[^;`\n]{0,200}(https?|ftp):\/\//i
     $php = /<\?(php|=|\s)/i
-    $tidy = /namespace |PHPUnit|@package|@subpackage|@licen[cs]e|getcomposer\.org/i
+    $tidy = /class Smarty_\w+|namespace (Illuminate|Smarty)\b/
   condition:
-    $php and not $tidy and (any of ($eval, $write, $copy, $request, $copied, $command)
-    or for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600)))
+    $php and (any of ($copy, $request, $copied, $command) or (any of ($eval, $write) and not $tidy)
+    or for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600))
+    or ($address and for any i in (1..math.min(#kept, 50)) : ($included in (@kept[i]..@kept[i] + 300))))
 }
 
 rule php_mails_passwords {
@@ -96,12 +97,12 @@ rule php_mails_passwords {
     $drop = /(file_put_contents|fopen)\s*\(\s*['"][\w.\/-]{1,60}\.(txt|log|html?|dat)['"]/i
     $from = /REMOTE_ADDR|HTTP_CLIENT_IP|HTTP_X_FORWARDED_FOR/
     $mark = /(\.=|=)\s*["'][^"'\n]{0,40}([-=+|*~#_]{4,}|\bfullz\b|\bvictim\b|\bre[sz]ult\b|\blog(s|in)?\b)/i
+    $checks = /password_verify\s*\(\s*\$_(POST|REQUEST)/i
     $away = /header\s*\(\s*["'](Location|Refresh)/i
-    $tidy = /namespace |password_verify|password_hash|PHPUnit|extends |wp_verify_nonce|phpmailer/i
   condition:
-    filesize < 30KB and not $tidy and (
+    (
       ($secret and any of ($bot, $hook))
-      or ($secret and $send and ($from or $mark) and ($away or $mark))
+      or ($secret and $send and ($from or $mark) and ($away or $mark) and not $checks)
       or ($secret2 and $send and $from)
       or ($secret and $drop and $from and $away))
 }

@@ -19,9 +19,8 @@ rule reverse_shell_command {
     $xterm = /\bxterm\s+-display\s+\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/
     $php_r = /php\d?\s+-r\s+["'][^\n]{0,20}fsockopen\s*\([^\n]{4,120}(exec|shell_exec|system|passthru|proc_open|popen|`)/
     $ztcp = /\bztcp\s+(-\w+\s+)*[\w.$]{2,80}\s+\d{1,5}\b[^\n]{0,80}(>&|<&)\s*\$/
-    $test = /healthcheck|wait-for-it|TIMEOUT|port_open/i
   condition:
-    any of ($bash, $ztcp, $nc, $fifo, $telnet, $socat, $awk, $xterm, $php_r) or ($tcp_any and not $test) or ($fd and $fd_use and not $test) or $curl
+    any of ($bash, $ztcp, $nc, $fifo, $telnet, $socat, $awk, $xterm, $php_r) or ($tcp_any) or ($fd and $fd_use) or $curl
 }
 
 rule reverse_shell_script {
@@ -49,6 +48,9 @@ rule reverse_shell_script {
     $php_read = /(fgets|fread|socket_read|stream_get_line|stream_get_contents)\s*\(\s*\$\w+/i
     $php_run = /(^|[^\w>:$'"-])(shell_exec|exec|system|popen|passthru|eval)\s*\(\s*["']?\$\w/i
     $php_write = /(fwrite|fputs|socket_write|stream_socket_sendto)\s*\(\s*\$\w+\s*,/i
+    $php_listen = /\b(socket_listen|stream_socket_server|socket_create_listen)\s*\(/i
+    $php_accept = /\b(socket_accept|stream_socket_accept)\s*\(/i
+    $php_serve = /(^|[^\w>:$'"-])(shell_exec|exec|system|popen|passthru|proc_open|eval)\s*\(\s*["'@]?(\$\w|trim\s*\(\s*\$)/i
     $node_socket = /(net\s*\.\s*(connect|createConnection|Socket)\b|new\s+\w+\.Socket\s*\()/
     $node_shell = /(spawn|exec|fork)\s*\(\s*["'](\/bin\/)?((ba|da|z)?sh|cmd(\.exe)?|powershell)["']/
     $node_pipe = /\.\s*(stdout|stdin|stderr)\s*\.\s*(pipe|on)\s*\(|\.pipe\s*\(\s*\w+\.stdin/
@@ -60,15 +62,15 @@ rule reverse_shell_script {
     $ps_client = /Net\.Sockets\.TCPClient/i
     $ps_run = /\b(iex|Invoke-Expression|cmd\.exe)\b/i
     $go = /net\.Dial\s*\(\s*"tcp"[^\n]{0,400}exec\.Command\s*\(\s*"(\/bin\/)?(ba)?sh/
-    $test = /TestCase|PHPUnit|import unittest|describe\s*\(|import pytest/
   condition:
-    filesize < 300KB and not $test and (
+    filesize < 300KB and (
       ($py_socket and $py_dup and $py_shell)
       or ($py_socket and $py_connect and $py_loop and $py_run and $py_send and filesize < 8KB)
       or ($perl_socket and $perl_open and $perl_exec)
       or $ruby or ($ruby_socket and $ruby_run)
       or ($php_socket and any of ($php_shell, $php_loop))
       or ($php_socket and $php_read and $php_run and $php_write and filesize < 6KB)
+      or ($php_listen and $php_accept and $php_serve)
       or ($node_socket and $node_shell and $node_pipe)
       or ($java_socket and $java_shell and $java_run and $java_streams and filesize < 40KB)
       or $lua or ($ps_client and $ps_run) or $go)
@@ -83,7 +85,6 @@ rule powershell_encoded {
     $encoded = /powershell(\.exe)?\s[^\n]{0,120}-e(c|nc|ncodedcommand)?\s+["']?[A-Za-z0-9+\/]{40}/i
     $fetch = /(iex|invoke-expression)[\s(]{1,6}[^\n]{0,40}(new-object\s+(system\.)?net\.webclient|invoke-webrequest|iwr|irm)[^\n]{0,60}/i
     $piped = /(downloadstring|invoke-webrequest|iwr|irm)[\s(]{1,4}[^\n|]{4,160}\|\s*(iex|invoke-expression)/i
-    $tidy = /chocolatey|get\.scoop\.sh/i
   condition:
-    $encoded or (any of ($fetch, $piped) and not $tidy)
+    $encoded or (any of ($fetch, $piped))
 }

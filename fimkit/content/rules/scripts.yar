@@ -11,9 +11,10 @@ rule python_web_shell {
     $take = /=\s*[^\n]{0,60}(\.getvalue\s*\(|\.getfirst\s*\(|form\s*\[|request\.(args|form|values|GET|POST|params|query|forms|headers|json|cookies)|parse_qs|QUERY_STRING|HTTP_\w+|rfile\.read|environ\[)/
     $run = /(os\s*\.\s*(system|popen\d?)|subprocess\s*\.\s*(getoutput|getstatusoutput)|commands\s*\.\s*get(status)?output|[^\w.]exec)\s*\(\s*[a-z_]\w*/i
     $shell = /subprocess\s*\.\s*(call|run|Popen|check_output)\s*\([^\n]{0,200}shell\s*=\s*(True|1)/
-    $test = /import (unittest|pytest)|TestCase|assertEqual|Licen[sc]e|Copyright/
+    $eval = /[^\w.](eval|exec)\s*\(\s*(\w{1,20}\s*\(\s*)?[a-z_]\w*\s*[),]/i
+    $part = /=\s*[^\n]{0,20}\brequest\s*\.\s*(headers|args|form|cookies|values|GET|POST)\s*(\.\s*get\s*\(|\[)/
   condition:
-    not $test and ($direct or (filesize < 6KB and $cgi and $take and any of ($run, $shell)))
+    ($direct or (filesize < 16KB and $part and $eval) or (filesize < 64KB and $cgi and $take and any of ($run, $shell)))
 }
 
 rule python_runs_decoded {
@@ -26,10 +27,9 @@ rule python_runs_decoded {
     $chain = /marshal\s*\.\s*loads\s*\(\s*(zlib|base64|bz2|lzma)\s*\.|(zlib|bz2|lzma)\s*\.\s*decompress\s*\(\s*base64\s*\.\s*b(64|85|32)decode\s*\(\s*b?['"]/
     $lambda = /exec\s*\(\s*\(?\s*_{1,3}\w{0,3}\s*\)?\s*\(\s*b?['"]/
     $builtin = /(getattr\s*\(\s*__import__\s*\(|__builtins__\s*(\.__dict__)?\s*\[|globals\s*\(\s*\)\s*\[)[^\n]{0,60}(['"]\s*\+\s*['"]|chr\s*\(|\[::-1\]|\\x[0-9a-f]{2}\\x)/
-    $test = /import (unittest|pytest)|TestCase|assertEqual|Licen[sc]e|Copyright|import salt\./
     $code = /import |exec|eval/
   condition:
-    not $test and $code and any of ($exec, $chain, $lambda, $builtin)
+    $code and any of ($exec, $chain, $lambda, $builtin)
 }
 
 rule perl_web_shell {
@@ -40,15 +40,19 @@ rule perl_web_shell {
   strings:
     $perl = /#!\s?[^\n]{0,60}perl|\buse\s+(strict;|warnings|CGI|Socket|IO::|MIME::)|\bCGI(->|::)new|new\s+CGI\b/
     $direct = /(\bsystem|\bexec|\beval|\bqx)\s*[\s({\/"|]{1,4}[^;\n]{0,80}(param\s*\(|\$ENV\s*\{\s*['"]?(QUERY_STRING|HTTP_\w+|PATH_INFO|REQUEST_URI))/
-    $ticks = /(=|print|return|\(|,|;|\})\s*`[^`\n]{0,80}(\$ENV\s*\{|@\{\s*\[|\$\w{1,20}->param|\$\w{0,12}(cmd|comm|command|exec|query|in)\w{0,8}\b)/i
+    $ticks = /(=|print|return|\(|,|;|\})[ \t]?`[^`\n]{0,80}(\$ENV\s*\{|@\{\s*\[|\$\w{1,20}->param|\$\w{0,12}(cmd|comm|command|exec|query|in)\w{0,8}\b)/i
     $open = /open\s*\(?\s*\w{1,20}\s*,\s*["'][^"'\n]{0,40}(\$ENV\s*\{|\$\w{1,20})[^"'\n]{0,60}\|\s*["']/
     $pipe = /open\s*\(?\s*(my\s*)?\$?\w{1,20}\s*,\s*["']-\|["']\s*,\s*[^;\n]{0,60}\$\w/
     $take = /=\s*[^;\n]{0,40}(param\s*\(\s*['"]?\w|\$ENV\s*\{\s*['"]?(QUERY_STRING|HTTP_\w+|PATH_INFO)|<STDIN>|read\s*\(\s*STDIN)|read\s*\(\s*STDIN\s*,\s*(my\s*)?\$\w+\s*,\s*\$ENV/
-    $run = /(\bsystem|\bexec|\beval|\bqx)\s*[({\/"]?\s*["({]?\s*\$\w|(=|print)\s*`\s*\$\w/
+    $run = /(\bsystem|\bexec|\beval|\bqx)\s*[({\/"]?\s*["({]?\s*\$\w|(=|print)[ \t]?`[ \t]?\$\w/
+    $two = /open\s*\(?\s*(my\s+)?\$?\w{1,20}\s*,\s*["'][^"'\n]{0,40}\$\w{1,20}[^"'\n]{0,40}\|\s*["']/
+    $bot = /(PRIVMSG|NICK\s)[^\n]{0,400}/
+    $bot_run = /`\$\w|\bqx\s*[({\/]\s*\$|\b(system|exec)\s*\(?\s*["']?\$\w/
+    $socket = /IO::Socket|use\s+Socket/
+    $join = /JOIN\s+[#$]/
     $hash = /(\bsystem|\bexec|\beval)\s*\(?\s*["']?\$\w+\s*(->\s*)?[\[{]/
-    $library = /=head1|@EXPORT|\bCopyright\b|GNU General|Licen[sc]e/
   condition:
-    $perl and not $library and ($direct or (filesize < 8KB and $take and any of ($ticks, $open, $pipe, $run, $hash)))
+    $perl and ($direct or (filesize < 8KB and $take and any of ($ticks, $open, $pipe, $run, $hash, $two)) or ($bot and $socket and $join and $bot_run))
 }
 
 rule perl_runs_decoded {
@@ -61,9 +65,8 @@ rule perl_runs_decoded {
     $taken = /\$\w+\s*=\s*(decode_base64|unpack\s*\(?\s*["']u|pack\s*\(?\s*["']H)\s*[(,]?/
     $run = /\beval\s*\(?\s*\$\w+\s*[;)]/
     $perl = /#!\s?[^\n]{0,60}perl|use\s+(strict|warnings|MIME|CGI)|my\s+\$/
-    $library = /=head1|@EXPORT|\bCopyright\b|Licen[sc]e|package\s+\w+::/
   condition:
-    $perl and not $library and ($eval or ($taken and $run))
+    $perl and ($eval or ($taken and $run))
 }
 
 rule shell_web_shell {
@@ -81,7 +84,7 @@ rule shell_web_shell {
     $page = /Content-[Tt]ype:/
     $shell = /#!\s?[^\n]{0,40}(sh|busybox)\b/
   condition:
-    filesize < 64KB and $shell and (any of ($eval, $piped, $alone) or ($run and $take) or ($page and $read and $run))
+    $shell and (any of ($eval, $piped, $alone) or ($run and $take) or ($page and $read and $run))
 }
 
 rule shell_runs_decoded {
@@ -113,7 +116,11 @@ rule script_web_shell {
     $node_inline = /([^.\w]|child_process['"]?\s*\)?\.|\bcp\.)(exec|execSync)\s*\([^;\n]{0,60}(query|searchParams|\.url|body|headers)\b/
     $http = /createServer|express|require\s*\(\s*['"](node:)?http['"]|koa|fastify/
     $buffer = /(\beval|new\s+Function|runIn\w{0,4}Context)\s*\(\s*(Buffer\s*\.\s*from\s*\(|new\s+Buffer\s*\(|atob\s*\()/
-    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n]{0,60}([^$]?\bparams\s*\[\s*[:'"]|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
+    $node_eval = /(^|[^.\w])(eval|new\s+Function|exec(Sync)?)\s*\([^;\n]{0,60}(url['"]?\s*\)?\s*\.\s*parse|decodeURIComponent\s*\(\s*(req|request|q)\b|new\s+URL\s*\(\s*(req|request|q)\b)/
+    $node_require = /new\s+(Async)?Function\s*\(\s*['"](require|module|exports|process)['"]/
+    $node_buffer = /(exec|execSync|spawn|spawnSync|eval)\s*\(\s*(Buffer\s*\.\s*from|new\s+Buffer|atob)\s*\(/
+    $lua_page = /(os\.execute|io\.popen|loadstring)\s*\(\s*(cgilua|wsapi|ngx|request|req|env)\b[^\n]{0,60}/
+    $ruby = /(\bsystem|\bexec|\beval|\binstance_eval|IO\.popen|Open3\.\w+|\bspawn|Kernel\.\w+)\s*[\s("]{1,4}[^\n=]{0,60}([^$]?\bparams\s*\[\s*[:'"]|request\.(env|params)|cgi\s*\[|ENV\s*\[\s*['"](QUERY_STRING|HTTP_))/
     $ruby_ticks = /(`|%x\s?[{(\[|!])[^`\n]{0,60}#\{\s*(params|cgi|CGI\.new|request\.params|req\.query)\s*\[/
     $ruby_any = /(%x\s?[{(\[|!]|`)[^`\n]{0,40}#\{\s*\w{1,20}\s*[\[}]/
     $ruby_cgi = /require\s+['"](cgi|sinatra|rack|webrick)['"]/
@@ -121,9 +128,8 @@ rule script_web_shell {
     $lua = /(os\.execute|io\.popen|loadstring)\s*\([^\n]{0,80}(ngx\.(req|var)|GET\s*\[|r:parseargs|uri_args|request)/
     $lua_take = /ngx\.req\.get_(uri|post)_args|ngx\.var\.arg_|r:parseargs|wsapi\.request|GET\.\w|QUERY_STRING/
     $lua_run = /(os\.execute|io\.popen|loadstring)\s*\(\s*[a-z_]/
-    $test = /describe\s*\(|TestCase|@licen[cs]e|Licen[sc]e/
   condition:
-    filesize < 200KB and not $test and not $php and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and any of ($node_run, $node_shell) and filesize < 8KB) or $buffer or $ruby or $ruby_ticks or ($ruby_any and $ruby_cgi and filesize < 8KB) or $lua or ($lua_take and $lua_run and filesize < 20KB))
+    not $php and ($node or ($node_any and $http and $node_inline) or ($node_any and $node_take and any of ($node_run, $node_shell)) or $buffer or ($node_require and $http) or $node_eval or ($node_any and $node_take and $node_buffer) or $lua_page or $ruby or $ruby_ticks or ($ruby_any and $ruby_cgi) or $lua or ($lua_take and $lua_run))
 }
 
 rule script_javascript_injected {
