@@ -22,6 +22,8 @@ def open_regular(path: bytes) -> Iterator[tuple[int, os.stat_result]]:
     Raises:
         OSError: If it cannot be opened, is a symbolic link, or no regular file.
     """
+    if not stat.S_ISREG(os.lstat(path).st_mode):  # to open a device may do something: a watchdog begins, a tape winds back
+        raise OSError("no regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         seen = os.fstat(descriptor)
