@@ -250,6 +250,8 @@ class Runner:
         for words in decision.words:
             self._talk.say(words)
         self._armed.judged.update(decision.judged)
+        if self._owed is not None and self._owed.armed_ns != self._armed.record.armed_ns:
+            self._owed = None  # nothing is owed any more, and what is new is no part of it
         going = self._panic if self._is_running else None
         # One of another arming only comes to its end, after a restore: it has no cut left for what is new.
         if going is not None and decision.judged and going.order.armed_ns == self._armed.record.armed_ns:
