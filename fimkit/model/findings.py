@@ -8,8 +8,8 @@ from fimkit.model.changes import Actor, Source
 from fimkit.model.states import TIMES_ONLY, FileState
 
 __all__ = [
-    "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Tier", "Verdict", "is_content_reason", "judge_content",
-    "severity_of",
+    "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Spread", "Tier", "Verdict", "is_content_reason",
+    "judge_content", "severity_in_fleet", "severity_of",
 ]  # fmt: skip
 
 _CONTENT_REASONS = ("rule ", "content: ", "story: ")
@@ -129,6 +129,33 @@ def severity_of(tier: Tier, kind: Kind, verdict: Verdict, changed: tuple[str, ..
     if critical:
         return Severity.CRITICAL
     return Severity.HIGH if verdict is Verdict.SUSPECT else Severity.MEDIUM
+
+
+class Spread(StrEnum):
+    """How a change lies over a fleet: on nearly all hosts, on one, or on one that alone departs from what nearly all have."""
+
+    ROLL_OUT = "roll-out"
+    SOME = "some"
+    LEAD = "lead"
+    DEPARTURE = "departure"
+
+
+def severity_in_fleet(tier: Tier, kind: Kind, verdict: Verdict, severity: Severity, spread: Spread) -> Severity:
+    """The table's rows for a fleet: where other hosts tell something of what nothing else explains.
+
+    An unexplained medium change of the watch tier is low where nearly all hosts have it, and high where a host alone departs from
+    them. Nothing else moves: what is critical, suspect or a try weighs as much on a thousand hosts, of a passing file nobody knows
+    that it was the same, and a change of one host alone keeps what it has.
+
+    >>> severity_in_fleet(Tier.WATCH, Kind.MODIFIED, Verdict.UNEXPLAINED, Severity.MEDIUM, Spread.ROLL_OUT).value
+    'low'
+    >>> severity_in_fleet(Tier.CRITICAL, Kind.MODIFIED, Verdict.UNEXPLAINED, Severity.CRITICAL, Spread.ROLL_OUT).value
+    'critical'
+    """
+    lasting = kind not in (Kind.ATTEMPTED, Kind.TRANSIENT)
+    if tier is not Tier.WATCH or verdict is not Verdict.UNEXPLAINED or severity is not Severity.MEDIUM or not lasting:
+        return severity
+    return {Spread.ROLL_OUT: Severity.LOW, Spread.DEPARTURE: Severity.HIGH}.get(spread, severity)
 
 
 def is_content_reason(text: str) -> bool:

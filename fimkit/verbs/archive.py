@@ -4,7 +4,9 @@ import fnmatch
 import os
 import re
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +24,7 @@ from fimkit.report.acts import matches_path
 from fimkit.report.frame_schema import KINDS, ORDERED
 from fimkit.report.frames import Frame, baseline_frame, changes_frame, events_frame, findings_frame
 from fimkit.verbs.archive_parts import CollectedPart, FindingsPart, LogPart, ParquetPart, Part, SnapshotPart, StorePart
+from fimkit.verbs.collected import AUDIT_LOG, OSQUERY_LOG, is_archive, read_contents, unpacked
 from fimkit.verbs.since import parse_since
 
 __all__ = ["Archive", "open_archive"]
@@ -29,8 +32,7 @@ __all__ = ["Archive", "open_archive"]
 _DEPTH = 4  # folders within folders: a collection of hosts, and host= and date= of Parquet
 _PACKED = r"(\.gz|\.zst)?"
 _JSONL = re.compile(rf".+\.(jsonl|ndjson){_PACKED}")
-_BASELINE, _AFTER = re.compile(rf"baseline\.jsonl{_PACKED}"), re.compile(rf"after\.jsonl{_PACKED}")
-_AUDIT, _OSQUERY = "audit.log", "osqueryd.results.log"
+_BASELINE, _AFTER, _FOUND = (re.compile(rf"{name}\.jsonl{_PACKED}") for name in ("baseline", "after", "findings"))
 
 Source = str | bytes | os.PathLike[str]
 Time = str | pd.Timestamp | int | None
@@ -43,6 +45,11 @@ class Archive:
     def __init__(self, parts: Sequence[Part], problems: Sequence[str]) -> None:
         """Use :func:`open_archive`."""
         self._parts, self._problems = tuple(parts), list(problems)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The sources, one by one."""
+        return self._parts
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -182,7 +189,8 @@ def open_archive(*sources: Source, config: Source | None = None, host: str | Non
 
     Args:
         sources: Any of: a state folder (live or a copy); a folder collected from a host (``baseline.jsonl``, ``after.jsonl``,
-            ``audit.log``, ``osqueryd.results.log`` with their rotations, ``fimkit.toml``); a folder of such folders; audit logs;
+            ``findings.jsonl``, ``audit.log``, ``osqueryd.results.log`` with their rotations, ``fimkit.toml``), or the archive that
+            `fimkit collect` made of one; a folder of such folders; audit logs;
             snapshots; findings as JSON lines or Parquet, and folders of these; a configuration, for its state folder. Without any,
             the state folder of the configuration.
         config: The configuration of what has none beside it, for tiers and the host's name; by default ``$FIMKIT_CONFIG``, else
@@ -216,7 +224,7 @@ _DEFAULT_CONFIG = "/etc/fimkit/fimkit.toml"
 
 def _open(place: Path, config: Config | None, host: str | None, problems: list[str], depth: int) -> list[Part]:
     try:
-        return _open_folder(place, config, host, problems, depth) if place.is_dir() else _open_file(place, config, host)
+        return _open_folder(place, config, host, problems, depth) if place.is_dir() else _open_file(place, config, host, problems)
     except (FimkitError, OSError) as error:
         problems.append(f"{place}: {error}")
         return []
@@ -231,7 +239,25 @@ def _own_config(state_dir: bytes) -> Config | None:
     return config if os.path.realpath(config.host.state_dir) == os.path.realpath(state_dir) else None
 
 
-def _open_file(file: Path, config: Config | None, host: str | None) -> list[Part]:
+def _open_packed(file: Path, config: Config | None, host: str | None, problems: list[str]) -> list[Part]:
+    """Open what `fimkit collect` packed; what comes out of it stays as long as one of the parts does."""
+    with ExitStack() as stack:
+        folder, words = stack.enter_context(unpacked(file))
+        problems += words
+        parts = _open_folder(folder, config, host, problems, 0)
+        if not parts:
+            problems.append(f"{file}: no collected files in it")
+        kept = stack.pop_all()
+    if parts:
+        weakref.finalize(parts[0], kept.close)
+    else:
+        kept.close()
+    return parts
+
+
+def _open_file(file: Path, config: Config | None, host: str | None, problems: list[str]) -> list[Part]:
+    if is_archive(file.name):
+        return _open_packed(file, config, host, problems)
     if file.suffix == ".toml":
         own = load_foreign_config(file)
         return [StorePart(own.host.state_dir, config=own, host=host)]
@@ -266,15 +292,21 @@ def _open_folder(folder: Path, config: Config | None, host: str | None, problems
     names = sorted(entry.name for entry in os.scandir(folder))
     own_config = folder / "fimkit.toml"
     known = load_foreign_config(own_config) if own_config.is_file() else config
-    audit, osquery = ([file for file in find_rotations(folder / name) if file.is_file()] for name in (_AUDIT, _OSQUERY))
-    baseline, after = ([folder / name for name in names if pattern.fullmatch(name)] for pattern in (_BASELINE, _AFTER))
-    if baseline and known is not None:
-        return [CollectedPart(audit, osquery, config=known, baseline=baseline[0], after=after[0] if after else None)]
+    audit, osquery = ([file for file in find_rotations(folder / name) if file.is_file()] for name in (AUDIT_LOG, OSQUERY_LOG))
+    baseline, after, found = (
+        next((folder / name for name in names if pattern.fullmatch(name)), None) for pattern in (_BASELINE, _AFTER, _FOUND)
+    )
+    contents = read_contents(folder)
+    problems += contents.problems
+    if baseline is not None and known is not None:
+        return [CollectedPart(
+            audit, osquery, config=known, baseline=baseline, after=after, found=found, looked_ns=contents.time_ns
+        )]  # fmt: skip
     parts: list[Part] = []
     if audit or osquery:
         parts.append(LogPart(audit, osquery, config=known, host=host, place=folder.name or "host"))
     for name in names:
-        if name.endswith(".parquet") or _JSONL.fullmatch(name):
+        if name.endswith(".parquet") or _JSONL.fullmatch(name) or (depth and is_archive(name)):
             parts += _open(folder / name, known, host, problems, depth)
         elif depth and (folder / name).is_dir() and not (folder / name).is_symlink():
             parts += _open(folder / name, known, host, problems, depth - 1)

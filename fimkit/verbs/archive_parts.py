@@ -57,6 +57,9 @@ class Part(Protocol):
 
     problems: list[str]
 
+    def hosts(self) -> Iterable[str]:
+        """Name the hosts whose findings it can give, also those that have none."""
+
     def findings(self, span: Span) -> Iterable[FoundRow]:
         """Give findings."""
 
@@ -75,6 +78,9 @@ class _Nothing:
 
     def __init__(self) -> None:
         self.problems: list[str] = []
+
+    def hosts(self) -> Iterable[str]:
+        return ()
 
     def findings(self, span: Span) -> Iterable[FoundRow]:
         return ()
@@ -135,6 +141,11 @@ class StorePart(_Nothing):
             folder = render_path(os.path.basename(self._state_dir.rstrip(b"/")))
             self._host = folder if first is None else first.finding.host
         return self._host
+
+    def hosts(self) -> Iterator[str]:
+        """Name the one host."""
+        with self._open() as reader:
+            yield self._name(reader)
 
     def findings(self, span: Span) -> Iterator[FoundRow]:
         """Give findings, open and closed."""
@@ -202,14 +213,36 @@ class LogPart(_Nothing):
 
 
 class CollectedPart(LogPart):
-    """A folder of files collected from a host: snapshots, logs, its configuration; judged when findings are first asked for."""
+    """A folder of files collected from a host: snapshots, logs, its configuration; judged when findings are first asked for.
+
+    What the host itself had found is given beside that. Where both found the same, the host's own counts: it knew what packages
+    explain, and what was in the file.
+    """
 
     def __init__(
-        self, audit_logs: Sequence[Path], osquery_logs: Sequence[Path], *, config: Config, baseline: Path, after: Path | None
+        self,
+        audit_logs: Sequence[Path],
+        osquery_logs: Sequence[Path],
+        *,
+        config: Config,
+        baseline: Path,
+        after: Path | None,
+        found: Path | None = None,
+        looked_ns: int | None = None,
     ) -> None:
-        """Take the files; without ``after`` there is nothing to judge."""
+        """Take the files; without ``after`` there is nothing to judge. ``looked_ns`` is when it was made; else now."""
         super().__init__(audit_logs, osquery_logs, config=config, host=None, place=config.host.name)
-        self._config, self._baseline, self._after = config, baseline, after
+        self._config, self._baseline, self._after, self._looked_ns = config, baseline, after, looked_ns
+        self._found = None if found is None else FindingsPart(found)
+
+    def look_at(self, now_ns: int) -> None:
+        """Judge as of this time, where the files do not say when they were collected."""
+        if self._looked_ns is None:
+            self._looked_ns = now_ns
+
+    def hosts(self) -> Iterable[str]:
+        """Name the host, if there is something to judge."""
+        return () if self._after is None else (self.host,)
 
     @cached_property
     def _findings(self) -> list[FoundRow]:
@@ -217,10 +250,29 @@ class CollectedPart(LogPart):
             self.problems.append(f"{self._baseline.parent}: no after.jsonl beside the baseline: nothing to compare it with")
             return []
         found = investigate(
-            self._config, baseline=self._baseline, after=self._after, audit_logs=self.audit_logs, osquery_logs=self.osquery_logs
+            self._config,
+            baseline=self._baseline,
+            after=self._after,
+            audit_logs=self.audit_logs,
+            osquery_logs=self.osquery_logs,
+            now_ns=self._looked_ns,
         )
         self.problems += found.problems
-        return [FoundRow(finding, "open", None) for finding in found.findings]
+        own = self._own_findings()
+        known = {row.finding.id for row in own if row.status == "open"}
+        again = [FoundRow(finding, "open", None) for finding in found.findings if finding.id not in known]
+        back = {row.finding.id for row in again}  # what was closed, and is there once more
+        return [*(row for row in own if row.finding.id not in back), *again]
+
+    def _own_findings(self) -> list[FoundRow]:
+        if self._found is None:
+            return []
+        rows = [row for row in self._found.findings(Span()) if row.finding.host == self.host]
+        others = sum(1 for _ in self._found.findings(Span())) - len(rows)
+        self.problems += self._found.problems
+        if others:
+            self.problems.append(f"{self._baseline.parent}: {others} findings of other hosts than {self.host!r} were left out")
+        return rows
 
     def findings(self, span: Span) -> Iterator[FoundRow]:
         """Judge, once, and give what was found."""
@@ -277,6 +329,10 @@ class FindingsPart(_Nothing):
         self.problems += [*lines.problems, *(f"{bad.file}:{bad.line}: {bad.error}" for bad in lines.bad)]
         return list(rows.values())
 
+    def hosts(self) -> Iterable[str]:
+        """Name the hosts of the findings."""
+        return dict.fromkeys(row.finding.host for row in self._rows)
+
     def findings(self, span: Span) -> Iterator[FoundRow]:
         """Give them."""
         return (row for row in self._rows if _wanted(row.finding, span))
@@ -307,6 +363,10 @@ class ParquetPart(_Nothing):
             except ValueError as error:
                 self.problems.append(f"{self._file}: row {number} is no finding: {error}")
         return rows
+
+    def hosts(self) -> Iterable[str]:
+        """Name the hosts of the findings."""
+        return dict.fromkeys(row.finding.host for row in self._rows)
 
     def findings(self, span: Span) -> Iterator[FoundRow]:
         """Give them."""

@@ -12,7 +12,7 @@ from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
 
-__all__ = ["KEY_WORDS", "render_config"]
+__all__ = ["KEY_WORDS", "render_config", "render_toml"]
 
 KEY_WORDS = {
     "host.name": "this host's name in findings; default: the system's",
@@ -99,7 +99,12 @@ def _text(value: str) -> str:
     return '"' + "".join(named.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
 
 
-def _toml(value: object) -> str:
+def render_toml(value: object) -> str:
+    r"""Write a value of the configuration as TOML.
+
+    >>> print(render_toml(("a\"b", "c")), render_toml(b"/srv/\xc3\xa4"), render_toml(True))
+    ["a\"b", "c"] "/srv/ä" true
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Enum):
@@ -107,7 +112,7 @@ def _toml(value: object) -> str:
     if isinstance(value, bytes):
         return _text(value.decode("utf-8"))
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(render_toml, value)) + "]"
     return _text(value) if isinstance(value, str) else str(value)
 
 
@@ -115,9 +120,9 @@ def _keys(table: str, cls: type[Any], known: Mapping[str, object]) -> Iterator[s
     """Give a line for each key: set where something is known, else its default, commented out; words beside it."""
     for field in fields(cls):
         if field.name in known:
-            setting = f"{field.name} = {_toml(known[field.name])}"
+            setting = f"{field.name} = {render_toml(known[field.name])}"
         elif field.default is not MISSING:
-            setting = f"# {field.name} = {_toml(field.default)}"
+            setting = f"# {field.name} = {render_toml(field.default)}"
         else:
             continue
         yield f"{setting:<55} # {KEY_WORDS[f'{table}.{field.name}']}"
@@ -159,7 +164,7 @@ def _paths(facts: HostFacts) -> Iterator[str]:
             yield "# What the application writes by itself is left out. What hides in there is not seen: keep this list short."
         yield "[[paths]]"
         if said:
-            yield from (f"{key} = {_toml(value)}" for key, value in keys.items())
+            yield from (f"{key} = {render_toml(value)}" for key, value in keys.items())
         else:  # The first entry shows every key; in each of them, they would bury the paths.
             yield from _keys("paths", Watch, keys)
         said = words
@@ -171,7 +176,7 @@ def _channels() -> Iterator[str]:
     yield "# [[channels]]"
     example = Channel(name="pager", url_file=b"/etc/fimkit/pager.url")
     for field in fields(Channel):
-        yield f"{f'# {field.name} = {_toml(getattr(example, field.name))}':<55} # {KEY_WORDS[f'channels.{field.name}']}"
+        yield f"{f'# {field.name} = {render_toml(getattr(example, field.name))}':<55} # {KEY_WORDS[f'channels.{field.name}']}"
 
 
 def _comment(text: str) -> str:
