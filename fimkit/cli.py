@@ -27,6 +27,8 @@ VERBS = {
     "show": "one finding whole, with the records that it stands on",
     "report": "findings for people: one HTML file with everything in it",
     "export": "findings for other systems: JSON lines, CSV, Parquet, ECS, OCSF, osquery's own; once or as they come",
+    "collect": "what an analyst needs of this host, without its secrets, in a folder or an archive",
+    "fleet": "many collected hosts together, by a loop or by Dask: what is on nearly all is a roll-out, on one a lead",
     "panic": "arm, try, trigger and undo the defence: evidence, mail, cut",
     "notify": "try the ways to people, see what waits for them, and mute for a time",
     "scan": "content rules on the files of existing trees: keywords and YARA, hits with line and text",
