@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fimkit.content.hit import DEFAULT_SEVERITY, SEVERITIES, ContentHit, line_text
 from fimkit.content.keywords import KeywordRule, find_keywords
 from fimkit.content.rule_files import RuleSet
+from fimkit.content.views import other_views
 from fimkit.model.errors import clip
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = ["ContentScanner", "Sought", "scan_bytes"]
 _MOST_MATCHES = 10_000
 _TELLING = 64
 _WARM_UP = b"<?php"
-_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 class Sought(NamedTuple):
@@ -46,12 +46,12 @@ class ContentScanner:
     def search(self, content: bytes, *, path: bytes = b"") -> Sought:
         """Search one file's bytes; ``path`` decides which rules are for it."""
         sought = self._search(content, path)
-        plain = _as_bytes(content)
-        if plain is None:
-            return sought
-        again = self._search(plain, path)
-        known = {hit.rule for hit in sought.hits}
-        return Sought(sought.hits + [hit for hit in again.hits if hit.rule not in known], sought.problem or again.problem)
+        for view in other_views(content):
+            again = self._search(view, path)
+            known = {hit.rule for hit in sought.hits}
+            problem = sought.problem or again.problem
+            sought = Sought(sought.hits + [hit for hit in again.hits if hit.rule not in known], problem)
+        return sought
 
     def _search(self, content: bytes, path: bytes) -> Sought:
         # YARA first: should a file be made to keep the keywords busy, its other hits are there.
@@ -79,26 +79,6 @@ class ContentScanner:
         except yara_x.ScanError as error:
             return [], f"the YARA rules failed: {clip(str(error))}"
         return [_hit_of(rule, content, path) for rule in results.matching_rules], None
-
-
-def _as_bytes(content: bytes) -> bytes | None:
-    """Give what is in UTF-16 as rules expect it; ``None`` for the rest.
-
-    A server reads such a page, by its mark or by its setting, and no rule for bytes would.
-
-    >>> _as_bytes("<%eval".encode("utf-16"))
-    b'<%eval'
-    """
-    mark, head = content[:2], content[:_TELLING]
-    if mark in _MARKS:
-        coding = _MARKS[mark]
-    elif len(head) > 3 and not head[::2].strip(b"\0") and head[1] not in b"\0" and head[3] not in b"\0":
-        coding = "utf-16-be"
-    elif len(head) > 3 and not head[1::2].strip(b"\0") and head[0] not in b"\0" and head[2] not in b"\0":
-        coding = "utf-16-le"
-    else:
-        return None
-    return content.decode(coding, "replace").removeprefix("\ufeff").encode("utf-8", "replace")
 
 
 def _make_scanner(yara: bytes, file_s: int) -> "yara_x.Scanner":

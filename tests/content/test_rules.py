@@ -103,6 +103,32 @@ def test_case_spaces_and_line_ends_do_not_hide_it(shape: Shape) -> None:
     assert _loud(scan(text, shape.file)), text
 
 
+# All that guards ever asked for, as comment and as code: who pastes it in must gain nothing.
+_PASTED = b"""<?php
+/** @package Symfony @license MIT Copyright SPDX-License-Identifier: MIT PHPUnit TestCase is_callable in_array function_exists */
+namespace App\\Cache;
+class Warm extends Base {
+  function a($x) { return $this->assertTrue(is_callable($x) && in_array(1, [1]) && preg_match('/^a/', $x)); } }
+"""
+_PADDING = b"\n// nothing in particular is said on this line of the page, which is one of many\n" * 3000
+# A guard is all that tells these from what honest programs do.
+_GUARDED = {"php_backdoor_account", "php_chr_chain"}
+PAGES = [shape for shape in MALICIOUS if b"<?php" in shape.content and shape.file.endswith(".php")]
+
+
+@pytest.mark.parametrize("shape", PAGES, ids=lambda shape: shape.name)
+def test_pasted_words_do_not_silence_the_rules(shape: Shape) -> None:
+    if _loud(scan(shape.content, shape.file)) <= _GUARDED:
+        pytest.skip("found by a rule that has a guard")
+    assert _loud(scan(shape.content.replace(b"<?php", _PASTED, 1), shape.file))
+
+
+@pytest.mark.parametrize("shape", PAGES, ids=lambda shape: shape.name)
+def test_padding_does_not_make_a_small_shell_a_large_file(shape: Shape) -> None:
+    assert _loud(scan(shape.content.replace(b"<?php", b"<?php" + _PADDING, 1), shape.file))
+    assert _loud(scan(shape.content + b"\n" + _PADDING, shape.file))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"<?php " + b"eval(" * 200_000, b"<?php $a=$_GET['a'];" * 50_000, b"<?php /*" * 200_000, b"<?php '" + b"a'.'" * 300_000],
