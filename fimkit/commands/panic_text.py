@@ -11,6 +11,7 @@ from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.panic.helper_client import PlanReply
 from fimkit.panic.incident import Status
+from fimkit.panic.record import Phase
 from fimkit.verbs.panic_arm import Arming
 from fimkit.verbs.panic_order import PanicReport
 from fimkit.verbs.panic_status import PanicStatus, incident_folder, render_window_words
@@ -121,8 +122,7 @@ def render_status(status: PanicStatus) -> Iterator[str]:
     else:
         yield f"helper    none: {view.helper_problem}"
     yield f"watch     {f'process {status.watch_pid}' if status.watch_pid else 'none runs'}"
-    counted = len(record.counted) if record else 0
-    yield f"threshold {counted} of {view.config.panic.threshold}"
+    yield f"threshold {_threshold_words(status)}"
     yield f"windows   {render_window_words(status)}"
     if status.package_managers:
         pids = ", ".join(map(str, status.package_managers))
@@ -137,6 +137,15 @@ def render_status(status: PanicStatus) -> Iterator[str]:
         yield from render_order(view.config, view.plan)
         if not view.armed:
             yield "  This host is not armed: nothing of it happens."
+
+
+def _threshold_words(status: PanicStatus) -> str:
+    """Say how near a panic is; once it has begun, more findings than it takes are no measure of anything."""
+    record, threshold = status.view.record, status.view.config.panic.threshold
+    counted = len(record.counted) if record else 0
+    if status.view.phase is Phase.ARMED:
+        return f"{counted} of {threshold}"
+    return f"{threshold}" + (f"; {_count(counted, 'critical finding')} since arming" if counted else "")
 
 
 def _incident_lines(status: PanicStatus) -> Iterator[str]:

@@ -119,3 +119,11 @@ class OsqueryTimeoutError(OsqueryError, TimeoutError):
 
 class HostError(FimkitError, OSError):
     """The host refused: a missing right, a missing feature, a lock."""
+
+    def __str__(self) -> str:
+        """Give the words alone: an error number beside them is no help to who reads them.
+
+        >>> str(HostError(2, "no helper answers"))
+        'no helper answers'
+        """
+        return self.strerror or super().__str__()

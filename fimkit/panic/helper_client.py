@@ -108,6 +108,10 @@ class Helper:
         """Add findings that have been judged, and those that count towards the threshold; stored when this returns."""
         self._ask("judged", seen=list(seen), counted=list(counted))
 
+    def forget(self, ids: Sequence[str]) -> None:
+        """Say that what findings tell of was undone: done again, it is judged again, and counts once more; stored when this returns."""
+        self._ask("forget", ids=list(ids))
+
     def is_gone(self) -> bool:
         """Tell whether the helper has ended the line; an answer that waits to be read is no end. Any thread may ask."""
         waiting = select.poll()

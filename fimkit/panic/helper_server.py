@@ -73,6 +73,7 @@ class Server:
             "arm": lambda _, asked: resident.arm(_object(asked, "settings"), _text(asked, "by"), _texts(asked, "seen")),
             "disarm": lambda _, asked: resident.disarm(_text(asked, "by")),
             "judged": lambda _, asked: resident.judged(_texts(asked, "seen"), _texts(asked, "counted")),
+            "forget": lambda _, asked: resident.forget(_texts(asked, "ids")),
             "begin": lambda line, asked: resident.begin(
                 line.number, incident=_text(asked, "incident"), cause=_text(asked, "cause"), nokill=asked.get("nokill") is True,
                 armed_ns=_number(asked, "armed_ns"),

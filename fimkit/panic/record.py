@@ -4,9 +4,10 @@ disarmed → armed → triggered → cut → restored. Restored is not armed: so
 or ``cut`` when it starts cuts before anything else.
 """
 
+import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
@@ -107,6 +108,19 @@ class PanicRecord:
         if len(self.causes) >= _CAUSES:
             return self
         return replace(self, causes=(*self.causes, Cause(time_ns, words[:_WORDS])))
+
+    def without(self, ids: Collection[str]) -> Self:
+        """Forget that findings were judged, as what they tell of was undone: done again, it is new, and counts once more.
+
+        >>> PanicRecord(seen=("a", "b"), counted=("a",)).without({"a"}).counted
+        ('a~1',)
+        """
+        there = set(self.counted)
+        counted = tuple(
+            next(name for number in itertools.count(1) if (name := f"{each}~{number}") not in there) if each in ids else each
+            for each in self.counted
+        )
+        return replace(self, seen=tuple(each for each in self.seen if each not in ids), counted=counted)
 
 
 def render_record(record: PanicRecord) -> dict[str, Any]:

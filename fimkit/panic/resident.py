@@ -167,6 +167,13 @@ class Resident:
         if trouble := self._record.store(record):
             raise HostError(f"this holds, and is not stored: {trouble[0]}")
 
+    def forget(self, ids: Sequence[str]) -> None:
+        """Take findings as not judged, for what they tell of was undone."""
+        if set(ids).isdisjoint((*self.record.seen, *self.record.counted)):
+            return
+        if trouble := self._record.store(self.record.without(set(ids))):
+            raise HostError(f"this holds, and is not stored: {trouble[0]}")
+
     # A panic.
 
     def begin(self, line: int, *, incident: str, cause: str, nokill: bool, armed_ns: int | None) -> BeginReply:

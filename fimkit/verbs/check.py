@@ -73,7 +73,10 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What a check found: ``new``, which nobody was shown yet, ``known`` and still open, what is ``gone``, and words."""
+    """What a check found: ``new``, which nobody was shown yet, ``known`` and still open, what is ``gone``, and words.
+
+    ``superseded`` is gone too: another difference on the same path has taken its place.
+    """
 
     new: tuple[Finding, ...] = ()
     known: tuple[Finding, ...] = ()
@@ -82,6 +85,7 @@ class Checked:
 
     @property
     def open(self) -> tuple[Finding, ...]:
+    superseded: tuple[Finding, ...] = ()
         """Everything that is open now."""
         return (*self.new, *self.known)
 
@@ -161,13 +165,15 @@ def _judge_panic(config: Config, options: CheckOptions, checked: Checked) -> Che
     Returns:
         The same findings: those that packages explained meanwhile, as they are judged now; and words on what came of it.
     """
-    if not any(map(may_panic, checked.open)):  # most nights: nothing of the panic is read, or loaded
+    gone = (*checked.gone, *checked.superseded)
+    if not any(map(may_panic, (*checked.open, *gone))):  # most nights: nothing of the panic is read, or loaded
         return checked
     from fimkit.verbs.check_panic import judge_open
 
     by_hand = bool(options.audit_logs or options.osquery_logs)
     judged = judge_open(
-        config, checked.open, by_hand=by_hand, nomail=options.nomail, nokill=options.nokill, runner=options.runner
+        config, checked.open, by_hand=by_hand, nomail=options.nomail, nokill=options.nokill, runner=options.runner,
+        gone=gone,
     )
     now = {finding.id: finding for finding in judged.findings}
     return replace(
@@ -394,6 +400,7 @@ def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:
     kept = set(store.bad_lines())
     store.add_bad_lines([line for line in gathered.bad_lines if line not in kept], time_ns=now_ns)
 
+        superseded=stored.superseded,
 
 def _gone_words(watches: WatchSet, gone: Sequence[Finding]) -> Iterator[str]:
     left = sum(watches.watch_of(finding.path) is None for finding in gone)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from fimkit.evidence.store import open_store
 from fimkit.model.config import Config
 from fimkit.model.config_json import thaw
-from fimkit.model.errors import FimkitError
+from fimkit.model.errors import FimkitError, HostError
 from fimkit.model.findings import Finding, Verdict
 from fimkit.packages.at_work import find_package_managers
 from fimkit.packages.sources import gather_package_sources
+from fimkit.panic.helper_client import connect_helper
 from fimkit.panic.record import load_record
 from fimkit.panic.trigger import may_panic
 from fimkit.verbs.explain import explain, keep_pins, may_be_explained
@@ -31,7 +32,8 @@ class Judged(NamedTuple):
 
 
 def judge_open(
-    config: Config, findings: Sequence[Finding], *, by_hand: bool, nomail: bool, nokill: bool, runner: Sequence[str]
+    config: Config, findings: Sequence[Finding], *, by_hand: bool, nomail: bool, nokill: bool, runner: Sequence[str],
+    gone: Sequence[Finding] = (),
 ) -> Judged:
     """Hand what may start a panic to the runner, and wait for its answer: where one begins, until it is over.
 
@@ -45,6 +47,7 @@ def judge_open(
         nomail: A panic sends nothing.
         nokill: A panic cuts nothing.
         runner: Its command.
+        gone: What was open and is undone: done again, it is new.
     """
     words: list[str] = []
     try:
@@ -52,12 +55,16 @@ def judge_open(
         armed = thaw(config, record.settings)
     except FimkitError as error:
         return Judged([], [f"whether this host is to panic cannot be known: {error}"])
+    if is_armed(record) and (undone := {finding.id for finding in gone}.intersection((*record.seen, *record.counted))):
+        record = record.without(undone)
+        words += _forget(config, sorted(undone))
     seen = set(record.seen)
     asked = [finding for finding in findings if may_panic(finding) and finding.id not in seen]
     if not is_armed(record) or not asked:
-        return Judged([], [])
+        return Judged([], words)
     if by_hand:
-        return Judged([], [f"this host is armed; logs given by hand start no panic, so {len(asked)} critical findings start none"])
+        words.append(f"this host is armed; logs given by hand start no panic, so {len(asked)} critical findings start none")
+        return Judged([], words)
     explained = _wait_for_packages(armed, asked, words)
     now = {finding.id: finding for finding in explained}
     panic = armed.panic
@@ -65,6 +72,15 @@ def judge_open(
         guard.whole([now.get(finding.id, finding) for finding in findings])
         words += _wait_for_answer(guard, panic.deadline_s + panic.capture_s + _GRACE_S)
     return Judged(explained, words)
+
+
+def _forget(config: Config, ids: Sequence[str]) -> Iterator[str]:
+    """Have the helper forget that what was undone was judged."""
+    try:
+        with connect_helper(config.host.state_dir) as helper:
+            helper.forget(ids)
+    except HostError as error:
+        yield f"what was undone still counts as judged: {error}"
 
 
 def _wait_for_packages(config: Config, findings: Iterable[Finding], words: list[str]) -> list[Finding]:

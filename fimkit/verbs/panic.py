@@ -18,11 +18,11 @@ from fimkit.panic.rights import drop_rights, held_rights
 from fimkit.verbs.panic_armed import parse_endpoints
 from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_notices import send_notice
-from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder, PanicReport
+from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder, PanicReport, name_incident
 from fimkit.verbs.panic_run import run_panic
 from fimkit.verbs.panic_view import PanicView
 
-__all__ = ["Triggered", "disarm", "incident_name", "restore", "take_runners_rights", "trigger", "try_panic"]
+__all__ = ["Triggered", "disarm", "restore", "take_runners_rights", "trigger", "try_panic"]
 
 _STORE_S = 2.0  # a store that is locked keeps nobody waiting in a panic
 
@@ -35,15 +35,6 @@ class Triggered:
 
     report: PanicReport | None
     incident: str
-
-
-def incident_name(time_ns: int) -> str:
-    """Name an incident by its time.
-
-    >>> incident_name(1_795_343_400_000_000_000)
-    '2026-11-22T103000Z'
-    """
-    return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
 
 
 def disarm(config: Config, *, by: str) -> str | None:
@@ -96,7 +87,7 @@ def trigger(config: Config, reason: str, *, by: str, nomail: bool, nokill: bool,
     if not reason.strip():
         raise UsageError("--reason is empty: whoever reads of this panic should know why")
     record = _armed(config)
-    cause, name = f"by hand, {by}: {reason.strip()}", incident_name(time.time_ns())
+    cause, name = f"by hand, {by}: {reason.strip()}", name_incident(time.time_ns())
     frozen = thaw(config, record.settings)
     helper = LastingHelper(config.host.state_dir)
     helper.start(include_namespaces=frozen.panic.include_namespaces)
@@ -133,7 +124,7 @@ def try_panic(view: PanicView, *, by: str, nomail: bool, tell: Tell) -> PanicRep
     """
     config, known = view.config, view.record.settings if view.record and view.armed else {}
     order = PanicOrder(
-        config=config, incident=incident_name(time.time_ns()) + "-test", cause=f"a test, by {by}", findings=_open_critical(config),
+        config=config, incident=name_incident(time.time_ns()) + "-test", cause=f"a test, by {by}", findings=_open_critical(config),
         nomail=nomail or config.mail.nomail, test=True, endpoints=parse_endpoints(known),
     )
     return run_panic(order, None, tell=tell)

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class Armed:
         self.mailer: Mailer | None = None
         self.channels: Channels | None = None
         self.judged: set[str] = set()
+        self.undone: set[str] = set()
         self._say, self._state_dir = say, state_dir
         self._path = os.path.join(state_dir, PANIC_FOLDER, RECORD_NAME.encode())
         self._stamp: tuple[int, int, int] | None = (0, 0, 0)
@@ -74,7 +75,11 @@ class Armed:
             self._say(f"the record of the panic cannot be read, what it said before counts on ({before.phase}): {error}")
         self._stamp = stamp
         if self.record.armed_ns != before.armed_ns:
+            self.undone.clear()
             self.judged.clear()  # what starts nothing now is in the record; the rest may come again, and is new then
+        seen = set(self.record.seen)
+        self.judged -= seen  # written down: whoever has it forgotten there has it forgotten here
+        self.undone &= seen
         return (before.phase, before.settings) != (self.record.phase, self.record.settings)
 
     def _look(self) -> tuple[int, int, int] | None:
@@ -85,8 +90,21 @@ class Armed:
         return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
     def record_with_own(self) -> PanicRecord:
-        """Give the record with what was judged here and may not be in it: no helper was there to write it."""
-        return replace(self.record, seen=(*self.record.seen, *self.judged)) if self.judged else self.record
+        """Give the record with what was judged or undone here and may not be in it yet, or had no helper to write it."""
+        record = self.record.without(self.undone) if self.undone else self.record
+        return replace(record, seen=(*record.seen, *self.judged)) if self.judged else record
+
+    def judge(self, ids: Sequence[str]) -> None:
+        """Note what was judged."""
+        self.judged.update(ids)
+        self.undone.difference_update(ids)
+
+    def forget(self, ids: Sequence[str]) -> bool:
+        """Note that findings were undone, and tell whether any of them had been judged."""
+        known = set(ids).intersection((*self.record.seen, *self.record.counted, *self.judged))
+        self.judged -= known
+        self.undone |= known
+        return bool(known)
 
     def config(self, config: Config) -> Config:
         """Give the configuration with what was frozen at arming.

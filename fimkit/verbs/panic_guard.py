@@ -126,6 +126,17 @@ class PanicGuard:
         """Hand on all findings that are open: what came while nobody guarded is among them."""
         self._add(findings, is_whole=True)
 
+    def gone(self, findings: Iterable[Finding]) -> None:
+        """Tell of findings that were undone: when the same is done again, it is judged again."""
+        ids = {finding.id for finding in findings if may_panic(finding)}
+        if not ids:
+            return
+        with self._changed:
+            if not ids.isdisjoint(self._unsent):  # what was done is told before that it was undone
+                self._rows.append(self._take_unsent())
+            self._rows.append({"do": "gone", "ids": sorted(ids)})
+        self._attend()
+
     def reconfigure(self, config: Config) -> None:
         """Tell the runner of a configuration that was read anew; what is frozen while armed, it leaves as it was."""
         with self._changed:
@@ -261,19 +272,23 @@ class PanicGuard:
             if row["do"] == "config":
                 line.put(row)
             else:
-                self._fly(line, row, 0)
+                self._fly(line, row)
         self._rows.clear()
         has_room = sum(one.count for one in self._flying.values()) < _MOST // 2
         if has_room and (self._unsent or self._is_whole):
-            rows = [render_finding(finding) for finding in self._unsent.values()]
-            self._fly(line, {"do": "findings", "findings": rows, "whole": self._is_whole}, len(rows))
-            self._unsent.clear()
-            self._is_whole = False
+            self._fly(line, self._take_unsent())
 
-    def _fly(self, line: RunnerLine, row: dict[str, Any], count: int) -> None:
+    def _take_unsent(self) -> dict[str, Any]:
+        rows = [render_finding(finding) for finding in self._unsent.values()]
+        row = {"do": "findings", "findings": rows, "whole": self._is_whole}
+        self._unsent.clear()
+        self._is_whole = False
+        return row
+
+    def _fly(self, line: RunnerLine, row: dict[str, Any]) -> None:
         self._number += 1
         row["n"] = self._number
-        self._flying[self._number] = _Flying(row, count, time.monotonic())
+        self._flying[self._number] = _Flying(row, len(row.get("findings", ())), time.monotonic())
         line.put(row)
 
     def _hear(self, row: dict[str, Any]) -> None:

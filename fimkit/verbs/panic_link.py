@@ -47,7 +47,7 @@ class LastingHelper:
                 self._helper = start_helper(self._state_dir, include_namespaces=include_namespaces)
 
     def is_gone(self) -> bool:
-        """Tell whether the helper has gone away ; its line is let go of then."""
+        """Tell whether the helper has gone away; its line is let go of then."""
         helper = self._helper
         if helper is None:
             return False
@@ -83,6 +83,10 @@ class LastingHelper:
     def judged(self, seen: Sequence[str], counted: Sequence[str]) -> None:
         """As :meth:`fimkit.panic.helper_client.Helper.judged`."""
         self._ask(lambda helper: helper.judged(seen, counted))
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """As :meth:`fimkit.panic.helper_client.Helper.forget`."""
+        self._ask(lambda helper: helper.forget(ids))
 
     def finish(self, words: str) -> None:
         """As :meth:`fimkit.panic.helper_client.Helper.finish`."""

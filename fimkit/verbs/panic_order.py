@@ -1,5 +1,6 @@
 """What a panic is told, and what it tells of itself afterwards. Pure."""
 
+import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from fimkit.panic.helper_client import BeginReply, CutReply
 from fimkit.panic.incident import Status
 from fimkit.verbs.panic_switch import Switch
 
-__all__ = ["KEPT_RIGHTS", "HelperLine", "PanicOrder", "PanicReport", "StepTime", "render_step"]
+__all__ = ["KEPT_RIGHTS", "HelperLine", "PanicOrder", "PanicReport", "StepTime", "name_incident", "render_step"]
 
 KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
 """What a panic's runner keeps: to capture packets, to see other users' processes, to read what is copied."""
@@ -91,6 +92,15 @@ class PanicReport:
     cut: CutReply | None
     mail: str
     complete: bool
+
+
+def name_incident(time_ns: int) -> str:
+    """Name an incident by its time.
+
+    >>> name_incident(1_795_343_400_000_000_000)
+    '2026-11-22T103000Z'
+    """
+    return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(time_ns // 1_000_000_000))
 
 
 def render_step(step: StepTime) -> dict[str, Any]:

@@ -40,13 +40,13 @@ from fimkit.verbs.panic_cause import add_cause
 from fimkit.verbs.panic_folder import incidents_folder
 from fimkit.verbs.panic_link import LastingHelper
 from fimkit.verbs.panic_notices import send_notice
-from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder
+from fimkit.verbs.panic_order import KEPT_RIGHTS, PanicOrder, name_incident
 from fimkit.verbs.panic_run import Panic
 from fimkit.verbs.panic_switch import Switch
 from fimkit.verbs.panic_talk import Talk
 from fimkit.verbs.panic_words import cut_words
 
-__all__ = ["LOADED", "Runner", "main", "name_incident"]
+__all__ = ["LOADED", "Runner", "main"]
 
 LOADED = (psutil, pyroute2, smtplib, ssl, channels, compose, mail, notice, outbox, race)
 """What a panic takes and the modules above import late, or not at all."""
@@ -55,18 +55,8 @@ _TICK_S = 1.0
 _CONNECT_AGAIN_S = 5.0
 _CHORES_END_S = 20.0
 _BEGUN_S = 10.0
-_NS = 1_000_000_000
 _ALERT = 1
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-def name_incident(now_ns: int) -> str:
-    """Name an incident by its time.
-
-    >>> name_incident(1_795_343_400_000_000_000)
-    '2026-11-22T103000Z'
-    """
-    return time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime(now_ns // _NS))
 
 
 class _Chores:
@@ -147,6 +137,8 @@ class Runner:
                     self._config = parse_config_row(row["config"])
                 case "findings":
                     self._judge(row["n"], [parse_finding(one) for one in row["findings"]])
+                case "gone":
+                    self._forget(row["n"], [*map(str, row["ids"])])
                 case "notice":
                     self._chores.add(functools.partial(self._notify, row["n"], str(row["subject"]), [*map(str, row["lines"])]))
                 case "end":
@@ -249,7 +241,7 @@ class Runner:
         decision = decide(self._armed.record_with_own(), findings, time.time_ns())
         for words in decision.words:
             self._talk.say(words)
-        self._armed.judged.update(decision.judged)
+        self._armed.judge(decision.judged)
         if self._owed is not None and self._owed.armed_ns != self._armed.record.armed_ns:
             self._owed = None  # nothing is owed any more, and what is new is no part of it
         going = self._panic if self._is_running else None
@@ -280,6 +272,21 @@ class Runner:
             except HostError as error:
                 self._talk.say(f"what was judged is not in the panic's record: {error}")
         self._talk.put({"done": number, "panic": incident})
+
+    def _forget(self, number: int, ids: list[str]) -> None:
+        """Take as not judged what was undone: a trojan that comes back after the maintenance window is no part of that."""
+        self._armed.refresh()
+        known = self._armed.forget(ids)
+
+        def forget() -> None:
+            try:
+                if known:
+                    self._helper.forget(ids)
+            except HostError as error:
+                self._talk.say(f"what was undone is not in the panic's record: {error}")
+            self._talk.put({"done": number, "panic": None})
+
+        self._chores.add(forget)
 
     def _order(self, cause: str, findings: tuple[Finding, ...]) -> PanicOrder:
         assert self._config is not None

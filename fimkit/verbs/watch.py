@@ -409,6 +409,7 @@ class _Watcher:
         if batch.gone:
             self._telling.show(Told(gone=len(batch.gone)))
         self._tell_explained(self._packages.take(batch.new))
+        self._panic.gone((*batch.gone, *batch.superseded))
 
     def _tell_explained(self, explained: Explained) -> None:
         """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""

@@ -47,11 +47,15 @@ _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one turn came to: findings nobody was shown yet, differences that are no more, and how many paths were looked at."""
+    """What one turn came to: findings nobody was shown yet, differences that are no more, and how many paths were looked at.
+
+    ``superseded`` are no more either: another difference on the same path has taken their place.
+    """
 
     new: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
     looked: int = 0
+    superseded: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -428,7 +432,8 @@ class Engine:
         for finding in (*stored.superseded, *gone):
             self._open.pop(finding.id, None)
         self._open.update((finding.id, finding.path) for finding in stored.new if finding.kind not in PASSING)
-        return Batch(new=tuple(finding for finding in stored.new if finding.id in untold), gone=gone, looked=looked)
+        new = tuple(finding for finding in stored.new if finding.id in untold)
+        return Batch(new=new, gone=gone, superseded=stored.superseded, looked=looked)
 
     # A whole look, done elsewhere; another configuration.
 

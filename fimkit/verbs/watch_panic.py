@@ -96,6 +96,11 @@ class WatchPanic:
         if self._guard is not None:
             self._guard.whole(findings)
 
+    def gone(self, findings: Sequence[Finding]) -> None:
+        """Tell of findings that were undone."""
+        if self._guard is not None:
+            self._guard.gone(findings)
+
     def read(self) -> tuple[tuple[str, ...], str | None]:
         """Take words, and the phase if it changed."""
         words, phase = tuple(self.words), None

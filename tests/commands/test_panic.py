@@ -10,12 +10,14 @@ import pytest
 
 from fimkit.commands.panic_text import render_order, render_report, render_status
 from fimkit.model.config import Config, Host, Mail, Panic, Syslog
+from fimkit.model.config_text import load_config
 from fimkit.panic.helper_client import CutReply, Hello, PlanReply
 from fimkit.panic.incident import Status
 from fimkit.panic.record import Cause, PanicRecord, Phase
 from fimkit.verbs.panic_order import PanicReport, StepTime
 from fimkit.verbs.panic_status import PanicStatus, load_panic_status, render_panic_status
 from fimkit.verbs.panic_view import PanicView
+from tests.verbs.armed_host import put_record
 
 __all__: list[str] = []
 
@@ -96,6 +98,27 @@ def test_the_status_names_what_is_frozen_otherwise_than_in_the_file() -> None:
     row = render_panic_status(status)
     assert row["differs"] == [{"key": "panic.threshold", "frozen": 1, "file": 2}]
     assert row["plan"]["down"] == ("eth0",) and json.dumps(row)
+
+
+def test_the_threshold_is_measured_while_armed_and_only_told_once_a_panic_has_begun(tmp_path: Path) -> None:
+    counted = tuple(map(str, range(204)))
+    config = Config(host=Host(name="web01", state_dir=os.fsencode(tmp_path)), panic=Panic(threshold=300))
+
+    def words(phase: Phase) -> str:
+        view = PanicView(config=config, record=PanicRecord(phase=phase, counted=counted), helper_problem="none")
+        return "\n".join(render_status(PanicStatus(view=view)))
+
+    assert "threshold 204 of 300\n" in words(Phase.ARMED)
+    for phase in (Phase.TRIGGERED, Phase.CUT, Phase.RESTORED):
+        assert "threshold 300; 204 critical findings since arming\n" in words(phase)
+    counted = ()
+    assert "threshold 300\n" in words(Phase.DISARMED)
+
+
+def test_a_missing_helper_is_told_in_words_and_no_error_number(config: Path) -> None:
+    put_record(load_config(config))
+    done = panic(config, "status")
+    assert "no panic helper answers" in done.stdout and "Errno" not in done.stdout + done.stderr
 
 
 def test_windows_are_looked_up_at_the_time_asked(tmp_path: Path) -> None:

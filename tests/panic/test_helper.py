@@ -152,6 +152,22 @@ def test_what_was_judged_by_an_arming_begins_nothing_and_adds_to_nothing_by_the_
 
 
 @confined
+def test_what_was_undone_is_forgotten_durably_and_what_it_counted_stays(where: Namespace, state: bytes) -> None:
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="eve", seen=["a", "b"])
+        line.judged(["c"], ["c"])
+        for _ in range(2):
+            line.forget(["a", "c", "never seen"])
+            record = load_record(state)
+            assert (record.seen, record.counted) == (("b",), ("c~1",))
+        line.judged(["c"], ["c"])
+        line.forget(["c"])
+        helper.kill()
+    with running(state) as helper, helper.line():
+        assert load_record(state).counted == ("c~1", "c~2")
+
+
+@confined
 def test_an_answer_that_waits_to_be_read_is_no_end_of_the_line(where: Namespace, state: bytes) -> None:
     with running(state) as helper, helper.line() as line:
         line._socket.send(split_packets({"n": 9, "do": "hello"})[0])

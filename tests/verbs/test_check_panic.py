@@ -13,13 +13,15 @@ import pytest
 
 from fimkit.model.config import Config, Host, Panic, Sources, Watch
 from fimkit.model.findings import Severity, Tier, Verdict
-from fimkit.panic.record import Phase
+from fimkit.panic.record import Phase, load_record
 from fimkit.verbs.baseline import create_baseline
 from fimkit.verbs.check import Checked, CheckOptions, check
 from fimkit.verbs.check_panic import judge_open
 from tests.packages.debworld import NEEDS_DEBIAN
+from tests.private_net import in_private_net
 from tests.verbs.armed_host import put_record
 from tests.verbs.package_host import PackageHost, make_package_host, publish_second
+from tests.verbs.panic_place import armed, settings_of
 from tests.verbs.test_explain import config_of, findings_of
 from tests.verbs.test_panic_guard import DOUBLE
 
@@ -99,6 +101,29 @@ def test_what_was_judged_before_and_an_unchanged_host_start_no_runner(host: Arma
     put_record(host.config)
     assert not [finding for finding in host.check().open if finding.severity is Severity.CRITICAL]
     assert not host.log.exists()
+
+
+def test_what_was_undone_is_forgotten_by_the_helper_and_starts_the_runner_when_it_is_done_again(host: Armable) -> None:
+    (one,) = host.check().new
+
+    def run() -> None:
+        with armed(host.config) as helper:
+            helper.arm(settings_of(host.config), by="the test", seen=[one.id])
+            door = host.place / "tree/door"
+            door.write_text("old")  # at another time: a difference of another kind
+            assert [gone.id for gone in host.check().superseded] == [one.id]
+            assert load_record(host.config.host.state_dir).seen == () and not host.log.exists()
+            door.write_text("evil")
+            (again,) = host.check().new
+            assert again.id == one.id
+            (row,) = host.rows()
+            assert [found["id"] for found in row["findings"]] == [one.id]
+        (host.place / "tree/door").write_text("old")
+        put_record(host.config, seen=[one.id])
+        words = host.check().words
+        assert any("what was undone still counts as judged: no panic helper answers" in each for each in words), words
+
+    in_private_net(run)
 
 
 def test_while_the_network_is_cut_what_is_new_is_still_judged(host: Armable) -> None:

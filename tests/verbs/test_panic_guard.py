@@ -78,6 +78,20 @@ def test_the_runner_is_told_how_it_starts_and_what_was_found(tmp_path: Path) -> 
         run.until(lambda: run.heard("heard notice"))
 
 
+def test_what_was_undone_is_told_of_after_what_was_done_and_before_what_is_done_again(tmp_path: Path) -> None:
+    with guarded(tmp_path, "answers") as run:
+        with run.guard._changed:  # its thread sends nothing meanwhile
+            run.guard([finding("b"), finding("c")])
+            run.guard.gone([finding("b"), finding("m", severity=Severity.HIGH)])
+            run.guard([finding("b")])
+            run.guard.gone([finding("e", verdict=Verdict.EXPECTED)])
+        assert run.guard.wait(60)
+        rows = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        rows = [row for row in rows if row["do"] in ("findings", "gone")]
+        told = [[one["id"] for one in row["findings"]] if row["do"] == "findings" else row["ids"] for row in rows]
+        assert ([row["do"] for row in rows], told) == (["findings", "gone", "findings"], [["b", "c"], ["b"], ["b"]])
+
+
 def test_what_cannot_panic_is_not_handed_on_at_all(tmp_path: Path) -> None:
     with guarded(tmp_path, "answers") as run:
         run.guard([finding(str(number), severity=Severity.MEDIUM) for number in range(50_000)])

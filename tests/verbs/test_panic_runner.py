@@ -391,6 +391,33 @@ def test_after_a_panic_that_did_not_cut_the_next_one_needs_its_whole_threshold(t
     in_private_net(run)
 
 
+def test_what_was_undone_is_judged_again_and_counts_once_more_when_it_is_done_again(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    config = make_config(tmp_path, certificates, threshold=3)
+
+    def record_is(seen: set[int], counted: int) -> bool:
+        record = load_record(config.host.state_dir)
+        return {*record.seen} == {f"{number:032x}" for number in seen} and len(record.counted) == counted
+
+    def run() -> None:
+        served(certificates)
+        with armed(config) as helper, runner(config) as spoken:
+            helper.arm(settings_of(config), by="the test", seen=[f"{1:032x}"])
+            wait_for(lambda: spoken.hear() or any(row.get("phase") == "armed" for row in spoken.rows))
+            spoken.findings(1, finding(1), finding(2))
+            assert spoken.done(1) is None and record_is({1, 2}, 1)
+            spoken.put({"do": "gone", "n": 2, "ids": [f"{1:032x}", f"{2:032x}", f"{9:032x}"]})
+            spoken.findings(3, finding(2))  # at once, whether that is on the disk or not
+            assert spoken.done(3) is None and record_is({2}, 2)
+            spoken.findings(4, finding(2))  # it stays, and is no news
+            assert spoken.done(4) is None and record_is({2}, 2)
+            spoken.findings(5, finding(1))
+            assert spoken.done(5) and not is_up()
+
+    in_private_net(run)
+
+
 def test_its_threads_have_no_more_rights_than_it_has(tmp_path: Path, certificates: Certificates) -> None:
     kept = sum(1 << RIGHTS.index(name) for name in KEPT_RIGHTS)
 

@@ -150,6 +150,16 @@ def test_an_armed_watch_tells_the_runner_what_is_open_and_what_is_new(host: Watc
     assert host.rows("end")
 
 
+def test_what_is_undone_is_told_to_the_runner(host: Watched) -> None:
+    put_record(host.config)
+    with watching(host):
+        (host.place / "tree/door").write_text("evil")
+        host.until(lambda: "door" in host.paths)
+        done = [one["id"] for row in host.rows() for one in row["findings"]]
+        (host.place / "tree/door").write_text("old")
+        host.until(lambda: [number for row in host.rows("gone") for number in row["ids"]] == done)
+
+
 def test_canaries_and_its_own_writes_never_reach_the_runner(host: Watched) -> None:
     put_record(host.config)
     with watching(host):
