@@ -123,7 +123,6 @@ class Scene:
         self.watch_pid: int | None = None
         self.line: Helper | None = None
         self.links: LinkWatch
-        self._helpers: list[int] = []
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -135,10 +134,9 @@ class Scene:
         """End whatever a fault left behind."""
         if self.guard:
             self.guard.close(0.1)  # it would start another runner
-        runner = self.runner_pid()
         marked = [int(text) for path in self.folder.glob("*.pid") if (text := path.read_text().strip())]
         watch = [self.watch_pid] if self.watch_pid else []
-        for pid in [*watch, *([runner] if runner else []), *self._helpers, *marked]:
+        for pid in [*watch, *self.runner_pids(), *self.helper_pids(), *marked]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.line:
@@ -151,13 +149,7 @@ class Scene:
 
     def start_helper(self, *, has_rights: bool = True) -> None:
         """Start the resident, and wait until it answers."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fimkit", "--config", self.path, "panic", "helper"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "helper.err").open("ab"),
-            preexec_fn=None if has_rights else give_up_the_right,
-        )  # fmt: skip
-        self._processes.append(process)
-        self._helpers.append(process.pid)
+        process = self.spawn_helper(has_rights=has_rights)
 
         def answers() -> bool:
             assert process.poll() is None, (self.folder / "helper.err").read_text()
@@ -169,6 +161,17 @@ class Scene:
         wait_until(answers)
         assert self.helper.hello().pid == process.pid
         assert self.helper.hello().namespace == self.where.inode
+
+    def spawn_helper(self, *, has_rights: bool = True) -> subprocess.Popen[bytes]:
+        """Start the resident's process, and wait for nothing."""
+        with (self.folder / "helper.err").open("ab") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fimkit", "--config", self.path, "panic", "helper"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                preexec_fn=None if has_rights else give_up_the_right,
+            )  # fmt: skip
+        self._processes.append(process)
+        return process
 
     @property
     def helper(self) -> Helper:
@@ -212,14 +215,25 @@ class Scene:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
 
-    def runner_pid(self) -> int | None:
-        """Find the runner of this namespace, whoever its parent is by now."""
+    def runner_pids(self) -> list[int]:
+        """Find the runners of this namespace, whoever their parents are by now: one that ends a panic may be beside a new one."""
+        return self._pids(b"panic_runner")
+
+    def helper_pids(self) -> list[int]:
+        """Find the helpers of this namespace: the resident, and one that was started on demand."""
+        return [*self._pids(b"panic\0helper\0"), *self._pids(b"fimkit.panic.helper")]
+
+    def _pids(self, words: bytes) -> list[int]:
+        found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                inside = os.stat(entry / "ns/net").st_ino == self.where.inode
-                if inside and b"panic_runner" in (entry / "cmdline").read_bytes():
-                    return int(entry.name)
-        return None
+                if os.stat(entry / "ns/net").st_ino == self.where.inode and words in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
+    def runner_pid(self) -> int | None:
+        """Find a runner."""
+        return next(iter(self.runner_pids()), None)
 
     def signal_runner(self, number: int) -> None:
         """Send the runner a signal; it must be there."""

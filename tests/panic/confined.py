@@ -108,8 +108,10 @@ def _child(writer: int, work: Callable[[], None]) -> None:
         outcome = ("skip", str(skipped))
     except BaseException:
         outcome = ("fail", traceback.format_exc()[-30_000:])
-    os.write(writer, pickle.dumps(outcome))
-    os._exit(0)
+    try:
+        os.write(writer, pickle.dumps(outcome))
+    finally:  # where nobody listens any more: else this would go on as a second test run
+        os._exit(0)
 
 
 def _outcome(reader: int) -> tuple[str, str]:
