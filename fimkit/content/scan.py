@@ -49,8 +49,9 @@ class ContentScanner:
         for view in other_views(content):
             again = self._search(view, path)
             known = {hit.rule for hit in sought.hits}
-            problem = sought.problem or again.problem
-            sought = Sought(sought.hits + [hit for hit in again.hits if hit.rule not in known], problem)
+            # Where it stands in the view is no place in the file: the line is not known.
+            further = [hit._replace(line=0, offset=0) for hit in again.hits if hit.rule not in known]
+            sought = Sought(sought.hits + further, sought.problem or again.problem)
         return sought
 
     def _search(self, content: bytes, path: bytes) -> Sought:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fimkit.content.keywords import parse_keywords
+from fimkit.content.scan import ContentScanner
 from fimkit.content.views import other_views
 
 PAGE = "<?php eval($_POST['x']);"
@@ -51,3 +53,17 @@ def test_a_megabyte_of_what_has_no_end_is_read_once(piece: bytes) -> None:
     begin = time.process_time()
     list(other_views(content))
     assert time.process_time() - begin < 5  # a try at every place would take hours
+
+
+def test_hit_in_a_view_is_told_without_a_line_that_the_file_has_not() -> None:
+    rules, problems = parse_keywords('[[rule]]\nid = "a"\npattern = "eval"', "k.toml")
+    assert not problems
+    (hit,) = ContentScanner(rules, None).search(("\n\n" + PAGE).encode("utf-16")).hits
+    assert (hit.rule, hit.line, hit.offset) == ("a", 0, 0)
+    assert "eval" in hit.text
+
+
+def test_hit_in_the_file_itself_keeps_its_line() -> None:
+    rules, _ = parse_keywords('[[rule]]\nid = "a"\npattern = "eval"', "k.toml")
+    (hit,) = ContentScanner(rules, None).search(b"<?php\n" + b"# x\n" * 5000 + b"eval($x);").hits
+    assert hit.line == 5002

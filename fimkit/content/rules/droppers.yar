@@ -10,8 +10,10 @@ rule dropper_fetch_and_run {
     $cd = /cd\s+(\/tmp|\/var\/tmp|\/dev\/shm|\/var\/run)[^\n]{0,60}(;|&&|\|\|)[^\n]{0,40}\b(wget|curl|tftp|ftpget|lwp-download|fetch)\s/
     $address = /\b(wget|curl)\s[^\n|]{0,120}(https?|ftp):\/\/\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}[^\n|]{0,160}\|\s*(sudo\s+)?(ba|da|z)?sh\b/
     $php = /(system|exec|shell_exec|passthru|popen|os\.system|subprocess\.\w+)\s*\([^\n;]{0,80}(wget|curl)\s[^\n]{4,200}(\|\s*(ba)?sh\b|-O\s*\/tmp|-o\s*\/tmp|chmod\s)/i
+    $page = /<!DOCTYPE\s+html|<html/i
+    $program = /<\?(php|=)|<%|<script/i
   condition:
-    any of them
+    any of ($line, $cd, $address, $php) and not ($page in (0..200) and not $program) // a page of text runs nothing
 }
 
 rule dropper_cron {

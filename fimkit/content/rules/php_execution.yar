@@ -12,7 +12,7 @@ rule php_exec_request {
     severity = "suspect"
     attack = "T1505.003"
   strings:
-    $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
+    $code = /(^|[^\w>:$'"-])(eval|create_function)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,120}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $check = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\((\s|[@"'(.\\]|\/\*[^*]*\*+\/|(stripslashes|base64_decode|str_rot13|strrev|urldecode|rawurldecode|hex2bin|gzinflate|trim|end|current|reset|implode\s*\([^,]{0,9},|array_pop|array_shift|pos|strval|chr)\s*\(|\(string\)){0,12}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
     $quoted = /(^|[^\w>:$'"-])assert(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\(\s*["'][^\n;]{0,60}(eval|system|exec|passthru)\s*\([^\n]{0,40}_(GET|POST|REQUEST|COOKIE)/i
     $command = /(^|[^\w>:$'"-])(system|passthru|shell_exec|exec|popen|proc_open|pcntl_exec|expect_popen)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,200}(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$HTTP_(GET|POST|COOKIE|RAW)|\$_SERVER\s*\[\s*["\']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders|apache_request_headers|filter_input(_array)?\s*\(\s*INPUT_|getenv\s*\(\s*["\']HTTP_)/i
@@ -131,11 +131,12 @@ rule php_callback_request {
     $later = /(sqlite_?create_?function|createFunction|createAggregate|createCollation|usort|uasort|uksort|array_(filter|reduce|u(diff|intersect)(_u?assoc)?|(diff|intersect)_(uassoc|ukey)|walk)|preg_replace_callback|mb_ereg_replace_callback|iterator_apply|filter_var(_array)?)\s*\([^;]{1,160},\s*@?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^\]};]{1,40}[\]}]\s*\)/i
     $runs = /(array_(map|walk|walk_recursive|filter|reduce|u?diff\w{0,12}|u?intersect\w{0,12})|u[ak]?sort|call_user_func(_array)?|forward_static_call(_array)?|register_(shutdown|tick)_function|ob_start|set_(error|exception)_handler|iterator_apply|preg_replace_callback(_array)?|filter_var(_array)?|header_register_callback|session_set_save_handler|yaml_parse(_file|_url)?|libxml_set_external_entity_loader|assert_options|curl_setopt|ReflectionFunction|fromCallable|sqlite_?create_?function|createFunction)(\s|\/\*[^*]*(\*+[^*\/][^*]*)*\*+\/|@|(#|\/\/)[^\n]*\n)*\([^;]{0,160}['"](assert|system|eval|exec|passthru|shell_exec|create_function|popen|pcntl_exec|proc_open)['"]/i
     $decoded = /(array_(filter|walk|reduce)|u[ak]?sort|iterator_apply)\s*\([^;()]{0,80}(\([^;()]{0,40}\))?[^;()]{0,40},\s*(base64_decode|str_rot13|strrev|hex2bin|gzinflate|convert_uudecode)\s*\([^;()]{1,80}\)\s*[,)]|(array_map|call_user_func(_array)?|register_shutdown_function|forward_static_call)\s*\(\s*(base64_decode|str_rot13|strrev|hex2bin|gzinflate|convert_uudecode)\s*\(/i
+    $closure = /function\s*\(\s*\$\w+\s*,\s*\$\w+\s*\)\s*\{\s*(return\s+)?@?\$\w+\s*\(\s*\$\w+\s*\)\s*;\s*\}\s*,[^;]{0,40}\$_(GET|POST|REQUEST|COOKIE)\b/i
     $option = /['"]options['"]\s*=>\s*['"](assert|system|eval|exec|passthru|shell_exec)['"]/i
     $tricky = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort|call_user_func(_array)?|register_shutdown_function|register_tick_function|iterator_apply|array_walk_recursive|preg_replace_callback)\s*\(\s*(\$\w+\s*(\[[^\]]{0,20}\])?|['"][^'"\n]{0,20}['"]\s*\.[^,;]{1,80}|base64_decode\s*\([^;,]{1,60}|str_rot13[^,;]{1,60}|strrev[^,;]{1,60})\s*,\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $data = /(array_(map|walk|filter|reduce|diff_ukey|udiff)|u[ak]sort|usort)\s*\(\s*(array\s*\(|\[)?\s*\$_(GET|POST|REQUEST|COOKIE)\b[^;]{0,80},\s*(\$\w+|base64_decode\s*\([^;]{1,60}|str_rot13\s*\([^;]{1,60}|strrev\s*\([^;]{1,60}|['"]\w{1,6}['"]\s*\.\s*['"][^;]{1,60})\s*\)/i
   condition:
-    $option or $decoded or (any of ($first, $later, $tricky, $data, $iterator)) or ($runs)
+    $option or $decoded or $closure or (any of ($first, $later, $tricky, $data, $iterator)) or ($runs)
 }
 
 rule php_regex_executes {
@@ -201,7 +202,7 @@ rule php_write_request {
     $script = /file_put_contents\s*\([^;]{0,80}\.(php\d?|phtml|phar|inc|htaccess|user\.ini)["'][^;]{0,80}(\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]|php:\/\/input)/i
     $decoded = /(file_put_contents|fwrite|fputs)\s*\([^;]{0,120},\s*(base64_decode|gzinflate|hex2bin|urldecode|str_rot13|stripslashes\s*\(\s*base64_decode|convert_uudecode)\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $opened = /fopen\s*\(\s*\$_(GET|POST|REQUEST|COOKIE)\s*[\[{][^;]{1,60},\s*["'][waxc]b?\+?["']\s*\)/i
-    $body = /(fwrite|fputs)\s*\(\s*\$\w+\s*,\s*(stripslashes\s*\(\s*)?\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $body = /(fwrite|fputs)\s*\(\s*\$\w+\s*,\s*(\w{3,20}\s*\([^;$]{0,30}){0,3}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
     $stream = /stream_copy_to_stream\s*\(|CURLOPT_FILE\b|["']php:\/\/input["']/
     $put = /file_put_contents\s*\([^;]{0,80}(\$_(SERVER|GET|POST|REQUEST|COOKIE)\s*[\[{]|getenv\s*\()[^;]{0,80}php:\/\/input/i
     $holds = /(file_put_contents|fwrite|fputs|fputcsv)\s*\([^;]{1,120}<\?(php|=)[^;]{0,120}(eval|assert|system|exec|passthru|base64_decode|\$_(GET|POST|REQUEST|COOKIE))/i

@@ -73,6 +73,9 @@ rule php_fetches_code {
     $kept = /file_put_contents\s*\(\s*\$\w+\s*,\s*@?(\$\w+\s*\)|(file_get_contents|curl_exec|\w{1,30})\s*\(\s*\$\w+\s*\)\s*\))/i
     $included = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(]{1,4}\$\w{1,40}\s*\)?\s*;/i
     $address = /\$\w+\s*=\s*["'](https?|ftp):\/\/[^"'\n]{4,200}["']\s*;/i
+    $loaded = /\$\w+\s*=\s*@?file_get_contents\s*\(\s*\$\w+\s*\)/i
+    $shown = /(^|[^\w>:$'"-])(eval|assert)(\s|@)*\(\s*["']\s*\?>\s*["']?\s*\.?\s*\$\w/i
+    $host = /["']ht["']?\s*\.|https?:\/\//
     $saved = /(file_put_contents|fopen)\s*\([^;,]{0,100}\.(php\d?|phtml|sh|pl|py|cgi)["']/i
     $command = /((^|[^\w>:$'"-])(system|exec|shell_exec|passthru|popen|proc_open)\s*\(\s*["'$]|(=|echo|print)\s*`)[^;`\n]{0,60}\b(wget|curl|lwp-download|fetch|lynx)\s[^;`\n]{0,200}(https?|ftp):\/\//i
     $php = /<\?(php|=|\s)/i
@@ -80,6 +83,7 @@ rule php_fetches_code {
   condition:
     $php and (any of ($copy, $request, $copied, $command) or (any of ($eval, $write) and not $tidy)
     or for any i in (1..math.min(#fetched, 50)) : ($run in (@fetched[i]..@fetched[i] + 600) or $saved in (@fetched[i]..@fetched[i] + 600))
+    or ($host and for any i in (1..math.min(#loaded, 50)) : ($shown in (@loaded[i]..@loaded[i] + 300)))
     or ($address and for any i in (1..math.min(#kept, 50)) : ($included in (@kept[i]..@kept[i] + 300))))
 }
 

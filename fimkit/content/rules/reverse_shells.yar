@@ -83,7 +83,7 @@ rule powershell_encoded {
     attack = "T1059.001"
   strings:
     $encoded = /powershell(\.exe)?\s[^\n]{0,120}-e(c|nc|ncodedcommand)?\s+["']?[A-Za-z0-9+\/]{40}/i
-    $fetch = /(iex|invoke-expression)[\s(]{1,6}[^\n]{0,40}(new-object\s+(system\.)?net\.webclient|invoke-webrequest|iwr|irm)[^\n]{0,60}/i
+    $fetch = /(iex|invoke-expression)[\s(]{1,6}[^\n]{0,40}(new-object\s+(system\.)?net\.webclient|(invoke-webrequest|iwr|irm)\s{1,4}(-\w{1,20}\s{1,4})*["'$(h])[^\n]{0,60}/i
     $piped = /(downloadstring|invoke-webrequest|iwr|irm)[\s(]{1,4}[^\n|]{4,160}\|\s*(iex|invoke-expression)/i
   condition:
     $encoded or (any of ($fetch, $piped))

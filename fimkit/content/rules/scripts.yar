@@ -84,7 +84,7 @@ rule shell_web_shell {
     $page = /Content-[Tt]ype:/
     $shell = /#!\s?[^\n]{0,40}(sh|busybox)\b/
   condition:
-    $shell and (any of ($eval, $piped, $alone) or ($run and $take) or ($page and $read and $run))
+    $shell in (0..3) and (any of ($eval, $piped, $alone) or ($run and $take) or ($page and $read and $run))
 }
 
 rule shell_runs_decoded {
@@ -143,4 +143,17 @@ rule script_javascript_injected {
     $packed = /var\s+_0x[0-9a-f]{4,6}\s*=\s*\[\s*('\\x[0-9a-f]{2}|"\\x[0-9a-f]{2})/
   condition:
     any of them
+}
+
+rule script_page_skimmer {
+  meta:
+    description = "JavaScript gathers what is typed into a page and sends it to an address that it hides"
+    severity = "suspect"
+    attack = "T1056.003"
+  strings:
+    $address = /atob\s*\(\s*['"]aHR0c[A-Za-z0-9+\/=]{8,400}['"]/
+    $gathers = /(querySelectorAll|getElementsByTagName)\s*\(\s*['"](input|form|select)/
+    $sends = /new\s+Image\b|sendBeacon\s*\(|\bfetch\s*\(|XMLHttpRequest/
+  condition:
+    all of them
 }

@@ -82,7 +82,7 @@ rule webconfig_runs_pictures {
     $add = /<add\s[^>]{0,200}path\s*=\s*["']\*?\.?(gif|jpe?g|png|ico|txt|css|js|html?|config|web\.config|log)["'][^>]{0,400}(scriptProcessor|IsapiModule|PageHandlerFactory|CgiModule|FastCgiModule|type\s*=\s*["']System\.Web\.UI)/i
     $self = /<add\s[^>]{0,200}path\s*=\s*["'][^"']{0,20}web\.config["'][^>]{0,400}(scriptProcessor|asp\.dll|IsapiModule)/i
     $build = /<buildProviders>\s*(<remove[^>]{0,80}>\s*)?<add\s+extension\s*=\s*["']\.(config|gif|jpe?g|png|txt|css)/i
-    $script = /<%[^%]{0,400}(Request|CreateObject|Execute|eval)/i
+    $script = /<%[^%]{0,150}(Request|CreateObject|Execute|eval)/i
     $config = /<configuration>\s*<(system\.web|system\.webServer)/i
   condition:
     any of ($add, $self, $build) or ($script and $config)
