@@ -109,7 +109,11 @@ class Helper:
         self._ask("judged", seen=list(seen), counted=list(counted))
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Say that what findings tell of was undone: done again, it is judged again, and counts once more; stored when this returns."""
+        """Say that what findings tell of was undone: done again, it is judged again, and counts once more; durably.
+
+        Args:
+            ids: Of the findings; those that were never judged are passed over.
+        """
         self._ask("forget", ids=list(ids))
 
     def is_gone(self) -> bool:

@@ -127,7 +127,7 @@ def start_killswitch(switch: Switch | None, incident: Incident, commands: Sequen
             return switch.begin(incident, commands), ""
         except OSError as error:
             words = f"the process that kept rights for them is gone ({error.strerror or error}): they have the runner's alone"
-    steps = plan_commands("killswitch", commands, most_s=_EACH_S, share=1.0)
+    steps = plan_commands("killswitch", commands, most_s=_EACH_S, share=1.0, may_leave=True)
     return start_steps(incident, steps, deadline_s=_EACH_S, side_by_side=len(steps)), words
 
 
@@ -157,7 +157,7 @@ def _run(row: dict[str, Any]) -> Sequence[Entry]:
     incident = _Uncounted(opened.folder, os.open(opened.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
     opened.close()
     try:
-        steps = plan_commands("killswitch", row["commands"], most_s=_EACH_S, share=1.0)
+        steps = plan_commands("killswitch", row["commands"], most_s=_EACH_S, share=1.0, may_leave=True)
         return start_steps(incident, steps, deadline_s=_EACH_S, side_by_side=len(steps)).wait()
     finally:
         incident.close()

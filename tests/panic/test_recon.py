@@ -1,9 +1,11 @@
 """Recon on this very host: commands in their bounds, facts that are true, copies with their hashes."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +64,33 @@ def test_a_hanging_an_endless_and_an_absent_command_stop_nothing_and_leave_nothi
     assert entries[2].note == "there is no program fimkit-no-such-program"
     assert output(incident, "recon-04.txt") == b"last\n"
     assert not running_with(mark)
+
+
+def test_what_leaves_its_session_is_killed_with_its_command_and_a_killswitch_may_leave_a_service(
+    incident: Incident, tmp_path: Path
+) -> None:
+    mark, there = f"fimkit-left-{os.getpid()}", tmp_path / "there"
+    asleep = f"sh -c ': {mark}; sleep 300; :'"
+    away = f"setsid -f sh -c ': {mark}; exec >/dev/null 2>&1; echo >{there}; sleep 300; :'"
+    waits = f"until [ -e {there} ]; do sleep 0.02; done; rm {there}"  # until it has its session
+    commands = [
+        ["sh", "-c", f"{away}; {waits}; echo done"],                    # a service of its own
+        ["sh", "-c", f"{away}; {waits}; {asleep}"],                     # beside one that hangs
+        ["sh", "-c", f"env -i setsid {asleep} & exec {asleep}"],        # without its environment
+        ["sh", "-c", "setsid -f sh -c 'while :; do setsid -f sleep 300; sleep 0.02; done'; sleep 300"],  # again and again
+    ]
+    entries = run_steps(incident, plan_commands("recon", commands, most_s=2.0), deadline_s=LATE_S)
+    assert [entry.status for entry in entries] == [Status.OK, *[Status.TIMEOUT] * 3], entries
+    assert "1 that had left its session killed" in entries[0].note or "2 that had left" in entries[0].note, entries[0].note
+    assert not running_with(mark)
+    there.unlink(missing_ok=True)
+    try:
+        (entry,) = run_steps(incident, plan_commands("switch", commands[:1], may_leave=True), deadline_s=LATE_S)
+        assert (entry.note, bool(running_with(mark))) == ("exit status 0", True)
+    finally:
+        for pid in running_with(mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def test_a_command_is_killed_when_its_share_of_the_time_is_over_before_its_own_bound(incident: Incident) -> None:
