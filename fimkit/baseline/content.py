@@ -4,10 +4,22 @@ import hashlib
 import os
 from collections.abc import Callable
 
-__all__ = ["BLOCK", "hash_file", "is_same_version"]
+__all__ = ["BLOCK", "hash_file", "is_hollow", "is_same_version"]
 
 BLOCK = 1 << 18
 """What one call reads. Into a buffer that stays: a new object for each file costs the kernel fresh pages each time."""
+
+
+_HOLLOW_BYTES = 1 << 30
+_HOLLOW = 16
+
+
+def is_hollow(seen: os.stat_result) -> bool:
+    """Tell whether a file is large and hardly any of it is on the disk: whoever may write makes one of 16 TB by one call.
+
+    Hashing its zeros would take hours, and hold up all that comes after it.
+    """
+    return seen.st_size >= _HOLLOW_BYTES and seen.st_blocks * 512 * _HOLLOW < seen.st_size
 
 
 def hash_file(file: int, size: int, buffer: bytearray, goes_on: Callable[[int], bool]) -> str | None:

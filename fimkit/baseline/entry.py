@@ -6,8 +6,8 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from fimkit.baseline.content import BLOCK, hash_file, is_same_version
-from fimkit.baseline.problems import CHANGED, VANISHED, say_error
+from fimkit.baseline.content import BLOCK, hash_file, is_hollow, is_same_version
+from fimkit.baseline.problems import CHANGED, UNHASHED, VANISHED, say_error
 from fimkit.baseline.xattrs import load_xattrs
 from fimkit.model.states import FileState, FileType
 
@@ -203,7 +203,11 @@ class EntryReader:
         sha256 = problem = None
         try:
             try:
-                sha256 = hash_file(file, seen.st_size, self._buffer, self._hash_block)
+                if is_hollow(seen):
+                    problem = f"a sparse file, {seen.st_blocks * 512} of its {seen.st_size} bytes are on the disk: not hashed"
+                else:
+                    sha256 = hash_file(file, seen.st_size, self._buffer, self._hash_block)
+                    problem = UNHASHED if sha256 is None else None
             except OSError as error:
                 problem = say_error("cannot be read", error)
             xattrs, trouble = load_xattrs(file)

@@ -2,12 +2,14 @@
 
 from typing import NamedTuple
 
-__all__ = ["CHANGED", "UNLISTED", "VANISHED", "ScanProblem", "say_error"]
+__all__ = ["CHANGED", "UNHASHED", "UNLISTED", "VANISHED", "ScanProblem", "say_error"]
 
 VANISHED = "vanished while it was read"
 """The path was listed and gone at the next look: the row stands for an absent path."""
 
 CHANGED = "changed while it was read, twice: its bytes are not known"
+
+UNHASHED = "takes too long to be hashed now: its bytes are not known"
 
 UNLISTED = "what lies in it is not known"
 """At the head of a folder's problem: nothing may be concluded from what is missing below it."""

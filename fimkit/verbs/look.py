@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.problems import VANISHED
@@ -13,13 +14,14 @@ __all__ = ["Looker"]
 class Looker:
     """Looks at single paths. What lies in a folder is not looked at."""
 
-    def __init__(self) -> None:
-        """Make the reader, whose buffer serves all looks."""
-        self._reader = EntryReader()
+    def __init__(self, *, hash_s: float = float("inf")) -> None:
+        """Make the reader, whose buffer serves all looks; ``hash_s`` is how long one file may be hashed."""
+        self._hash_s, self._until_s = hash_s, float("inf")
+        self._reader = EntryReader(goes_on=lambda: time.monotonic() < self._until_s)
 
     def look(self, path: bytes) -> FileState | None:
         """Give the state of a path now; ``None`` if there is nothing. What cannot be known is words in its ``problem``."""
-        place = Place(None, path, path)
+        place, self._until_s = Place(None, path, path), time.monotonic() + self._hash_s
         try:
             mode = os.lstat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):

@@ -33,6 +33,7 @@ SETTLE_S = 0.015
 LONGEST_SETTLE_S = 0.06
 LATER_S = (0.3, 2.0)
 """Bytes that come later are in no record, so what was opened for writing is looked at again."""
+LARGE_WAITS_S = 5.0
 MOST_PATHS = 2000
 MOST_NOTES = 1000
 MOST_NAMELESS = 1000
@@ -54,8 +55,8 @@ class Batch:
 
     new: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
-    looked: int = 0
     superseded: tuple[Finding, ...] = ()
+    looked: int = 0
 
 
 @dataclass(slots=True)
@@ -323,7 +324,19 @@ class Engine:
         due = [path for path, waiting in self._waiting.items() if everything or waiting.due_s <= now_s + 0.001][:MOST_PATHS]
         if not due:
             return Batch()
-        return self._work({path: self._waiting.pop(path) for path in due})
+        return self._work({path: self._waiting.pop(path) for path in self._without_large(due, now_s)})
+
+    def _without_large(self, due: list[bytes], now_s: float) -> list[bytes]:
+        """Put large files off: one at a time, where nothing small is due, or when it has waited for long.
+
+        Who writes large files delays nobody's alarm by them, and who goes on writing small ones hides no large one.
+        """
+        large = set(filter(self.looks.is_large, due))
+        if not large:
+            return due
+        small = [path for path in due if path not in large]
+        first = min(large, key=lambda path: self._waiting[path].since_s)
+        return small if small and now_s - self._waiting[first].since_s < LARGE_WAITS_S else [first]
 
     def flush(self) -> None:
         """Store what has no finding to go with it."""

@@ -1,6 +1,7 @@
 """Looks at single paths again, and at whole folders that came or went, and keeps a live picture of the host by that."""
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,6 +19,11 @@ from fimkit.verbs.sight import recall_states
 
 __all__ = ["Looks"]
 
+_HASH_S = 3.0
+"""So long one file holds up the others: what takes longer is told without its hash, which the next check adds."""
+
+_LARGE_BYTES = 32 << 20
+
 
 class Looks:
     """The present of the watched paths, as of the last look at each.
@@ -31,7 +37,7 @@ class Looks:
     def __init__(self, watches: Sequence[Watch], before: Snapshot, after: Snapshot) -> None:
         """Begin with what a whole look found."""
         self.before, self.after = before, after
-        self._looker = Looker()
+        self._looker = Looker(hash_s=_HASH_S)
         self.set_watches(watches)
 
     def set_watches(self, watches: Sequence[Watch]) -> None:
@@ -60,6 +66,15 @@ class Looks:
         return (seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_mode & 0o7777) != (
             known.ctime_ns, known.mtime_ns, known.size, known.inode, known.mode,
         )  # fmt: skip
+
+    @staticmethod
+    def is_large(path: bytes) -> bool:
+        """Tell whether a look at a path takes time, since it is a large file."""
+        try:
+            seen = os.lstat(path)
+        except OSError:
+            return False
+        return stat.S_ISREG(seen.st_mode) and seen.st_size > _LARGE_BYTES
 
     def look(self, paths: Iterable[bytes], folders: Iterable[bytes]) -> dict[bytes, FileState | None]:
         """Look at single paths, and at all that lies or lay in and below folders.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.baseline.problems import UNHASHED
 from fimkit.baseline.scan import scan_watches
 from fimkit.model.config import Watch
 from fimkit.verbs.look import Looker
@@ -36,3 +37,24 @@ def test_what_cannot_be_looked_at_says_why() -> None:
     state = Looker().look(b"/" + b"x" * 300)
     assert state is not None
     assert "File name too long" in (state.problem or "")
+
+
+def test_a_sparse_file_of_16_tb_is_looked_at_at_once_and_says_why_it_has_no_hash(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with path.open("wb") as file:
+        file.write(b"<?php")
+        try:
+            file.truncate(16 * 10**12)
+        except OSError as error:
+            pytest.skip(f"no such large file here: {error.strerror}")
+    state = Looker().look(os.fsencode(path))
+    assert state is not None and (state.size, state.sha256) == (16 * 10**12, None)
+    assert state.problem is not None and state.problem.startswith("a sparse file, ") and state.problem.endswith("not hashed")
+
+
+def test_a_file_that_takes_longer_than_it_may_has_no_hash_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"x" * (1 << 20))
+    state = Looker(hash_s=0.0).look(os.fsencode(path))
+    assert state is not None and state.sha256 is None and state.problem == UNHASHED
+    assert Looker().look(os.fsencode(path)) != state
