@@ -4,10 +4,11 @@ The searching is another process's work (:mod:`fimkit.verbs.content_runner`). A 
 it waits at most :data:`TELL_S` to be told; a hit that comes later makes it suspect in the store, and it is told again.
 """
 
+import heapq
 import pwd
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -19,9 +20,10 @@ from fimkit.model.findings import ContentMark, Finding, Kind, judge_content
 from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.states import FileType
 from fimkit.model.watches import WatchSet
+from fimkit.verbs.content_cases import blind_words, hidden_marks, is_other, searched_watch, tell_marks
 from fimkit.verbs.content_line import ContentLine
 from fimkit.verbs.own_files import scanned_watches
-from fimkit.verbs.web_story import STORY_NS, tell_others, tell_writer
+from fimkit.verbs.web_story import NEAR_NS, STORY_NS, tell_others, tell_writer
 
 __all__ = ["TELL_S", "ContentDesk", "Judged", "needs_desk"]
 
@@ -32,6 +34,13 @@ _SEARCH_S, _SEARCH_FILE_S = 120.0, 0.05
 _MOST_HELD = 20_000
 _MOST_FLYING = 256
 _TRIES = 2
+_AGAIN_S = (1.0, 5.0, 30.0)
+"""A file that was another one when it was searched is searched again, as long as its finding is open."""
+
+_TALES_S = 0.2
+"""So long one reading looks for what else was done: thousands of hits at once hold a watch up no longer."""
+
+_NO_TALE = "story: what else was done is not told, for many came at once: `fimkit show` has what is recorded"
 _RESTART_S = 5.0
 _CHARS = 300
 
@@ -55,6 +64,7 @@ class _Held:
     since_s: float
     told: bool = False
     tries: int = 0
+    again: int = 0
 
 
 def needs_desk(config: Config) -> bool:
@@ -77,6 +87,8 @@ class ContentDesk:
         self._held: dict[int, _Held] = {}
         self._queue: deque[int] = deque()
         self._flying: dict[int, None] = {}
+        self._ready: list[Finding] = []
+        self._later: list[tuple[float, int, dict[str, Any]]] = []
         self._number = 0
         self._words: list[str] = []
         self._line: ContentLine | None = None
@@ -148,38 +160,34 @@ class ContentDesk:
         """When :meth:`read` should be called, whatever can be read."""
         if self._line is not None and self._line.has_more:
             return self._clock() + 0.01
+        if self._ready:
+            return self._clock()
         # by age, for what is taken in later is put behind: the first that was not told is the oldest
-        return next((held.since_s + TELL_S for held in self._held.values() if not held.told), None)
+        first = next((held.since_s + TELL_S for held in self._held.values() if not held.told), None)
+        return min((due for due in (first, *(due for due, *_ in self._later[:1])) if due is not None), default=None)
 
     # What comes in.
 
     def wants(self, finding: Finding) -> bool:
         """Tell whether a finding's file is to be searched: new or changed bytes, or a file that came from where none is."""
-        return finding.content is None and self._watch_of(finding) is not None
-
-    def _watch_of(self, finding: Finding) -> Watch | None:
-        after, path = finding.after, finding.moved_to or finding.path
-        if after is None or after.type is not FileType.FILE or finding.kind not in (Kind.CREATED, Kind.MODIFIED, Kind.MOVED):
-            return None
-        watch = self._watches.watch_of(path)
-        if watch is None or not watch.scan_content:
-            return None
-        if finding.kind is Kind.MOVED and "sha256" not in finding.changed:
-            before = self._watches.watch_of(finding.path)
-            return None if before is not None and before.scan_content else watch
-        return watch
+        if finding.content is not None:
+            return False
+        words = blind_words(finding, self._watches)
+        return words not in finding.reasons if words else searched_watch(finding, self._watches) is not None
 
     def take(self, findings: Sequence[Finding]) -> list[Finding]:
         """Have files searched and handlers run; gives the findings that are to be told at once, the others come by :meth:`read`."""
         self.handle(findings)
         at_once: list[Finding] = []
         for finding in findings:
-            watch = self._watch_of(finding) if finding.content is None else None
-            if watch is None:
+            watch = searched_watch(finding, self._watches) if finding.content is None else None
+            if self.wants(finding) and (words := blind_words(finding, self._watches)):
+                self._ready.append(self._judge(finding, None, [words], []))
+            elif watch is None:
                 at_once.append(finding)
             elif self._line is None or len(self._held) >= _MOST_HELD:
                 words = self.problem or f"more than {_MOST_HELD} files wait to be searched"
-                at_once.append(self._judge(finding, None, [f"content: not searched: {words}"], []))
+                self._ready.append(self._judge(finding, None, [f"content: not searched: {words}"], []))
             else:
                 self._hold(finding, watch)
         self._send()
@@ -225,14 +233,14 @@ class ContentDesk:
 
     def read(self, store: Store) -> Judged:
         """Take what was found, store it, and give what is to be told: what was searched, and what has waited for long enough."""
-        answers = self._exchange()
-        searched: list[Finding] = []
+        answers = [*self._ask_changed(store), *self._exchange()]
+        searched, self._ready = self._ready, []
         late: list[Finding] = []
-        if answers:
-            by_user = _recorded_in(store)
-            for held, row in answers:
-                judged = self._judge_answer(held, row, by_user)
-                (late if held.told else searched).append(judged)
+        until_s = time.monotonic() + _TALES_S
+        for held, row in answers:
+            by_user = _recorded_in(store) if time.monotonic() < until_s else None
+            judged = self._judge_answer(held, row, by_user)
+            (late if held.told else searched).append(judged)
         now_s = self._clock()
         overdue: list[Finding] = []
         for held in self._held.values():
@@ -275,11 +283,37 @@ class ContentDesk:
             number = row.get("n")
             if isinstance(number, int) and number in self._held:
                 self._flying.pop(number, None)
-                answers.append((self._held.pop(number), row))
+                if not self._waits_again(number, row):
+                    answers.append((self._held.pop(number), row))
         if self._line.is_over:
             answers += self._lost()
         self._send()
         return answers
+
+    def _waits_again(self, number: int, row: dict[str, Any]) -> bool:
+        """What was searched was not what the finding is of: who swaps it for a moment may put it back."""
+        held = self._held[number]
+        if not is_other(held.finding, row.get("seen")) or held.again >= len(_AGAIN_S):
+            return False
+        heapq.heappush(self._later, (self._clock() + _AGAIN_S[held.again], number, row))
+        held.again += 1
+        held.tries = 0
+        return True
+
+    def _ask_changed(self, store: Store) -> list[tuple[_Held, dict[str, Any]]]:
+        """Ask again for those whose time has come; gives those whose finding is not open any more, with what was answered then."""
+        given_up: list[tuple[_Held, dict[str, Any]]] = []
+        open_ids: Collection[str] | None = None
+        while self._later and self._later[0][0] <= self._clock():
+            _, number, row = heapq.heappop(self._later)
+            if number not in self._held:
+                continue
+            open_ids = store.open_ids() if open_ids is None else open_ids
+            if self._held[number].finding.id in open_ids:
+                self._queue.append(number)
+            else:
+                given_up.append((self._held.pop(number), row))
+        return given_up
 
     def _ask_again(self, line: ContentLine) -> list[tuple[_Held, dict[str, Any]]]:
         """The process is another one: what the one before has not answered is asked again, once."""
@@ -312,7 +346,7 @@ class ContentDesk:
         until = self._clock() + min(wait_s, TELL_S)
         told: list[Finding] = []
         words: list[str] = []
-        while self._held and self._clock() < until:
+        while (self._held or self._ready) and self._clock() < until:
             judged = self.read(store)
             told += judged.findings
             words += judged.words
@@ -332,12 +366,13 @@ class ContentDesk:
                 not searched by then is by the next look.
         """
         judged = {one.id: one for one in findings}
-        by_number: set[int] = set()
         for finding in findings:
-            watch = self._watch_of(finding) if finding.content is None else None
-            if watch is not None and self._line is not None:
+            watch = searched_watch(finding, self._watches) if finding.content is None else None
+            if self.wants(finding) and (words := blind_words(finding, self._watches)):
+                judged[finding.id] = self._judge(finding, None, [words], [])
+            elif watch is not None and self._line is not None:
                 self._hold(finding, watch)
-                by_number.add(self._number)
+                self._held[self._number].again = len(_AGAIN_S)  # the next look searches what changed in this one
             elif watch is not None:
                 judged[finding.id] = self._judge(finding, None, [f"content: not searched: {self.problem}"], [])
         self._send()
@@ -349,27 +384,27 @@ class ContentDesk:
             if not answers:
                 time.sleep(0.005)
         for held in self._held.values():
-            words = ["content: not searched: it was not done in time"]
-            judged[held.finding.id] = self._judge(held.finding, None, words, [])
+            words = "content: not searched: it was not done in time"
+            judged[held.finding.id] = self._judge(held.finding, None, [words], [])
         self._held.clear()
-        words, self._words = self._words, []
-        return Judged([judged[one.id] for one in findings], words)
+        said, self._words = self._words, []
+        return Judged([judged[one.id] for one in findings], said)
 
     # What is made of it.
 
-    def _judge_answer(self, held: _Held, row: dict[str, Any], changes_of: ChangesOf) -> Finding:
+    def _judge_answer(self, held: _Held, row: dict[str, Any], changes_of: ChangesOf | None) -> Finding:
         finding = held.finding
         marks = tuple(
             ContentMark(rule=str(rule), severity=str(severity), line=int(line), text=str(text)[:_CHARS], attack=str(attack))
             for rule, severity, line, text, attack in row.get("marks", ())
         )
+        marks += hidden_marks(finding, self._config.content.most_mb << 20)
         words = [f"content: {note}" for note in row.get("notes", ())]
         content: tuple[ContentMark, ...] | None = marks
-        after, seen = finding.after, row.get("seen")
         if row.get("problem"):
             words.append(f"content: not searched to the end: {row['problem']}"[: _CHARS * 2])
             content = marks or None
-        elif after is not None and seen is not None and tuple(seen[1:]) != (after.size, after.mtime_ns):
+        elif is_other(finding, row.get("seen")):
             words.append("content: the file had changed again when it was searched")
             content = marks or None
         if row.get("more", 0) > 0:
@@ -377,21 +412,14 @@ class ContentDesk:
         story = list(map(str, row.get("story", ())))
         if marks and finding.actors:
             maker = finding.actors[0]
-            story += tell_others(finding, changes_of(maker.time_ns - STORY_NS, maker.time_ns + STORY_NS, maker.uid))
-        return self._judge(finding, content, [*_tell_marks(marks), *words], story)
+            near = None if changes_of is None else changes_of(maker.time_ns - NEAR_NS, maker.time_ns + STORY_NS, maker.uid)
+            story += [_NO_TALE] if near is None else tell_others(finding, near)
+        return self._judge(finding, content, [*tell_marks(marks), *words], story)
 
     def _judge(
         self, finding: Finding, content: tuple[ContentMark, ...] | None, words: Sequence[str], story: Sequence[str]
     ) -> Finding:
         return judge_content(finding, content, [*words, *tell_writer(finding, self._web_users), *story])
-
-
-def _tell_marks(marks: Sequence[ContentMark]) -> list[str]:
-    """Say each rule once, by its first hit: mutes and digests go by the name that such a reason begins with."""
-    firsts: dict[str, ContentMark] = {}
-    for mark in marks:
-        firsts.setdefault(mark.rule, mark)
-    return [f"rule {mark.rule}: {f'line {mark.line}: ' if mark.line else ''}{mark.text}" for mark in firsts.values()]
 
 
 def _web_users(names: Iterable[str]) -> dict[int, str]:

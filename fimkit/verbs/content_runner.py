@@ -56,7 +56,7 @@ class _Request:
     path: bytes
     root: bytes
     time_ns: int
-    seen: tuple[int, int, int] | None = None
+    seen: tuple[int, int, int, int] | None = None
     scanned: Scanned | None = None
 
 
@@ -221,7 +221,9 @@ class _Searcher:
             opened = open_content(path, requests[0].root)
             if isinstance(opened, OpenContent):
                 for request in requests:
-                    request.seen = (opened.seen.st_ino, opened.seen.st_size, opened.seen.st_mtime_ns)
+                    request.seen = (
+                        opened.seen.st_ino, opened.seen.st_size, opened.seen.st_mtime_ns, opened.seen.st_ctime_ns
+                    )  # fmt: skip
             yield opened
 
     def _answer(self, request: _Request) -> None:

@@ -57,14 +57,21 @@ class Handlers:
         self._jobs: queue.Queue[_Job] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
         self._said: set[tuple[str, str]] = set()
+        self._waiting: set[_Job] = set()
         self._threads: list[threading.Thread] = []
         self._dropped = 0
 
     def put(self, command: Sequence[str], path: bytes) -> None:
-        """Have a command run for a file; returns at once."""
+        """Have a command run for a file; returns at once. One that waits already finds the file as it is by then."""
+        job = _Job(tuple(command), path)
+        with self._lock:
+            if job in self._waiting:
+                return
+            self._waiting.add(job)
         try:
-            self._jobs.put_nowait(_Job(tuple(command), path))
+            self._jobs.put_nowait(job)
         except queue.Full:
+            self._forget(job)
             self._dropped += 1
             if self._dropped == 1:
                 self._say(f"more than {_MOST_WAITING} files wait for their handler: it is not run for what comes meanwhile")
@@ -72,6 +79,10 @@ class Handlers:
         if len(self._threads) < _AT_ONCE:
             self._threads.append(threading.Thread(target=self._work, name="fimkit-handler", daemon=True))
             self._threads[-1].start()
+
+    def _forget(self, job: _Job) -> None:
+        with self._lock:
+            self._waiting.discard(job)
 
     def finish(self, patience_s: float) -> bool:
         """Wait until all have run, for a time; tell whether they have."""
@@ -83,6 +94,7 @@ class Handlers:
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
+            self._forget(job)
             if self._dropped and self._jobs.empty():
                 dropped, self._dropped = self._dropped, 0
                 self._say(f"handlers were not run for {dropped} files, for too many came at once")

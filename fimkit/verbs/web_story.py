@@ -12,17 +12,23 @@ from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.states import FileType
 from fimkit.model.time import render_time
 
-__all__ = ["SCRIPTS", "STORY_NS", "is_sure", "pick_requests", "tell_others", "tell_requests", "tell_writer"]
+__all__ = [
+    "NEAR_NS", "SCRIPTS", "STORY_NS", "hides_script", "is_sure", "pick_requests", "tell_others", "tell_requests", "tell_writer",
+]  # fmt: skip
 
 SCRIPTS = (b".php", b".phtml", b".phar", b".asp", b".aspx", b".jsp", b".cgi", b".py", b".pl", b".sh")
 """What a web server would run. PHP's numbered suffixes (``.php5``) count as ``.php``."""
+
+_PAGES = (b".php", b".phtml", b".asp", b".aspx", b".jsp")
 
 _NS = 1_000_000_000
 STORY_NS = 3600 * _NS
 """What a process did, and who ran what, is told within this time."""
 
+NEAR_NS = 60 * _NS
+"""And so long before and after: a server's process lives for days."""
+
 _NEAR_NS = 5 * _NS
-_PROCESS_NS = 60 * _NS
 _UPLOAD_NS = 30 * _NS  # a log has the time at which a request came, and a large upload takes its time
 _SHOWN = 3
 _CHARS = 160
@@ -55,6 +61,17 @@ def tell_writer(finding: Finding, web_users: Mapping[int, str]) -> list[str]:
         if uid is not None:
             return [f"story: a script ({_shown(suffix)}) that belongs to a web server's user ({web_users[uid]}, uid {uid})"]
     return []
+
+
+def hides_script(path: bytes) -> bool:
+    """Tell whether a server would run a file of which only head and tail are read: what lies between could be a web shell.
+
+    Of an archive, or an installer, that is usual; of a page's script it is not.
+
+    >>> hides_script(b"/www/x.php5"), hides_script(b"/www/composer.phar"), hides_script(b"/www/setup.sh")
+    (True, False, False)
+    """
+    return _script_suffix(path) in _PAGES
 
 
 def _script_suffix(path: bytes) -> bytes:
@@ -162,7 +179,7 @@ def _same_process(finding: Finding, maker: Actor, rows: Sequence[Change], shown:
         actor = one.actor
         if actor is None or maker.pid is None or (actor.pid, actor.exe, actor.ses) != (maker.pid, maker.exe, maker.ses):
             continue
-        is_near = abs(one.time_ns - maker.time_ns) <= _PROCESS_NS  # a server's process lives for days
+        is_near = abs(one.time_ns - maker.time_ns) <= NEAR_NS
         if is_near and one.action in _MADE and one.path is not None and one.path not in own:
             names.setdefault(one.path)
     if names:

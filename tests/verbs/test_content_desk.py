@@ -198,13 +198,16 @@ def test_the_upload_that_is_logged_a_moment_later_is_in_the_story(place: Place) 
 @pytest.mark.parametrize(("kind", "came_from", "changed", "wanted"), [
     (Kind.CREATED, "www", (), True), (Kind.MODIFIED, "www", ("sha256",), True), (Kind.ATTRIBUTES, "www", ("mode",), False),
     (Kind.MOVED, "www", (), False), (Kind.MOVED, "www", ("sha256",), True), (Kind.MOVED, "plain", (), True),
+    (Kind.MOVED, "www/old.jpg", (), True), (Kind.MOVED, "www/text", (), True),
 ])  # fmt: skip
 def test_new_bytes_are_searched_and_what_was_only_renamed_is_not(
     place: Place, kind: Kind, came_from: str, changed: tuple[str, ...], wanted: bool
 ) -> None:
     finding = place.finding("now.php", kind=kind, changed=changed)
+    old = place.base / came_from
+    old = old / "old.php" if old.is_dir() else old
     if kind is Kind.MOVED:
-        finding = replace(finding, path=os.fsencode(place.base / came_from / "old.php"), moved_to=finding.path)
+        finding = replace(finding, path=os.fsencode(old), moved_to=finding.path)
     with ContentDesk(replace(place.config, paths=tuple(replace(one, handler=()) for one in place.config.paths))) as desk:
         assert desk.wants(finding) is wanted
         assert not desk.wants(replace(finding, content=()))
@@ -221,6 +224,100 @@ def test_what_cannot_be_opened_or_has_changed_since_is_said_and_searched_again_l
     assert all(one.content is None and one.verdict is Verdict.UNEXPLAINED for one in judged.values())
     assert "vanished" in judged["gone.php"].reasons[0] and "had changed again" in judged["changed.php"].reasons[0]
     assert "link" in judged["linked.php"].reasons[0]
+
+
+def test_a_shell_that_is_swapped_for_its_search_and_put_back_is_found_all_the_same(place: Place) -> None:
+    harmless = b"x" * len(SHELL)
+    with ContentDesk(place.config) as desk:
+        desk.search([place.finding("warm.php")])
+        shell = place.finding("x.php")
+        path = os.fsdecode(shell.path)
+        assert shell.after is not None and shell.after.mtime_ns is not None
+        times = (shell.after.mtime_ns, shell.after.mtime_ns)
+        kept = os.path.join(os.path.dirname(path), "kept")
+        os.link(path, kept)
+        os.unlink(path)
+        Path(path).write_bytes(harmless)
+        os.utime(path, ns=times)  # as long, and as old: only the change time and the inode tell
+        assert desk.take([shell]) == []
+        until = time.monotonic() + 30
+        while not desk._later and time.monotonic() < until:
+            assert not any(one.content == () for one in desk.read(place.store).findings)
+            time.sleep(0.01)
+        os.rename(kept, path)
+        place.store.add_findings([shell], now_ns=shell.last_seen_ns)
+        state = Looker().look(shell.path)
+        assert state is not None and state.sha256 == shell.after.sha256
+        told = read_until(desk, place.store, lambda told: any(one.content for one in told)).findings[-1]
+    assert told.verdict is Verdict.SUSPECT and place.stored("x.php").content
+
+
+def test_what_is_searched_again_and_open_no_more_is_not_kept(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        shell = place.finding("x.php")
+        Path(os.fsdecode(shell.path)).write_bytes(b"another")
+        desk.take([shell])
+        place.store.close_undone([shell.path], [], now_ns=time.time_ns())
+        read_until(desk, place.store, lambda _: len(desk) == 0 and not desk._held)
+        assert place.store.findings() == []
+
+
+def test_links_and_pipes_say_that_they_are_not_searched_and_the_store_has_it(place: Place) -> None:
+    link, pipe = place.www / "l.php", place.www / "p.php"
+    link.symlink_to("/tmp/else\x1b.php")
+    os.mkfifo(pipe)
+    states = [Looker().look(os.fsencode(path)) for path in (link, pipe)]
+    made = [replace(place.finding(f"{state.type}"), path=state.path, after=state) for state in states if state is not None]
+    place.store.add_findings(made, now_ns=time.time_ns())
+    with ContentDesk(place.config) as desk:
+        assert all(map(desk.wants, made)) and desk.take(made) == []
+        told = {one.path: one.reasons[0] for one in desk.read(place.store).findings}
+        whole = {one.path: one.reasons[0] for one in desk.search(made).findings}
+        assert not any(desk.wants(one) for one in desk.search(made).findings)
+    wanted = {"l.php": "content: not searched: a link to /tmp/else%1B.php, not followed", "p.php": "content: not searched: a fifo"}
+    assert told == whole == {os.fsencode(place.www / name): words for name, words in wanted.items()}
+    assert place.stored("symlink").reasons[0] == wanted["l.php"]
+
+
+def test_a_pages_script_that_is_too_long_to_be_read_is_suspect(place: Place) -> None:
+    with ContentDesk(replace(place.config, content=replace(place.config.content, most_mb=1))) as desk:
+        hidden = place.finding("x.php", b"<?php //" + b"x" * (1 << 20) + SHELL + b"x" * (1 << 20))
+        archive = place.finding("x.tgz", b"x" * (3 << 20))
+        judged = {one.id: one for one in desk.search([hidden, archive]).findings}
+    assert judged["x.php"].verdict is Verdict.SUSPECT and judged["x.tgz"].verdict is Verdict.UNEXPLAINED
+    assert [mark.rule for mark in judged["x.php"].content or ()] == ["script_beyond_reading"]
+    assert any("content: large: of" in words for words in judged["x.tgz"].reasons)
+
+
+class SlowStore:
+    """A store that takes its time to tell what a user did, and counts how often it was asked."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.asked = store, 0
+
+    def changes_by(self, *_: object, **__: object) -> list[object]:
+        self.asked += 1
+        time.sleep(0.05)
+        return []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+
+def test_many_hits_at_once_hold_a_watch_up_no_longer_by_their_stories(place: Place) -> None:
+    slow = SlowStore(place.store)
+    with ContentDesk(place.config) as desk:
+        desk.take([place.finding(f"{number}.php") for number in range(40)])
+        told: dict[str, Finding] = {}
+        until = time.monotonic() + 60
+        while sum(bool(one.content) for one in told.values()) < 40:
+            assert time.monotonic() < until
+            time.sleep(0.5)  # so that many answers come by one reading
+            asked = slow.asked
+            told |= {one.id: one for one in desk.read(slow).findings}  # type: ignore[arg-type]
+            assert slow.asked - asked <= 5
+    untold = [one for one in told.values() if any("what else was done is not told" in words for words in one.reasons)]
+    assert slow.asked + len(untold) >= 40 and all(one.verdict is Verdict.SUSPECT for one in told.values())
 
 
 def test_a_whole_look_waits_no_longer_than_its_budget_and_the_next_one_searches_the_rest(place: Place) -> None:

@@ -46,6 +46,17 @@ def test_it_runs_as_another_user_in_a_session_of_its_own_with_little_around_it(p
     assert names <= {"LC_ALL", "PATH", "PWD", "SHLVL", "_", "OLDPWD"}
 
 
+def test_a_file_that_changes_while_its_handler_waits_has_one_run_more_and_not_a_hundred(place: Path) -> None:
+    program = f"while [ ! -e {place}/go ]; do sleep 0.05; done; echo ran"
+    handlers = Handlers(os.fsencode(place), print, user="fimkit-scan")
+    for _ in range(100):
+        handlers.put(("/bin/sh", "-c", program, "%%"), b"/x")
+        time.sleep(0.002)
+    (place / "go").touch()
+    assert handlers.finish(60)
+    assert 1 <= (place / os.fsdecode(HANDLER_LOG)).read_text().count("    ran") <= 3
+
+
 def test_one_that_hangs_is_ended_with_all_that_it_started_and_said_once(place: Path) -> None:
     began_s = time.monotonic()
     log, said = run(place, ("/bin/sh", "-c", "sleep 300 & echo $!; sleep 300"), [b"/x", b"/y"], seconds=1.0)
