@@ -21,12 +21,17 @@ def render_report_line(finding: Finding, *, now_ns: int) -> str:
     who = (
         "unattributed"
         if actor is None
-        else f"auid={actor.auid} uid={actor.uid} pid={actor.pid} exe={render_path(actor.exe or b'?')}"
+        else f"auid={actor.auid} uid={actor.uid} pid={actor.pid} exe={_shown(actor.exe or b'?')}"
     )
-    moved = "" if finding.moved_to is None else f" to {render_path(finding.moved_to)}"
-    what = f"{finding.severity.value} {finding.kind.value} {render_path(finding.path)}{moved}"
+    moved = "" if finding.moved_to is None else f" to {_shown(finding.moved_to)}"
+    what = f"{finding.severity.value} {finding.kind.value} {_shown(finding.path)}{moved}"
     words = f"{finding.host} {what} by {who} ({finding.attribution.value})"
     return f"{render_time(now_ns)} {render_terminal(words)} id={finding.id}{_render_content(finding)}"
+
+
+def _shown(path: bytes) -> str:
+    """A space is ``%20`` here: no name can look like more fields of its line."""
+    return render_path(path).replace(" ", "%20")
 
 
 def _render_content(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""What a live watch tells: to the sinks whole and at once, to people in groups where there are many, and to the report file."""
+"""What a live watch tells: to the sinks and the report file each finding, to people in groups where there are many."""
 
 import contextlib
 import time
@@ -74,14 +74,12 @@ class Telling:
         at_once = self._groups.take(findings)
         if at_once:
             self.show(Told(findings=tuple(at_once)), [finding.id for finding in at_once])
-            self._report([render_report_line(finding, now_ns=time.time_ns()) for finding in at_once])
+        self._report([render_report_line(finding, now_ns=time.time_ns()) for finding in findings])
 
     def release(self, *, everything: bool = False) -> None:
         """Tell the groups that are due."""
         for group in self._groups.release(everything=everything):
             self.show(Told(groups=(group,)), group.ids)
-            line = render_report_line(group.worst, now_ns=time.time_ns())
-            self._report([f"{line} and {group.count - 1} more like it"])
 
     def note_shown(self, store: Store) -> None:
         """Note in the store what was shown, and say how much was not for want of a reader."""
