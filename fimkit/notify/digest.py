@@ -7,7 +7,7 @@ from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.model.watches import WatchSet
 
-__all__ = ["Digest", "plan_digests", "readers_of"]
+__all__ = ["Digest", "plan_digests"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,6 @@ def _own_readers(finding: Finding, watches: WatchSet) -> tuple[str, ...]:
     return tuple(address for watch in found for address in watch.notify)
 
 
-def readers_of(finding: Finding, config: Config, watches: WatchSet) -> tuple[str, ...]:
-    """Give who hears of a finding: the general recipients, and those of the deepest entry that it, or where it went, is in."""
-    return tuple(dict.fromkeys([*config.mail.general_recipients, *_own_readers(finding, watches)]))
-
-
 def plan_digests(findings: Sequence[Finding], config: Config) -> tuple[Digest, ...]:
     """Share findings out: those who hear of the same ones get the same mail, and nobody gets two.
 
@@ -37,7 +32,7 @@ def plan_digests(findings: Sequence[Finding], config: Config) -> tuple[Digest, .
 
     Args:
         findings: That wait, in any order.
-        config: Its ``[mail]`` and the ``notify`` of each path.
+        config: Its ``[mail]`` and the ``notify`` of each path; where a path is a link, what it leads to must be among them.
 
     Returns:
         The mails; a finding that nobody is to hear of is in none.

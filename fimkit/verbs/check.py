@@ -26,8 +26,10 @@ from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
 from fimkit.verbs.earlier import load_earlier
+from fimkit.verbs.effective import effective_watches
 from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
+from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
@@ -44,7 +46,9 @@ _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
 _HANDLERS_S = 60.0
 _BEFORE_PANIC_S = 20.0
-"""What may start a panic waits no longer for contents to be searched."""
+"""What may start a panic waits no longer for contents to be searched,"""
+_BEFORE_PANIC_KEEP_S = 1.0
+"""nor to be kept."""
 
 # Without a difference there can only be tries and what came and went; these are in every one of them.
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
@@ -81,11 +85,11 @@ class Checked:
     new: tuple[Finding, ...] = ()
     known: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
+    superseded: tuple[Finding, ...] = ()
     words: tuple[str, ...] = ()
 
     @property
     def open(self) -> tuple[Finding, ...]:
-    superseded: tuple[Finding, ...] = ()
         """Everything that is open now."""
         return (*self.new, *self.known)
 
@@ -130,7 +134,8 @@ def check(config: Config, options: CheckOptions) -> Checked:
             with store:
                 checked, look = look_at_all(config, options, store, meta.time_ns, desk=desk)
         checked = _judge_panic(config, options, checked)
-        checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail)))
+        unkept = ContentKeeper(config).keep_unchanged(look.before, look.after)
+        checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail), *unkept))
         if desk is not None:
             desk.handle(checked.new)
         checked = replace(checked, words=(*checked.words, *_notify(config, options, checked.new)))
@@ -152,7 +157,8 @@ def _notify(config: Config, options: CheckOptions, findings: Sequence[Finding]) 
     from fimkit.notify.notifier import Notifier
     from fimkit.verbs.panic_alarm import list_addresses
 
-    notifier = Notifier(config, addresses=list_addresses().value or (), nomail=options.nomail)
+    followed = replace(config, paths=effective_watches(config.paths))  # findings have the names behind links
+    notifier = Notifier(followed, addresses=list_addresses().value or (), nomail=options.nomail)
     notifier.take(findings)
     words = notifier.finish(hurry=True)
     problem = notifier.problem
@@ -210,7 +216,10 @@ def look_at_all(
     findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
     findings = _search(desk, look, findings)
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
-    return _keep(config, options, store, look, findings), look
+    checked = _keep(config, options, store, look, findings)
+    budget_s = _BEFORE_PANIC_KEEP_S if any(map(may_panic, findings)) else None
+    unkept = ContentKeeper(config).keep_findings(checked.open, budget_s=budget_s)
+    return replace(checked, words=(*checked.words, *unkept)), look
 
 
 def _search(desk: ContentDesk | None, look: Look, findings: list[Finding]) -> list[Finding]:
@@ -384,13 +393,14 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
         known = {finding.id for finding in look.was_open}
         stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden, known=known)
         untold = store.untold() | look.found
-    dropped = store.apply_limits(keep_days=config.store.keep_days, max_mb=config.store.max_mb, now_ns=look.seen_ns)
+    dropped = apply_limits(config, store, now_ns=look.seen_ns)
     every = sorted((*stored.new, *stored.still_open), key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
     words = [*look.words, *_log_words(config, options, look), *_gone_words(look.watches, stored.gone), *dropped]
     return Checked(
         new=tuple(finding for finding in every if finding.id in untold),
         known=tuple(finding for finding in every if finding.id not in untold),
         gone=stored.gone,
+        superseded=stored.superseded,
         words=tuple(dict.fromkeys(words)),
     )
 
@@ -400,7 +410,6 @@ def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:
     kept = set(store.bad_lines())
     store.add_bad_lines([line for line in gathered.bad_lines if line not in kept], time_ns=now_ns)
 
-        superseded=stored.superseded,
 
 def _gone_words(watches: WatchSet, gone: Sequence[Finding]) -> Iterator[str]:
     left = sum(watches.watch_of(finding.path) is None for finding in gone)

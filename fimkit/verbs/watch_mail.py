@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.notify.notifier import Notifier
+from fimkit.verbs.effective import effective_watches
 from fimkit.verbs.panic_alarm import list_addresses
 
 __all__ = ["WatchMail"]
@@ -24,7 +26,8 @@ class WatchMail:
         self._due_s = 0.0
 
     def _prepare(self, config: Config) -> Notifier:
-        return Notifier(config, addresses=list_addresses().value or (), nomail=self._nomail)
+        followed = replace(config, paths=effective_watches(config.paths))  # findings have the names behind links
+        return Notifier(followed, addresses=list_addresses().value or (), nomail=self._nomail)
 
     def reconfigure(self, config: Config) -> None:
         """Take a configuration: what waits is on the disk, and goes out by the new one."""
