@@ -207,6 +207,7 @@ def _accept(arguments: argparse.Namespace) -> int:
         _print_lines(render_items(done.items))
     _say_all([words for words in done.refused if agreed is None or words not in agreed.refused])
     print(f"{len(done.items)} accepted" + (f", {len(done.refused)} not" if done.refused else ""))
+    _say_all(done.words)
     _say_notice(done.notice)
     return 1 if done.refused else 0
 

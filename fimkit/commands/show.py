@@ -33,10 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     shown = show_finding(config, arguments.id)
     if arguments.json:
         records = [{"file": file, "record": render_path(line)} for file, line in shown.records]
-        print_json([render_json(shown.row) | {"claims": [render_change(change) for change in shown.changes], "records": records}])
+        beside = {"diff": shown.diff, "claims": [render_change(change) for change in shown.changes], "records": records}
+        print_json([render_json(shown.row) | beside])
     else:
         palette = Palette(colored=wants_color(os.environ, is_terminal=sys.stdout.isatty()))
-        for line in render_whole(shown.row, shown.changes, shown.records, palette=palette):
+        for line in render_whole(shown.row, shown.changes, shown.records, diff=shown.diff, palette=palette):
             print(line)
     print_words(shown.words)
     return 1 if shown.row.status == "open" else 0

@@ -25,7 +25,8 @@ class Watch:
     """One ``[[paths]]`` entry: what the user asked to have observed.
 
     ``include`` are patterns on the name (empty takes all); ``exclude`` are patterns on the whole path, or on the name when they
-    have no slash. ``cross_mounts`` goes into file systems mounted below the path.
+    have no slash. ``cross_mounts`` goes into file systems mounted below the path. ``keep_content`` keeps what its text files say,
+    so that findings show the lines that changed.
     """
 
     path: bytes
@@ -35,6 +36,7 @@ class Watch:
     exclude: tuple[str, ...] = ()
     cross_mounts: bool = False
     scan_content: bool = False
+    keep_content: bool = False
     notify: tuple[str, ...] = ()
     handler: tuple[str, ...] = ()
 
@@ -127,10 +129,16 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLimits:
-    """``[store]``: how long and how much evidence is kept."""
+    """``[store]``: how long and how much evidence is kept.
+
+    Of files below paths with ``keep_content`` those of at most ``keep_content_kb`` are kept. What a pattern of ``mask`` matches
+    (its first group, where it has one) is masked before, beside the secrets that are known by their form or name.
+    """
 
     keep_days: int = 90
     max_mb: int = 4096
+    keep_content_kb: int = 256
+    mask: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,14 @@ def _check_channel_name(text: str) -> str | None:
     return None if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) else f"{clip(text)} is no name, expected letters, digits, _ . and -"
 
 
+def _check_mask(text: str) -> str | None:
+    try:
+        pattern = re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"{clip(text)} is no pattern of Python's re: {error}"
+    return f"{clip(text)} matches nothing at all, too: it would mask between all letters" if pattern.match("") else None
+
+
 def _between(least: int, most: int) -> Check:
     def check(value: int) -> str | None:
         return None if least <= value <= most else f"{clip(value)} is out of range, expected {least} to {most}"
@@ -261,6 +269,8 @@ CHECKS: dict[str, Check] = {
     "webhook.token_file": _check_optional_path,
     "store.keep_days": _between(1, 36_500),
     "store.max_mb": _between(1, 16_777_216),
+    "store.keep_content_kb": _between(1, 4096),
+    "store.mask": _check_mask,
     "panic.action": _check_action,
     "panic.keep_interfaces": _check_text,
     "panic.allow": _check_peer,

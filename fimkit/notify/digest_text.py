@@ -1,7 +1,7 @@
 """What a general mail or an alert says: groups with counts and first samples, and the weightiest in full. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fimkit.model.findings import Finding, Kind, Severity, Verdict
@@ -13,10 +13,11 @@ from fimkit.notify.message import Letter, attach_findings, render_word
 from fimkit.notify.mutes import MutedCount
 from fimkit.notify.pace import Fold
 
-__all__ = ["Beside", "compose_digest", "render_beside", "render_count", "render_place", "render_subject"]
+__all__ = ["Beside", "compose_digest", "render_beside", "render_count", "render_place", "render_subject", "told_in_full"]
 
 _GROUPS, _SAMPLES, _WHOLE, _MUTES, _FAILURES = 40, 3, 10, 20, 10
 _PATH_CHARS = 300
+_DIFF_LINES, _DIFF_CHARS = 60, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +25,14 @@ class Beside:
     """What a mail says beside its findings.
 
     ``overflow`` came beyond what is kept for a mail; ``fold`` is why it tells of what happened earlier; ``muted`` is what
-    mutes kept out of the mails; ``undelivered`` are recipients with why a letter did not reach them.
+    mutes kept out of the mails; ``undelivered`` are recipients with why a letter did not reach them; ``notes`` are other words.
     """
 
     overflow: int = 0
     fold: Fold | None = None
     muted: tuple[MutedCount, ...] = ()
     undelivered: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def render_count(number: int, one: str, several: str) -> str:
@@ -120,9 +122,31 @@ def render_beside(beside: Beside) -> Iterator[str]:
         yield f"an earlier letter was given up for {render_word(address)}: {render_word(reason)[:_PATH_CHARS]}"
     if len(beside.undelivered) > _FAILURES:
         yield f"and {len(beside.undelivered) - _FAILURES} more were given up: see fimkit notify queue"
+    yield from (render_word(note)[:_PATH_CHARS] for note in beside.notes)
 
 
-def compose_digest(host: str, addresses: Sequence[str], findings: Sequence[Finding], beside: Beside | None = None) -> Letter:
+def told_in_full(findings: Sequence[Finding]) -> list[Finding]:
+    """Give the findings that a mail tells in full: all of a few; of many one of each group, ten that are alike say no more."""
+    if len(findings) <= _WHOLE:
+        return weigh(findings)
+    return [group.findings[0] for group in group_findings(weigh(findings))[:_WHOLE]]
+
+
+def _render_diff(diff: str) -> Iterator[str]:
+    """Write a text diff's first lines, indented: no line of it is taken for one of the mail's."""
+    lines = diff.splitlines()
+    yield from (f"        {render_word(line[:_DIFF_CHARS])}" for line in lines[:_DIFF_LINES])
+    if len(lines) > _DIFF_LINES:
+        yield f"        and {len(lines) - _DIFF_LINES} lines more: fimkit show on the host has them"
+
+
+def compose_digest(
+    host: str,
+    addresses: Sequence[str],
+    findings: Sequence[Finding],
+    beside: Beside | None = None,
+    diffs: Mapping[str, str] | None = None,
+) -> Letter:
     """Write a general mail, or an alert.
 
     Args:
@@ -130,6 +154,7 @@ def compose_digest(host: str, addresses: Sequence[str], findings: Sequence[Findi
         addresses: Of the host; the first one is in the subject.
         findings: In any order; none where only something beside them is to be said.
         beside: What is to be said beside them.
+        diffs: What files said before and say now, by the finding's id: of files that everyone may read alone.
     """
     ordered, place = weigh(findings), render_place(host, addresses)
     attachment, attached = attach_findings(ordered)
@@ -139,10 +164,11 @@ def compose_digest(host: str, addresses: Sequence[str], findings: Sequence[Findi
         lines.append(f"from {render_time(first)} to {render_time(last)}; {attached}")
     groups = group_findings(ordered)
     lines += [*render_beside(beside or Beside()), "", *_render_groups(groups)]
-    # Of many, one of each group: ten that are alike say no more than one.
-    whole = ordered if len(ordered) <= _WHOLE else [group.findings[0] for group in groups[:_WHOLE]]
+    whole = told_in_full(ordered)
     for finding in whole:
         lines += ["", *render_one(finding)]
+        if diffs and (diff := diffs.get(finding.id)):
+            lines += _render_diff(diff)
     if len(whole) < len(ordered):
         lines += ["", f"One of each group is told in full, of {_WHOLE} groups at most."]
     return Letter(

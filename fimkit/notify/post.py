@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from email import policy
 
+from fimkit.evidence.kept_diff import load_diffs
 from fimkit.model.channels import Channel, Gets, channels_for
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
@@ -11,7 +12,7 @@ from fimkit.model.findings import Finding, Severity
 from fimkit.notify.apprise_channel import load_targets, plan_apprise
 from fimkit.notify.chat import compose_chat, parse_chat, render_chat
 from fimkit.notify.digest import Digest, plan_digests
-from fimkit.notify.digest_text import Beside, compose_digest
+from fimkit.notify.digest_text import Beside, compose_digest, told_in_full
 from fimkit.notify.mail import Mailer, MailReceipt, send_mail, sender_of
 from fimkit.notify.message import build_message, parse_message
 from fimkit.notify.mute_book import MuteBook
@@ -24,6 +25,7 @@ __all__ = ["lane_due_ns", "make_alerts", "make_digests", "mute_waiting", "send_c
 
 _MUTES_ALONE_NS = 24 * HOUR_NS  # that findings were muted is said in the next mail; without one, once a day
 _NS = 1_000_000_000
+_DIFF_LINES, _DIFF_S = 80, 3.0
 _GETS = {Lane.GENERAL: Gets.GENERAL, Lane.ALERTS: Gets.ALERTS}
 # The server spoke, and only some or all recipients were refused: it is not down.
 _REACHED = ("naming the recipient", "sending the message", "done")
@@ -132,7 +134,12 @@ def _mail_drafts(config: Config, addresses: Sequence[str], waiting: Waiting, bes
     drafts = []
     for digest in digests:
         said = beside if digest.general else _for_some(beside, digest.findings, waiting)
-        letter = compose_digest(config.host.name, addresses, digest.findings, said)
+        # What not everyone may read on the host does not leave it in a mail.
+        kept = load_diffs(
+            config.host.state_dir, told_in_full(digest.findings), public_only=True, most_lines=_DIFF_LINES, budget_s=_DIFF_S
+        )
+        said = replace(said, notes=(*said.notes, *kept.words))
+        letter = compose_digest(config.host.name, addresses, digest.findings, said, kept.texts)
         message = build_message(letter, sender=sender_of(config), recipients=digest.recipients, time_ns=now_ns)
         drafts.append(Draft(message=message.as_bytes(policy=policy.SMTP), recipients=digest.recipients))
     return drafts

@@ -21,7 +21,12 @@ _BETWEEN = b"\x1d"
 
 
 def render_whole(
-    row: ExportRow, changes: Sequence[Change], records: Sequence[tuple[str, bytes]], *, palette: Palette
+    row: ExportRow,
+    changes: Sequence[Change],
+    records: Sequence[tuple[str, bytes]],
+    *,
+    diff: str | None = None,
+    palette: Palette,
 ) -> Iterator[str]:
     """Write a finding as lines.
 
@@ -29,6 +34,7 @@ def render_whole(
         row: The finding and its life.
         changes: What audit and osquery claim of it.
         records: Raw records, each with the name of its file.
+        diff: The unified diff of what the file said.
         palette: Paints.
     """
     finding = row.finding
@@ -37,6 +43,9 @@ def render_whole(
     if finding.before is not None or finding.after is not None:
         yield from ("", palette.bold("Before and after"))
         yield from _states(finding.before, finding.after, palette)
+    if diff is not None:
+        yield from ("", palette.bold("Text"))
+        yield from _diff_lines(diff, palette)
     yield from ("", palette.bold("Who"))
     yield from _actors(finding)
     for title, lines in (("Why", finding.reasons), ("Claims", [_claim(change) for change in changes])):
@@ -102,6 +111,12 @@ def _word(state: dict[str, object], name: str) -> str:
     if isinstance(value, dict):
         return _safe(" ".join(f"{key}={inner}" for key, inner in sorted(value.items())) or "none")
     return "" if value is None else _safe(str(value))
+
+
+def _diff_lines(diff: str, palette: Palette) -> Iterator[str]:
+    for line in diff.split("\n")[: -1 if diff.endswith("\n") else None]:
+        shown = "  " + _safe(line)
+        yield palette.old(shown) if line.startswith("-") else palette.new(shown) if line.startswith("+") else shown
 
 
 def _actors(finding: Finding) -> Iterator[str]:

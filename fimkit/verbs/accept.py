@@ -20,6 +20,7 @@ from fimkit.model.watches import WatchSet
 from fimkit.verbs.accept_notice import notify_accepted
 from fimkit.verbs.baseline import Progress, kind_of, open_baseline
 from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.keep_contents import ContentKeeper
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 
@@ -54,11 +55,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What was accepted, and what was not, in words; on an armed host, what came of telling it, in words."""
+    """What was accepted, and what was not, in words; on an armed host, what came of telling it, in words.
+
+    ``words`` say what was accepted and could not be kept for text diffs.
+    """
 
     items: tuple[Item, ...]
     refused: tuple[str, ...]
     notice: str | None = None
+    words: tuple[str, ...] = ()
 
 
 def plan_acceptance(
@@ -103,6 +108,7 @@ def accept(
         HostError: If another fimkit is at work.
     """
     open_baseline(config)[0].close()  # says what is missing before the lock makes the folder
+    unkept: list[str] = []
     with lock_state(config.host.state_dir, verb="baseline accept"):
         store, _ = open_baseline(config)
         with store:
@@ -113,9 +119,10 @@ def accept(
                 pairs = [pair for item in items for pair in item.pairs]
                 ids = [item.finding_id for item in items if item.finding_id is not None]
                 store.accept(pairs, who=who, why=why, time_ns=time.time_ns(), finding_ids=ids)
+                unkept = ContentKeeper(config).keep_accepted(pairs)
     refused = list(dict.fromkeys((*plan.refused, *(_changed_again(item.path) for item in late))))
     notice = notify_accepted(config, [item.path for item in items], who=who, why=why)
-    return Accepted(items=tuple(items), refused=tuple(refused), notice=notice)
+    return Accepted(items=tuple(items), refused=tuple(refused), notice=notice, words=tuple(unkept))
 
 
 def _changed_again(path: bytes) -> str:

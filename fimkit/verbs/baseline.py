@@ -22,6 +22,7 @@ from fimkit.model.states import FileState, FileType, content_differs
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.keep_contents import ContentKeeper
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.pins import Collected, collect_for_baseline
@@ -168,7 +169,8 @@ def _write(config: Config, store: Store, *, who: str, why: str, on_progress: Pro
         count = store.write_baseline(states, who=who, why=why, time_ns=time_ns, notes=told.notes)
         if pinned is not None:
             store.set_pins(pinned.row(who=who, time_ns=time_ns))
-    return Created(count=count, problems=(*told.notes, *told.words), pinned=pinned)
+    unkept = ContentKeeper(config).keep_baseline(store)
+    return Created(count=count, problems=(*told.notes, *told.words, *unkept), pinned=pinned)
 
 
 def _without_canaries(store: Store, told: _Told) -> Iterator[FileState]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fimkit.evidence.finding_life import FindingRow, FindingStatus
+from fimkit.evidence.kept_diff import load_diffs
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.reader import open_reader
 from fimkit.evidence.store import Store, open_shared_store
@@ -49,6 +50,8 @@ def report_store(config: Config, file: Path, *, since_ns: int | None = None, now
         data = store_data(config, store, since_ns=since_ns, now_ns=time.time_ns() if now_ns is None else now_ns)
     with open_reader(config.host.state_dir) as reader:
         data = replace(data, processes=load_parents(reader, data.findings))
+    diffs = load_diffs(config.host.state_dir, sorted(data.findings, key=lambda finding: -finding.severity.rank))
+    data = replace(data, diffs=diffs.texts, coverage=(*data.coverage, *diffs.words))
     write_report(file, data)
     return data
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 
 from fimkit.audit.record_search import find_records
+from fimkit.evidence.contents import open_contents_reading
 from fimkit.evidence.finding_life import FindingRow
+from fimkit.evidence.kept_diff import diff_of, said_differently
 from fimkit.evidence.reader import Reader, open_reader
 from fimkit.model.changes import Change, Source
 from fimkit.model.config import Config
-from fimkit.model.errors import UsageError, clip
+from fimkit.model.errors import HostError, StoreError, UsageError, clip
 from fimkit.model.findings import Finding
 from fimkit.report.export_rows import ExportRow
 from fimkit.verbs.findings import join_life
+from fimkit.verbs.keep_contents import ContentKeeper
 
 __all__ = ["Shown", "show_finding"]
 
@@ -19,12 +22,16 @@ _MINUTE_NS = 60 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A finding, the claims that it stands on, and raw records by file; ``words`` say what is not there any more."""
+    """A finding, the claims that it stands on, and raw records by file; ``words`` say what is not there any more.
+
+    ``diff`` is the unified diff of what its file said, where that was kept.
+    """
 
     row: ExportRow
     changes: tuple[Change, ...]
     records: tuple[tuple[str, bytes], ...]
     words: tuple[str, ...]
+    diff: str | None = None
 
 
 def show_finding(config: Config, id_prefix: str) -> Shown:
@@ -49,7 +56,27 @@ def show_finding(config: Config, id_prefix: str) -> Shown:
     problems = [] if logged is None else logged.problems
     missing = _missing(found.finding, changes)
     words = [*problems, f"the store has no claims any more of {', '.join(missing)}"] if missing else problems
-    return Shown(row=row, changes=tuple(changes), records=tuple(logged.lines if logged else ()), words=tuple(words))
+    diff, why = _diff(config, found.finding)
+    words = [*words, f"no text diff: {why}"] if why else words
+    records = tuple(logged.lines if logged else ())
+    return Shown(row=row, changes=tuple(changes), records=records, words=tuple(words), diff=diff)
+
+
+def _diff(config: Config, finding: Finding) -> tuple[str | None, str | None]:
+    """Give the text diff, or why there is none of a file whose content is kept."""
+    keeper = ContentKeeper(config)
+    wanted = said_differently(finding) and any(map(keeper.wants, (finding.path, finding.moved_to or finding.path)))
+    try:
+        contents = open_contents_reading(config.host.state_dir)
+        if contents is None:
+            return None, "nothing was kept yet: the next `fimkit check` does it" if wanted else None
+        with contents:
+            diff = diff_of(contents, finding)
+    except (HostError, StoreError) as error:
+        return None, str(error) if wanted else None
+    if diff is None or diff.text is not None:
+        return (None, None) if diff is None else (diff.text, None)
+    return None, (keeper.why_not(finding) or diff.why) if wanted else None
 
 
 def _changes(reader: Reader, row: FindingRow) -> list[Change]:

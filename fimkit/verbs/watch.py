@@ -24,6 +24,7 @@ from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.check import Checked, CheckOptions, look_at_all
 from fimkit.verbs.content_desk import ContentDesk, Judged
 from fimkit.verbs.explain import may_be_explained
+from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.watch_downtime import mark_downtime
@@ -47,6 +48,7 @@ _OSQUERY_S = 0.25
 _LOG_S = 0.02
 _CATCH_UP_S = 10.0
 _LIMITS_S = 3600.0
+_KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
 _END_S = 30.0
@@ -129,6 +131,7 @@ class _Watcher:
         self._kernel_lost = KernelLost() if self._sources.kernel is not None else None
         self._sources.words += drop_start_rights(config)  # where no kernel's records were to be had, for the first time here
         self._telling = Telling(tell, sinks, config.host.report_file, stack)  # after it: each thread has rights of its own
+        self._contents = ContentKeeper(config)
         self._mail = WatchMail(config, nomail=options.nomail)
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
@@ -406,10 +409,12 @@ class _Watcher:
 
     def _told(self, batch: Batch) -> None:
         self.status.looks += batch.looked
+        self._panic.gone((*batch.gone, *batch.superseded))
         if batch.gone:
             self._telling.show(Told(gone=len(batch.gone)))
         self._tell_explained(self._packages.take(batch.new))
-        self._panic.gone((*batch.gone, *batch.superseded))
+        # After the alarm, and before any mail: a letter is made in a later step.
+        self._telling.say(self._contents.keep_findings(batch.new, budget_s=_KEEP_S))
 
     def _tell_explained(self, explained: Explained) -> None:
         """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""
@@ -448,9 +453,7 @@ class _Watcher:
         if now_s >= self._next["limits"]:
             self._next["limits"] = now_s + _LIMITS_S
             self._panic.send_waiting()
-            limits = self.config.store
-            words = self.store.apply_limits(keep_days=limits.keep_days, max_mb=limits.max_mb, now_ns=time.time_ns())
-            self._telling.say(words)
+            self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
         if quiet:
             self.engine.flush()
         self._write_status()
@@ -483,6 +486,7 @@ class _Watcher:
             self._telling.report_file = config.host.report_file
             self._panic.reconfigure(config)
             self._content.reconfigure(config)
+            self._contents = ContentKeeper(config)
             self._mail.reconfigure(config)
             self.engine.reconfigure(config, scanned_watches(config))
             if self._hearing is not None:

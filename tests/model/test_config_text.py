@@ -33,6 +33,7 @@ include = ["*.so"]
 exclude = ["/sbin/cache/*", "*.swp"]
 cross_mounts = true
 scan_content = true
+keep_content = true
 notify = ["ops@example.org"]
 handler = ["/usr/bin/look", "%%"]
 [sources]
@@ -81,6 +82,8 @@ token_file = "/t"
 [store]
 keep_days = 1
 max_mb = 2
+keep_content_kb = 3
+mask = ["code: (.*)"]
 [panic]
 action = "isolate"
 include_namespaces = true
@@ -112,7 +115,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
     assert config.paths == (
         Watch(
             path=b"/sbin", tier=Tier.CRITICAL, recursive=False, include=("*.so",), exclude=("/sbin/cache/*", "*.swp"),
-            cross_mounts=True, scan_content=True, notify=("ops@example.org",), handler=("/usr/bin/look", "%%"),
+            cross_mounts=True, scan_content=True, keep_content=True, notify=("ops@example.org",), handler=("/usr/bin/look", "%%"),
         ),
     )
     assert config.sources == Sources(
@@ -130,7 +133,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
     assert config.channels == (Channel(name="pager", url_file=b"/u", gets=(Gets.GENERAL,)),)
     assert config.syslog == Syslog(server="log.example.org:6514", transport="udp", ca_file=b"/ca2")
     assert config.webhook == Webhook(url="https://hooks.example.org/x?y=1", ca_file=b"/ca3", token_file=b"/t")
-    assert config.store == StoreLimits(keep_days=1, max_mb=2)
+    assert config.store == StoreLimits(keep_days=1, max_mb=2, keep_content_kb=3, mask=("code: (.*)",))
     assert config.panic == Panic(
         action="isolate", include_namespaces=True, keep_interfaces=("mgmt*",), allow=("192.0.2.10:22", "[2001:db8::1]:22"),
         threshold=2, windows=("sun 23:00-01:00", "2026-11-22T20:00:00Z/2026-11-22T22:00:00Z"), deadline_s=3,

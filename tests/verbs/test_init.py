@@ -97,7 +97,7 @@ def test_the_result_is_a_configuration_that_fimkit_takes(root: Path, tmp_path_fa
 
 def test_every_key_of_the_contract_is_in_it_with_words(root: Path) -> None:
     text = init(root)
-    for name in [*CHECKS, *(f"paths.{key}" for key in ("tier", "recursive", "cross_mounts", "scan_content"))]:
+    for name in [*CHECKS, *(f"paths.{key}" for key in ("tier", "recursive", "cross_mounts", "scan_content", "keep_content"))]:
         key = name.split(".")[1]
         assert re.search(rf"^(# )?{key} = .* # {re.escape(KEY_WORDS[name])}$", text, re.MULTILINE), name
 
