@@ -56,7 +56,8 @@ def _client(scheduler: str) -> Iterator[Any]:
     except (OSError, TimeoutError, ValueError) as error:
         raise HostError(f"no Dask scheduler answers at {scheduler!r}: {clip(str(error))}") from error
     try:
-        yield client
+        with client.as_current():  # by its context, and not the default of whatever program this is
+            yield client
     finally:
         client.close()
 
