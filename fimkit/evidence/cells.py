@@ -180,6 +180,7 @@ _FINDINGS = Cells(
         **{name: _of_body(name) for name in ("tier", "verdict", "attribution")},
         **{name: _of_body(name, _spaced) for name in ("changed", "sources", "evidence")},
         **{name: _of_body(name, _json) for name in ("actors", "reasons")},
+        "content": Cell(_BODY, lambda body: None if body.get("content") is None else _json(body["content"])),
         **{name: _of_body(name, lambda state: None if state is None else _json(state)) for name in ("before", "after")},
         **{
             name: _of_actor(name)

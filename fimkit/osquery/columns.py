@@ -82,6 +82,7 @@ euid b the maker's effective user id
 event t the maker's audit event, SEC.MS:SERIAL
 actors t all processes that took part, the maker of the content first, as a JSON array
 reasons t why it is judged so, as a JSON array of sentences
+content t what content rules found, as a JSON array of rule, severity, line, text and attack; NULL where nothing was searched
 evidence t the audit events that it stands on, with spaces between
 before_type t file, directory, symlink, block, char, fifo or socket; empty where it was not there
 before_sha256 t SHA-256 of the content before

@@ -27,7 +27,7 @@ ACTOR_COLUMNS = (
 
 COLUMNS = (
     "id", "host", "path", "moved_to", "kind", "tier", "severity", "verdict", "status", "changed", "attribution", "sources",
-    *ACTOR_COLUMNS, "actors", "reasons", "evidence",
+    *ACTOR_COLUMNS, "actors", "reasons", "content", "evidence",
     *(f"{side}_{name}" for side in ("before", "after") for name in _STATE_COLUMNS), "before", "after",
     "first_seen", "first_seen_time", "last_seen", "last_seen_time", "closed", "closed_time",
     "accepted_by", "accept_reason", "superseded_by",
@@ -131,6 +131,7 @@ def flat_row(row: ExportRow) -> dict[str, Any]:
         "attribution": finding.attribution.value, "sources": " ".join(source.value for source in finding.sources),
         **{name: head.get(name) for name in ACTOR_COLUMNS},
         "actors": _json([render_actor(actor) for actor in finding.actors]), "reasons": _json(list(finding.reasons)),
+        "content": None if finding.content is None else _json(render_finding(finding)["content"]),
         "evidence": " ".join(finding.evidence), **_state("before", finding.before), **_state("after", finding.after),
         **_times("first_seen", finding.first_seen_ns), **_times("last_seen", finding.last_seen_ns),
         **_times("closed", row.closed_ns),

@@ -15,7 +15,7 @@ from fimkit.evidence.cells import CELLS
 from fimkit.evidence.connection import store_path
 from fimkit.evidence.store import open_store
 from fimkit.model.config import Config, Host
-from fimkit.model.findings import Kind, Severity
+from fimkit.model.findings import ContentMark, Kind, Severity
 from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, ColumnType, Table
 from fimkit.osquery.row_filter import row_filter
 from fimkit.osquery.tables import parse_context
@@ -151,6 +151,17 @@ def test_no_row_is_lost_of_any_store(tmp_path_factory: Any, found: Any, claims: 
 def test_documentation_and_answers_have_the_same_columns() -> None:
     for name, table in STORED.items():
         assert {column.name for column in table.columns} == set(CELLS[name].cells)
+
+
+def test_a_finding_has_what_is_in_its_file_as_json_and_null_where_nobody_looked(tmp_path: Path) -> None:
+    mark = ContentMark(rule="shell", severity="high", line=3, text="system($_GET['c']);\x1b", attack="T1505.003")
+    contents = {"unsearched": None, "clean": (), "hit": (mark,)}
+    with open_store(os.fsencode(tmp_path), create=True) as store:
+        made = [a_finding(name, path=f"/{name}".encode(), content=content) for name, content in contents.items()]
+        store.add_findings(made, now_ns=NOW)
+    rows = {row["id"]: row["content"] for row in _rows(_tables(tmp_path), FINDINGS)}
+    assert (rows["unsearched"], rows["clean"]) == (None, "[]")
+    assert [one["rule"] for one in json.loads(rows["hit"])] == ["shell"] and "\x1b" not in rows["hit"]
 
 
 def test_a_count_gives_rows_without_columns(filled: Path) -> None:
