@@ -29,6 +29,8 @@ __all__ = ["Resident"]
 
 _SAVE_S = 2.0
 _QUICK_SAVE_S = 0.5
+_MOST_COUNTED = 1_000_000
+"""As many as any threshold: a file that is rewritten for days makes no record that is too large to be read."""
 
 Say = Callable[[str], None]
 
@@ -162,7 +164,7 @@ class Resident:
         """Add what has been judged; it holds also where it cannot be stored."""
         record = replace(
             self.record, seen=tuple(dict.fromkeys((*self.record.seen, *seen))),
-            counted=tuple(dict.fromkeys((*self.record.counted, *counted))),
+            counted=tuple(dict.fromkeys((*self.record.counted, *counted)))[-_MOST_COUNTED:],
         )
         if trouble := self._record.store(record):
             raise HostError(f"this holds, and is not stored: {trouble[0]}")

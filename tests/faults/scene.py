@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import pytest
 
 from fimkit.model.config_json import freeze
 from fimkit.model.config_text import load_config
@@ -33,7 +35,7 @@ from tests.notify.letters import finding
 from tests.panic.confined import ip_batch, ip_json, wait_until
 from tests.private_net import PEER, PeerNet
 
-__all__ = ["DEADLINE_S", "MAIL_S", "Scene", "command", "fill", "memory_free_mb", "mount_small", "toml"]
+__all__ = ["DEADLINE_S", "MAIL_S", "Scene", "command", "fill", "memory_free_mb", "mount_failing", "mount_small", "toml"]
 
 DEADLINE_S, MAIL_S = 8, 2
 _MACHINES = "FIMKIT_TEST_MACHINES_NAMESPACES"  # what tests.private_net goes by
@@ -121,6 +123,8 @@ class Scene:
         self.said: list[str] = []
         self.guard: PanicGuard | None = None
         self.watch_pid: int | None = None
+        self.changed: Path | None = None
+        """The file that the finding is of; without one, a file that is not there."""
         self.line: Helper | None = None
         self.links: LinkWatch
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -200,7 +204,7 @@ class Scene:
         if not elsewhere:
             self.guard or self.start_guard()
             assert self.guard is not None
-            self.guard((finding(1),))
+            self.guard((finding(1, path=os.fsencode(self.changed) if self.changed else None),))
             return
         self.watch_pid = os.fork()
         if self.watch_pid == 0:
@@ -315,15 +319,40 @@ def memory_free_mb() -> int:
 
 def mount_small(folder: Path, *, kilobytes: int) -> Path:
     """Mount a small file system, and another /dev/shm, for this process and its children alone; gives the small one."""
+    small = _leave_mounts(folder)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "tmpfs", small], check=True)
+    return small
+
+
+def mount_failing(folder: Path) -> tuple[Path, Callable[[], None]]:
+    """Mount a small disk likewise; gives it, and what has it fail: then it can only be read, as a disk with an error is."""
+    place, image = _leave_mounts(folder), folder / "image"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    done = subprocess.run(["mount", "-o", "loop", image, place], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no disk can be made of a file here: {done.stderr.strip()}")
+    place.chmod(0o700)
+
+    def fail() -> None:
+        subprocess.run(["mount", "-o", "remount,abort", place], capture_output=True, check=False)
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "more").touch()
+
+    return place, fail
+
+
+def _leave_mounts(folder: Path) -> Path:
+    """Take the mounts of this process and its children from everybody else's; gives a folder to mount something on."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(_NEWNS) == 0, os.strerror(ctypes.get_errno())
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    small = folder / "small"
-    small.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "tmpfs", small], check=True)
     # Where evidence goes when the disk takes none; it would stay there.
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], check=True)
-    return small
+    place = folder / "small"
+    place.mkdir(mode=0o700)
+    return place
 
 
 def fill(folder: Path) -> None:

@@ -6,6 +6,7 @@ Never later than ``deadline_s``, and never a link left up without words on it. `
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -21,7 +22,7 @@ import pytest
 from fimkit.evidence.store import open_store
 from fimkit.panic.namespaces import Namespace
 from fimkit.panic.record import Phase
-from tests.faults.scene import DEADLINE_S, Scene, command, fill, memory_free_mb, mount_small, toml
+from tests.faults.scene import DEADLINE_S, Scene, command, fill, memory_free_mb, mount_failing, mount_small, toml
 from tests.notify.mail_servers import Certificates, RealServer, drip, never_answer, serve_with
 from tests.panic.confined import confined, ip_batch, needs, wait_until
 
@@ -149,6 +150,23 @@ def hold_the_store(stage: Stage) -> None:
     stage.held += [lock, holder]
 
 
+def keep_rewriting(stage: Stage) -> None:
+    """The changed file is another one whenever it is looked at."""
+    path = stage.scene.changed = stage.scene.folder / "door"
+    path.write_bytes(b"first")
+
+    def rewrite() -> None:
+        number = 0
+        while True:  # as long as the test's process
+            number += 1
+            with path.open("r+b" if number % 50 else "wb") as file:
+                file.write(b"%d" % number)
+                file.seek(0, os.SEEK_END)
+                file.write(b"x" * (1 << 16))
+
+    threading.Thread(target=rewrite, daemon=True).start()
+
+
 def fight(stage: Stage) -> None:
     from pyroute2 import IPRoute  # the opponent: another implementation
 
@@ -230,6 +248,7 @@ FAULTS = (
     Fault(name="mail server refuses the recipient", server="refusing", says="no such mailbox here%1B[2J"),
     Fault(name="mail server has a wrong certificate", server="another", says="certificate verify failed"),
     Fault(name="evidence store locked", before=hold_the_store, says="left behind after"),
+    Fault(name="changed file is rewritten all the time", before=keep_rewriting, says='"step": "copy_1"'),
     Fault(name="a link comes back 500 times", then=fight, says="t0 was up and is taken down, 256 times so far"),
     Fault(name="links added during the cut", then=keep_making_links, says=ASKED),
     Fault(name="killswitch hangs", after=the_killswitch_ends, says="killswitch_1",
@@ -349,6 +368,58 @@ def test_a_full_disk_delays_no_cut(tmp_path: Path, certificates: Certificates, t
         note(table, fault.name, took_s, f"said: {fault.says}…")
         assert took_s <= DEADLINE_S + ALLOWANCE_S
         wait_until(lambda: fault.says in scene.words())
+
+
+@confined
+def test_a_disk_that_fails_and_can_only_be_read_delays_no_cut(
+    tmp_path: Path, certificates: Certificates, table: Path, where: Namespace
+) -> None:
+    if os.getuid() or not shutil.which("mkfs.ext4"):
+        pytest.skip("needs root, to mount a file system, and mkfs.ext4")
+    state, fail = mount_failing(tmp_path)
+    fault = Fault(name="disk can only be read", says="NOT ALL WAS DONE; evidence in /dev/shm/")
+    with stage(where, tmp_path, certificates, fault, state=state) as here:
+        scene = here.scene
+        scene.start_helper()
+        scene.arm()
+        scene.start_guard()
+        fail()
+        began_ns = time.time_ns()
+        scene.trigger()
+        scene.wait_down()
+        took_s = scene.after_s(began_ns)
+        note(table, fault.name, took_s, f"said: {fault.says}…")
+        assert took_s <= DEADLINE_S + ALLOWANCE_S
+        wait_until(lambda: fault.says in scene.words())
+        assert "record.json is not on the disk: Read-only file system" in scene.words()
+        assert scene.helper.hello().phase is Phase.CUT and scene.record.phase is Phase.ARMED
+        scene.helper.restore(by="the test")
+        wait_until(lambda: len(scene.is_up()) == 5)
+
+
+@confined
+def test_recon_that_fills_the_disk_delays_no_cut_and_the_record_has_its_room(
+    tmp_path: Path, certificates: Certificates, table: Path, where: Namespace
+) -> None:
+    if os.getuid():
+        pytest.skip("needs root, to mount a small file system")
+    state = mount_small(tmp_path, kilobytes=66 << 10)  # a little more than what is room enough to begin
+    fault = Fault(
+        name="recon fills the disk", says="No space left on device",
+        panic=lambda folder: toml("recon", *(["yes", f"line {number}"] for number in range(20))),
+    )
+    with stage(where, tmp_path, certificates, fault, state=state) as here:
+        scene = here.scene
+        scene.start_helper()
+        scene.arm()
+        scene.trigger()
+        record = scene.wait_cut()
+        assert record.triggered_ns and record.cut and record.cut["complete"]
+        took_s = scene.after_s(record.triggered_ns)
+        note(table, fault.name, took_s, f"said: {fault.says}")
+        assert took_s <= DEADLINE_S + ALLOWANCE_S
+        wait_until(lambda: "NOT ALL WAS DONE" in scene.words() or "all was done" in scene.words())
+        assert fault.says in "\n".join(scene.said) + "".join(path.read_text() for path in state.rglob("index.json"))
 
 
 @confined

@@ -5,8 +5,11 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -279,6 +282,55 @@ def test_another_user_is_refused_and_counted(where: Namespace, state: bytes) -> 
         assert line.hello().phase is Phase.DISARMED
         line.arm(settings(), by="root", seen=[])
         assert any("uid 65534 may not ask (1 refused so far)" in said.words for said in load_record(state).log)
+
+
+_TRIES = """\
+import json, os, signal, socket, sys
+panic, pid, done = "panic", int(sys.argv[1]), []
+assert os.getuid() == 65534
+def tried(name, work):
+    try:
+        work()
+        done.append(name)
+    except OSError:
+        pass
+def connect():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
+        asking.connect(panic + "/helper.sock")
+def read():
+    with open(panic + "/record.json") as file:
+        file.read()
+tried("connect", connect)
+tried("read", read)
+tried("list", lambda: os.listdir(panic + "/incidents"))
+tried("write", lambda: open(panic + "/record.json", "a"))
+tried("unlink", lambda: os.unlink(panic + "/helper.sock"))
+tried("make", lambda: os.mkdir(panic + "/incidents/x"))
+tried("swap", lambda: os.rename(panic, "elsewhere"))
+tried("lock", lambda: open(panic + "/lock", "a"))
+tried("end", lambda: os.kill(pid, signal.SIGKILL))
+tried("descriptors", lambda: os.readlink(f"/proc/{pid}/fd/0"))
+print(json.dumps(done))
+"""
+
+
+@pytest.mark.parametrize("may_read", [False, True])
+@confined
+def test_who_reads_hostile_files_can_neither_ask_change_nor_end_anything(may_read: bool, where: Namespace, state: bytes) -> None:
+    if os.getuid() or not shutil.which("setpriv"):
+        pytest.skip("needs root, to become another user, and setpriv")
+    with running(state) as helper, helper.line() as line:
+        line.arm(settings(), by="root", seen=[])
+        os.mkdir(os.path.join(state, b"panic/incidents"), 0o700)
+        os.chmod(state, 0o711)  # so that the panic's own folder is what refuses
+        right = "+dac_read_search" if may_read else "-all"
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={right}", f"--ambient-caps={right}",
+                 sys.executable, "-I", "-S", "-c", _TRIES, str(helper.process.pid)]  # fmt: skip
+        done = subprocess.run(words, cwd=state, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        # A scanner that may read all files may read these too: that is what it is given the right for, and all that it does.
+        assert json.loads(done.stdout) == (["read", "list"] if may_read else [])
+        assert line.hello().phase is Phase.ARMED
 
 
 @confined

@@ -18,7 +18,7 @@ import pytest
 
 from fimkit.panic.commands import plan_commands
 from fimkit.panic.host_facts import list_authorized_keys, list_cron, list_mounts, list_temporary_files, list_units
-from fimkit.panic.incident import Incident, Status, make_incident
+from fimkit.panic.incident import Incident, OutputFull, Sink, Status, make_incident
 from fimkit.panic.network_facts import list_connections, list_interfaces, list_neighbours, list_routes
 from fimkit.panic.process_facts import list_deleted_files, list_processes
 from fimkit.panic.read import describe_file
@@ -196,6 +196,33 @@ def test_changed_files_are_copied_with_their_hash_and_links_are_not_followed(inc
     assert entries[0].file == "copy-001-ls_" and "6000 bytes" in entries[0].note
     assert entries[0].subject.endswith("/ls ö%0A")
     assert output(incident, "copy-001-ls_") == b"trojan" * 1000
+
+
+def test_a_file_that_grows_while_it_is_copied_has_its_bound_and_it_is_said(incident: Incident, tmp_path: Path) -> None:
+    path = tmp_path / "grows"
+    path.write_bytes(b"x" * 1000)
+    (step,) = plan_copies([os.fsencode(path)], most_bytes=1 << 20)
+
+    class Meddling(Sink):
+        def write(self, chunk: bytes) -> None:
+            if path.stat().st_size < self.limit:
+                with path.open("ab") as file:
+                    file.write(b"y" * 100_000)
+            super().write(chunk)
+
+    def copy(name: str, limit: int) -> tuple[int, str]:
+        sink = Meddling(os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT), most_bytes=step.most_bytes)
+        sink.limit = limit  # type: ignore[attr-defined]
+        try:
+            words = step.write(sink) or ""
+        except OutputFull:
+            words = "full"
+        sink.finish()
+        return sink.size_bytes, words
+
+    size_bytes, words = copy("once", 5000)
+    assert size_bytes == 101_000 and words.endswith(", 1000 bytes, changed while it was read")
+    assert copy("for ever", 1 << 40) == (1 << 20, "full")
 
 
 def test_a_large_file_is_copied_up_to_its_bound_and_the_rest_is_named(incident: Incident, tmp_path: Path) -> None:
