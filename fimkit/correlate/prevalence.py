@@ -8,19 +8,25 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from fimkit.model.findings import Finding, Kind, Spread, Tier, Verdict, severity_in_fleet, severity_of
+from fimkit.model.findings import (
+    FEWEST_HOSTS,
+    NEARLY_ALL,
+    Finding,
+    Kind,
+    Spread,
+    Tier,
+    Verdict,
+    severity_in_fleet,
+    severity_of,
+)
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["FEWEST_HOSTS", "LEAST_WEIGHED", "NEARLY_ALL", "PlacedChange", "is_fleet_reason", "place_changes", "weigh_findings"]
-
-FEWEST_HOSTS = 3
-"""With fewer hosts, "on all of them" and "on one alone" say nothing."""
+__all__ = ["LEAST_WEIGHED", "PlacedChange", "is_fleet_reason", "place_changes", "weigh_findings"]
 
 LEAST_WEIGHED = 10
 """With fewer hosts, what they share is said, and moves no severity."""
 
-NEARLY_ALL = 0.9
 _MARK = "fleet: "
 _PASSING = (Kind.ATTEMPTED, Kind.TRANSIENT)
 

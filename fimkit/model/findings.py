@@ -8,12 +8,18 @@ from fimkit.model.changes import Actor, Source
 from fimkit.model.states import TIMES_ONLY, FileState
 
 __all__ = [
-    "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Spread", "Tier", "Verdict", "is_content_reason",
-    "judge_content", "severity_in_fleet", "severity_of",
+    "FEWEST_HOSTS", "NEARLY_ALL", "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Spread", "Tier", "Verdict",
+    "is_content_reason", "judge_content", "severity_in_fleet", "severity_of",
 ]  # fmt: skip
 
 _CONTENT_REASONS = ("rule ", "content: ", "story: ")
 _HARMLESS = "info"
+
+FEWEST_HOSTS = 3
+"""With fewer hosts, "on all of them" and "on one alone" say nothing."""
+
+NEARLY_ALL = 0.9
+"""The share of hosts that makes a roll-out."""
 
 
 class Tier(StrEnum):

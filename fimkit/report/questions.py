@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from fimkit.model.errors import UsageError
+from fimkit.model.findings import FEWEST_HOSTS, NEARLY_ALL
 from fimkit.report.acts import acts_of, matches_path, need
 from fimkit.report.frame_schema import ORDERED, TIME
 from fimkit.report.frames import Frame
@@ -17,8 +18,6 @@ _PROCESS = ["host", "auid", "user", "uid", "pid", "ppid", "ses", "tty", "exe", "
 _LIFE = ("first_seen", "severity", "kind", "path", "moved_to", "what", "user", "auid", "exe", "cmdline", "attribution", "id")
 _ACTS = ("time", "severity", "what", "path", "moved_to", "user", "uid", "tty", "pid", "ppid", "exe", "cmdline", "event")
 _STATE = ("type", "sha256", "mode", "uid", "target")
-_LEAST_HOSTS = 3  # with fewer, "on every host" says nothing
-_ROLL_OUT = 0.9
 _NAMED_HOSTS = 5
 
 
@@ -212,8 +211,8 @@ def prevalence_of(frame: pd.DataFrame, columns: Sequence[str], hosts: int | None
     if "path" in known.columns and "path" not in columns:
         found["paths"] = groups["path"].nunique()
     found["reading"] = ""
-    if of >= _LEAST_HOSTS:
-        found.loc[found["share"] >= _ROLL_OUT, "reading"] = "roll-out"
+    if of >= FEWEST_HOSTS:
+        found.loc[found["share"] >= NEARLY_ALL, "reading"] = "roll-out"
         found.loc[found["hosts"] == 1, "reading"] = "lead"
     found = found.reset_index()
     order, down = ["hosts", "first"], [True, True]

@@ -190,9 +190,8 @@ def open_archive(*sources: Source, config: Source | None = None, host: str | Non
     Args:
         sources: Any of: a state folder (live or a copy); a folder collected from a host (``baseline.jsonl``, ``after.jsonl``,
             ``findings.jsonl``, ``audit.log``, ``osqueryd.results.log`` with their rotations, ``fimkit.toml``), or the archive that
-            `fimkit collect` made of one; a folder of such folders; audit logs;
-            snapshots; findings as JSON lines or Parquet, and folders of these; a configuration, for its state folder. Without any,
-            the state folder of the configuration.
+            `fimkit collect` made of one; a folder of such folders; audit logs; snapshots; findings as JSON lines or Parquet, and
+            folders of these; a configuration, for its state folder. Without any, the state folder of the configuration.
         config: The configuration of what has none beside it, for tiers and the host's name; by default ``$FIMKIT_CONFIG``, else
             ``/etc/fimkit/fimkit.toml``, for its own state folder.
         host: The name of the host whose logs and snapshots these are, where nothing names it.
@@ -226,7 +225,8 @@ def _open(place: Path, config: Config | None, host: str | None, problems: list[s
     try:
         return _open_folder(place, config, host, problems, depth) if place.is_dir() else _open_file(place, config, host, problems)
     except (FimkitError, OSError) as error:
-        problems.append(f"{place}: {error}")
+        words = str(error)
+        problems.append(words if str(place) in words else f"{place}: {words}")
         return []
 
 

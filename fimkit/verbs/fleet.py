@@ -120,7 +120,7 @@ def _join(judged: Sequence[JudgedPlace]) -> Fleet:
     findings: dict[tuple[str, str], Finding] = {}
     problems = []
     for one in judged:
-        problems += [f"{one.place}: {words}" for words in one.problems]
+        problems += [words if one.place in words else f"{one.place}: {words}" for words in one.problems]
         for host in one.hosts:
             places_of.setdefault(host, []).append(one.place)
         for finding in one.findings:
