@@ -116,7 +116,7 @@ class _Searcher:
                     self._waiting.append(
                         _Request(row["n"], parse_path(row["path"]), parse_path(row["root"]), int(row["time_ns"]))
                     )
-                    self._changed.notify()
+                    self._changed.notify_all()  # one alone may be the one who tells stories, and the file would wait for the next
             elif self._handlers is None:
                 early.append(row)
             else:

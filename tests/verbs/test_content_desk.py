@@ -213,6 +213,15 @@ def test_new_bytes_are_searched_and_what_was_only_renamed_is_not(
         assert not desk.wants(replace(finding, content=()))
 
 
+def test_files_that_come_one_by_one_are_each_searched_at_once(place: Place) -> None:
+    with ContentDesk(place.config) as desk:
+        desk.search([place.finding("warm.php")])
+        for number in range(8):
+            content = SHELL if number % 3 == 2 else b"page"
+            (judged,) = desk.search([place.finding(f"{number}.php", content)], budget_s=30).findings
+            assert judged.content is not None, judged.reasons
+
+
 def test_what_cannot_be_opened_or_has_changed_since_is_said_and_searched_again_later(place: Place) -> None:
     with ContentDesk(place.config) as desk:
         gone, changed, linked = place.finding("gone.php"), place.finding("changed.php"), place.finding("linked.php")
