@@ -40,6 +40,7 @@ _AGAIN_S = (1.0, 5.0, 30.0)
 _TALES_S = 0.2
 """So long one reading looks for what else was done: thousands of hits at once hold a watch up no longer."""
 
+_NOT_YET = "content: not searched yet: it is told again if anything is found"
 _NO_TALE = "story: what else was done is not told, for many came at once: `fimkit show` has what is recorded"
 _RESTART_S = 5.0
 _CHARS = 300
@@ -254,7 +255,7 @@ class ContentDesk:
         words, self._words = self._words, []
         if overdue:
             mine = store.untold_of([one.id for one in overdue])
-            told += [one for one in overdue if one.id in mine]
+            told += [self._judge(one, None, [_NOT_YET], []) for one in overdue if one.id in mine]
         return Judged(told, words)
 
     def _keep(self, store: Store, searched: Sequence[Finding], late: Sequence[Finding]) -> list[Finding]:
@@ -354,7 +355,7 @@ class ContentDesk:
         rest = [held.finding for held in self._held.values() if not held.told]
         self._held.clear()
         mine = store.untold_of([one.id for one in rest]) if rest else set()
-        return Judged([*told, *(one for one in rest if one.id in mine)], words)
+        return Judged([*told, *(self._judge(one, None, [_NOT_YET], []) for one in rest if one.id in mine)], words)
 
     def search(self, findings: Sequence[Finding], changes: Sequence[Change] = (), *, budget_s: float | None = None) -> Judged:
         """Have files searched, and wait for all of them: for a whole look. Gives the same findings in the same order, judged.

@@ -124,7 +124,9 @@ def test_what_is_not_searched_in_time_is_told_and_told_again_when_it_turns_out_t
             assert desk.take([shell, page]) == []
             assert desk.read(place.store).findings == []
             clock[0] += 5.1
-            assert desk.read(place.store).findings == [shell, page] and len(desk) == 0
+            early = desk.read(place.store).findings
+            assert [one.id for one in early] == [shell.id, page.id] and len(desk) == 0
+            assert all(one.reasons[0].startswith("content: not searched yet") and one.content is None for one in early)
             place.store.tell([shell.id, page.id], time_ns=time.time_ns())
         finally:
             os.killpg(keeper, signal.SIGCONT)
