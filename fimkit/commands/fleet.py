@@ -59,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for line in render_fleet(fleet.changes, width=terminal_width()):
             print(line)
-    judged = f"{len(fleet.hosts):,} hosts judged, {len(fleet.broken):,} places could not be"
+    judged = f"{len(fleet.hosts):,} host{'' if len(fleet.hosts) == 1 else 's'} judged"
+    if fleet.broken:
+        judged += f", {len(fleet.broken):,} place{'' if len(fleet.broken) == 1 else 's'} could not be"
     print_words([*fleet.problems[:15], *_rest(fleet.problems), f"{judged}; {render_summary(fleet.findings)}"])
     return 1 if fleet.findings else 2 if fleet.broken else 0
 

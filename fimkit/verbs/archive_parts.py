@@ -271,7 +271,7 @@ class CollectedPart(LogPart):
         others = sum(1 for _ in self._found.findings(Span())) - len(rows)
         self.problems += self._found.problems
         if others:
-            self.problems.append(f"{self._baseline.parent}: {others} findings of other hosts than {self.host!r} were left out")
+            self.problems.append(f"{self._baseline.parent}: {others:,} findings of other hosts than {self.host!r} were left out")
         return rows
 
     def findings(self, span: Span) -> Iterator[FoundRow]:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,15 @@ import pytest
 import fimkit
 from fimkit.model.config_text import load_foreign_config
 from fimkit.model.errors import UsageError
+from fimkit.model.findings import Kind, Severity, Verdict
+from fimkit.model.json_form import render_finding
+from fimkit.report.frames import findings_of
 from fimkit.verbs.archive_parts import read_finding
 from fimkit.verbs.collect import CollectOptions, collect
 from tests.auditlog import ALICE, ROOT
 from tests.checked_host import CheckedHost, make_checked_host
+
+DATA = Path(__file__).parents[1] / "data"
 
 SECRETS = """
 notify = ["soc-4711@example.org"]
@@ -175,6 +182,25 @@ def test_json_lists_the_files_and_nothing_else(host: CheckedHost, tmp_path: Path
     assert all(set(row) == {"name", "size", "sha256"} for row in rows)
     with tarfile.open(tmp_path / "x.tar.gz") as tar:
         assert {member.name for member in tar} == {f"collected/{row['name']}" for row in rows} | {"collected/collected.json"}
+
+
+def test_what_the_host_knew_counts_and_what_it_had_closed_and_is_back_is_open(tmp_path: Path) -> None:
+    folder = shutil.copytree(DATA / "incident-01", tmp_path / "web01")
+    judged = {finding.path: finding for finding in findings_of(fimkit.open(folder).findings())}
+    known, back = (judged[b"/srv/fim/tree/" + name] for name in (b"etc/app1.conf", b"sbin/tool1"))
+    told = replace(known, verdict=Verdict.EXPECTED, severity=Severity.INFO, reasons=("a signed package's own bytes",))
+    passed = replace(known, id="f" * 32, kind=Kind.TRANSIENT, path=b"/srv/fim/tree/etc/passed")
+    rows = [
+        render_finding(told) | {"status": "open"}, render_finding(back) | {"status": "accepted"},
+        render_finding(passed) | {"status": "open"}, render_finding(replace(known, id="e" * 32, host="web09")),
+    ]  # fmt: skip
+    (folder / "findings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    archive = fimkit.open(folder)
+    frame = archive.findings().set_index("id")
+    assert frame.index.is_unique and len(frame) == len(judged) + 1
+    assert frame.loc[known.id, "verdict"] == "expected" and frame.loc[passed.id, "kind"] == "transient"
+    assert frame.loc[back.id, "status"] == "open"
+    assert any("1 findings of other hosts than 'web01'" in words for words in archive.problems)
 
 
 def test_an_output_without_a_name_is_refused(host: CheckedHost) -> None:
