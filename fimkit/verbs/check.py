@@ -78,13 +78,13 @@ class CheckOptions:
 class Checked:
     """What a check found: ``new``, which nobody was shown yet, ``known`` and still open, what is ``gone``, and words.
 
-    ``superseded`` is gone too: another difference on the same path has taken its place.
+    ``undone`` is what is gone from paths that are watched still, or whose place another difference on the same path has taken.
     """
 
     new: tuple[Finding, ...] = ()
     known: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
-    superseded: tuple[Finding, ...] = ()
+    undone: tuple[Finding, ...] = ()
     words: tuple[str, ...] = ()
 
     @property
@@ -169,15 +169,14 @@ def _judge_panic(config: Config, options: CheckOptions, checked: Checked) -> Che
     Returns:
         The same findings: those that packages explained meanwhile, as they are judged now; and words on what came of it.
     """
-    gone = (*checked.gone, *checked.superseded)
-    if not any(map(may_panic, (*checked.open, *gone))):  # most nights: nothing of the panic is read, or loaded
+    if not any(map(may_panic, (*checked.open, *checked.undone))):  # most nights: nothing of the panic is read, or loaded
         return checked
     from fimkit.verbs.check_panic import judge_open
 
     by_hand = bool(options.audit_logs or options.osquery_logs)
     judged = judge_open(
         config, checked.open, by_hand=by_hand, nomail=options.nomail, nokill=options.nokill, runner=options.runner,
-        gone=gone,
+        undone=checked.undone,
     )
     now = {finding.id: finding for finding in judged.findings}
     return replace(
@@ -398,7 +397,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
         new=tuple(finding for finding in every if finding.id in untold),
         known=tuple(finding for finding in every if finding.id not in untold),
         gone=stored.gone,
-        superseded=stored.superseded,
+        undone=tuple(one for one in (*stored.gone, *stored.superseded) if look.watches.watch_of(one.path) is not None),
         words=tuple(dict.fromkeys(words)),
     )
 

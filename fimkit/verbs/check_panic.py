@@ -33,7 +33,7 @@ class Judged(NamedTuple):
 
 def judge_open(
     config: Config, findings: Sequence[Finding], *, by_hand: bool, nomail: bool, nokill: bool, runner: Sequence[str],
-    gone: Sequence[Finding] = (),
+    undone: Sequence[Finding] = (),
 ) -> Judged:
     """Hand what may start a panic to the runner, and wait for its answer: where one begins, until it is over.
 
@@ -47,7 +47,7 @@ def judge_open(
         nomail: A panic sends nothing.
         nokill: A panic cuts nothing.
         runner: Its command.
-        gone: What was open and is undone: done again, it is new.
+        undone: What was open, and is no more: done again, it is new.
     """
     words: list[str] = []
     try:
@@ -55,9 +55,9 @@ def judge_open(
         armed = thaw(config, record.settings)
     except FimkitError as error:
         return Judged([], [f"whether this host is to panic cannot be known: {error}"])
-    if is_armed(record) and (undone := {finding.id for finding in gone}.intersection((*record.seen, *record.counted))):
-        record = record.without(undone)
-        words += _forget(config, sorted(undone))
+    if is_armed(record) and (known := {finding.id for finding in undone}.intersection((*record.seen, *record.counted))):
+        record = record.without(known)
+        words += _forget(config, sorted(known))
     seen = set(record.seen)
     asked = [finding for finding in findings if may_panic(finding) and finding.id not in seen]
     if not is_armed(record) or not asked:

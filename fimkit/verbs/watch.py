@@ -409,7 +409,7 @@ class _Watcher:
 
     def _told(self, batch: Batch) -> None:
         self.status.looks += batch.looked
-        self._panic.gone((*batch.gone, *batch.superseded))
+        self._panic.gone(batch.undone)
         if batch.gone:
             self._telling.show(Told(gone=len(batch.gone)))
         self._tell_explained(self._packages.take(batch.new))

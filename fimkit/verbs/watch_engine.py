@@ -50,12 +50,12 @@ _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
 class Batch:
     """What one turn came to: findings nobody was shown yet, differences that are no more, and how many paths were looked at.
 
-    ``superseded`` are no more either: another difference on the same path has taken their place.
+    ``undone`` are those of paths that are watched still, and those whose place another difference on the same path has taken.
     """
 
     new: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
-    superseded: tuple[Finding, ...] = ()
+    undone: tuple[Finding, ...] = ()
     looked: int = 0
 
 
@@ -446,7 +446,8 @@ class Engine:
             self._open.pop(finding.id, None)
         self._open.update((finding.id, finding.path) for finding in stored.new if finding.kind not in PASSING)
         new = tuple(finding for finding in stored.new if finding.id in untold)
-        return Batch(new=new, gone=gone, superseded=stored.superseded, looked=looked)
+        no_more = tuple(finding for finding in (*gone, *stored.superseded) if self.looks.is_watched(finding.path))
+        return Batch(new=new, gone=gone, undone=no_more, looked=looked)
 
     # A whole look, done elsewhere; another configuration.
 

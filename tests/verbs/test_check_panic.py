@@ -111,15 +111,21 @@ def test_what_was_undone_is_forgotten_by_the_helper_and_starts_the_runner_when_i
             helper.arm(settings_of(host.config), by="the test", seen=[one.id])
             door = host.place / "tree/door"
             door.write_text("old")  # at another time: a difference of another kind
-            assert [gone.id for gone in host.check().superseded] == [one.id]
+            assert [gone.id for gone in host.check().undone] == [one.id]
             assert load_record(host.config.host.state_dir).seen == () and not host.log.exists()
             door.write_text("evil")
             (again,) = host.check().new
             assert again.id == one.id
             (row,) = host.rows()
             assert [found["id"] for found in row["findings"]] == [one.id]
-        (host.place / "tree/door").write_text("old")
+        watched = host.config
+        host.config = dataclasses.replace(watched, paths=(dataclasses.replace(watched.paths[0], exclude=("door",)),))
         put_record(host.config, seen=[one.id])
+        checked = host.check()  # nobody looks there any more: that is no undoing
+        assert checked.gone and not checked.undone and load_record(watched.host.state_dir).seen == (one.id,)
+        host.config = watched
+        host.check()
+        (host.place / "tree/door").write_text("old")
         words = host.check().words
         assert any("what was undone still counts as judged: no panic helper answers" in each for each in words), words
 
