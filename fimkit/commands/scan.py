@@ -10,6 +10,7 @@ from fimkit.content.answers import Scanned
 from fimkit.content.hit import SEVERITIES, ContentHit
 from fimkit.content.pool import FILE_S
 from fimkit.content.reader import DEFAULT_MOST_BYTES
+from fimkit.model.errors import UsageError
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.verbs.scan import ScanTotals, ScanWishes, prepare_rules, scan_trees
 
@@ -57,9 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         1 if anything was found, else 0.
 
     Raises:
-        UsageError: If there is no rule to search with (exit 2).
+        UsageError: If there is no rule to search with, or a path is not there (exit 2).
         HostError: If no process can be started to read (exit 3).
     """
+    if missing := [path for path in arguments.paths if not os.path.lexists(path)]:  # a misspelt path is not a clean one
+        raise UsageError(f"{_shown(os.fsencode(missing[0]))}: no such file or folder")
     rules, words = prepare_rules(tuple(map(os.fsencode, arguments.rules)), built_in=not arguments.only)
     print_words(words)
     wishes = ScanWishes(

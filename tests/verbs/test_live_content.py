@@ -1,4 +1,4 @@
-"""From a file in a web root to a mail, under this kernel's audit: the watch and a mail server are in a network of the test's own."""
+"""From a file in a web root to a mail, under this kernel's audit: watch and mail server are in a network of the test's own."""
 
 import json
 import os

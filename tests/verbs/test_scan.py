@@ -111,7 +111,7 @@ def test_large_files_and_limits_are_as_asked(place: Path) -> None:
     assert f"large: of {(3 << 20) + 4} bytes the first and the last {1 << 19} were read" in done.stderr
 
 
-@pytest.mark.parametrize("words", ["--size 0", "--jobs x", "--seconds -1", "--severity all", "--rules /nowhere"])
+@pytest.mark.parametrize("words", ["--size 0", "--jobs x", "--seconds -1", "--severity all", "--rules /nowhere", "/nowhere"])
 def test_what_makes_no_sense_is_usage(place: Path, words: str) -> None:
     done = scan(place, *words.split())
     assert (done.returncode, done.stdout) == (2, "")
