@@ -235,7 +235,7 @@ FAULTS = (
     Fault(name="watch killed after the trigger", panic=hanging_recon, then=killed_watch, elsewhere=True, says=ASKED),
     Fault(name="recon command hangs", panic=hanging_recon, says="recon_1 timeout"),
     Fault(name="recon command prints without end", says="recon_1 truncated",
-          panic=lambda folder: toml("recon", command(folder, "recon", "while :; do echo endless; done"))),
+          panic=lambda folder: toml("recon", command(folder, "recon", "exec yes endless"))),
     Fault(name="recon command is absent", panic=lambda folder: toml("recon", ["/no/such/program"]),
           says="there is no program /no/such/program"),
     Fault(name="capture command hangs", panic=lambda folder: toml("packetgrab", command(folder, "grab")),
