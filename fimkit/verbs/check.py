@@ -26,6 +26,7 @@ from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
 from fimkit.verbs.earlier import load_earlier
+from fimkit.verbs.effective import effective_watches
 from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
@@ -156,7 +157,8 @@ def _notify(config: Config, options: CheckOptions, findings: Sequence[Finding]) 
     from fimkit.notify.notifier import Notifier
     from fimkit.verbs.panic_alarm import list_addresses
 
-    notifier = Notifier(config, addresses=list_addresses().value or (), nomail=options.nomail)
+    followed = replace(config, paths=effective_watches(config.paths))  # findings have the names behind links
+    notifier = Notifier(followed, addresses=list_addresses().value or (), nomail=options.nomail)
     notifier.take(findings)
     words = notifier.finish(hurry=True)
     problem = notifier.problem
