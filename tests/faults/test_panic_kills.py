@@ -72,6 +72,14 @@ def plan_round(dice: random.Random) -> Plan:
     return Plan(trigger_s, tuple(sorted(blows)))
 
 
+def _close_all_but(descriptor: int) -> None:
+    """Close what a fork has given: a program that another thread is just starting would wait for the end of this process."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number != descriptor:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
 class Watch:
     """A watch's guard in a process of its own, told of all that is open when it starts, as a watch that starts anew is."""
 
@@ -80,7 +88,7 @@ class Watch:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                self._line.close()
+                _close_all_but(other.fileno())
                 self._be(scene, other, numbers)
             finally:
                 os._exit(1)
