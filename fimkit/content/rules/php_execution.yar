@@ -244,9 +244,9 @@ rule php_numbered_calls {
     severity = "suspect"
     attack = "T1027"
   strings:
-    $nested = /\$\w{1,40}\s*[\[{]\s*\d+\s*[\]}]\s*\(\s*@?\$\w{1,40}\s*[\[{]\s*\d+\s*[\]}]\s*\(/
-    $numbered = /[=(.,;{}!@\s]\$\w{1,40}\s*\[\s*\d+\s*\]\s*\(\s*(\$\w|\))/
-    $element = /\$\w{1,40}\s*=\s*\$\w{1,40}\s*\[\s*['"]?\w{1,12}['"]?\s*\]\s*;\s*@?\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\[/
+    $nested = /\d ?[\]}] ?\( ?@?\$\w{1,40}\s*[\[{]\s*\d+\s*[\]}]\s*\(/
+    $numbered = /\d ?\] ?\( ?(\$\w|\))/
+    $element = /= ?\$\w{1,40}\s*\[\s*['"]?\w{1,12}['"]?\s*\]\s*;\s*@?\$\w{1,40}\s*\(\s*\$\w{1,40}\s*\[/
     $member = /\(\s*(self|static|\$this|\$\w{1,40})\s*(::\s*\$|->)\w{1,40}\s*\[\s*['"]?\w{1,12}['"]?\s*\]\s*\)\s*\(\s*\(/
     $request = /(\$\{?_(GET|POST|REQUEST|COOKIE)\b|\$_SERVER\s*\[\s*["']?(HTTP_|QUERY_STRING|PHP_AUTH|PATH_INFO|argv)|php:\/\/input|getallheaders)/
   condition:

@@ -100,7 +100,7 @@ rule php_mails_passwords {
     $hook = /discord(app)?\.com\/api\/webhooks/i
     $drop = /(file_put_contents|fopen)\s*\(\s*['"][\w.\/-]{1,60}\.(txt|log|html?|dat)['"]/i
     $from = /REMOTE_ADDR|HTTP_CLIENT_IP|HTTP_X_FORWARDED_FOR/
-    $mark = /(\.=|=)\s*["'][^"'\n]{0,40}([-=+|*~#_]{4,}|\bfullz\b|\bvictim\b|\bre[sz]ult\b|\blog(s|in)?\b)/i
+    $mark = /=[ \t]?["'][^"'\n]{0,40}([-=+|*~#_]{4,}|\bfullz\b|\bvictim\b|\bre[sz]ult\b|\blog(s|in)?\b)/i
     $checks = /password_verify\s*\(\s*\$_(POST|REQUEST)/i
     $away = /header\s*\(\s*["'](Location|Refresh)/i
   condition:
