@@ -27,6 +27,7 @@ __all__ = ["Running", "Switch", "main", "start_killswitch"]
 
 _EACH_S = 10.0
 _ANSWER_S = 5.0
+_LATE_S = 15.0  # their end is told late where the machine or its disk is busy
 _PART_BYTES = 1 << 16
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.panic_switch import main; main()"
@@ -103,7 +104,7 @@ class _Asked:
         self._thread.start()
 
     def _take(self) -> None:
-        self._line.settimeout(_EACH_S + _ANSWER_S)
+        self._line.settimeout(_EACH_S + _LATE_S)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             for row in json.loads(_read_line(self._line)):
                 entry = parse_entry(row)
@@ -111,7 +112,7 @@ class _Asked:
                 self._entries.append(entry)
 
     def wait(self) -> Sequence[Entry]:
-        self._thread.join(_EACH_S + _ANSWER_S)
+        self._thread.join(_EACH_S + _LATE_S)
         return tuple(self._entries)
 
 

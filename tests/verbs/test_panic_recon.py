@@ -42,8 +42,15 @@ def mute(path: Path) -> Iterator[bytes]:
                 while True:
                     kept.append(listener.accept()[0])
 
-        threading.Thread(target=accept, daemon=True).start()
-        yield os.fsencode(path)
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield os.fsencode(path)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
+            for each in kept:
+                each.close()
 
 
 def test_a_host_without_osqueryd_says_so_once(incident: Incident, tmp_path: Path) -> None:
