@@ -23,6 +23,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from osquery import ExtensionClient
 
+from thrift.transport.TTransport import TTransportException
+
 __all__ = ["OSQUERYDS", "STAND_IN", "QueryFailed", "Running", "default_osqueryd", "is_stand_in", "start_osqueryd", "wait_for"]
 
 T = TypeVar("T")
@@ -97,6 +99,8 @@ class Running:
             raise QueryFailed(f"no answer on {self.socket}")
         try:
             answer = client.extension_manager_client().query(sql)
+        except TTransportException as error:  # it ended meanwhile
+            raise QueryFailed(str(error)) from error
         finally:
             client.close()
         if answer.status.code != 0:

@@ -59,9 +59,11 @@ def in_private_net(test: Callable[[], Any]) -> Any:
             answer = ("skip" if error.strerror == os.strerror(1) else "fail", traceback.format_exc())
         except BaseException:
             answer = ("fail", traceback.format_exc())
-        with os.fdopen(writer, "wb") as pipe:
-            pickle.dump(answer, pipe)
-        os._exit(0)
+        try:
+            with os.fdopen(writer, "wb") as pipe:
+                pickle.dump(answer, pipe)
+        finally:  # where nobody listens any more: else this would go on as a second test run
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         told = pipe.read()

@@ -134,8 +134,8 @@ def peer() -> Iterator[int]:
         try:
             enter_new_namespace()
             os.write(writer, b"1")
-        finally:
             signal.pause()
+        finally:  # whatever wakes it: else this would go on as a second test run
             os._exit(0)
     os.close(writer)
     try:

@@ -137,25 +137,37 @@ def test_incomplete_last_line_is_read_once_it_is_whole(host: CheckedHost) -> Non
     assert (now["id"], now["attribution"], [actor["pid"] for actor in now["actors"]]) == (found.ids[0], "exact", [ALICE.pid])
 
 
+def write_by_halves(host: CheckedHost) -> tuple[str, list[bytes], str]:
+    """Write a file, log half of the event, and check within the two seconds that an event is waited for.
+
+    Returns:
+        The file's name, the records that are still to come, and the finding's id.
+    """
+    for number in range(8):
+        name, began = f"half{number}", time.time()
+        syscall, *others = host.log.written(host.tree / name, "new\n", BOB)
+        host.log.append(syscall)
+        first = host.check()
+        if time.time() - began < 1.9:
+            assert first.of(name)["attribution"] == "unattributed"
+            return name, others, first.of(name)["id"]
+    pytest.skip("no check ended within two seconds on this busy machine")
+
+
 def test_event_half_written_at_the_first_check_is_joined_at_the_second(host: CheckedHost) -> None:
-    syscall, *others = host.log.written(host.tree / "a", "new\n", BOB)
-    host.log.append(syscall)
-    first = host.check()
-    assert first.of("a")["attribution"] == "unattributed"
+    name, others, first_id = write_by_halves(host)
     host.log.append(others)
     host.check()
-    (now,) = host.check("--all").findings
-    assert (now["id"], now["attribution"], now["actors"][0]["pid"]) == (first.ids[0], "exact", BOB.pid)
+    now = host.check("--all").of(name)
+    assert (now["id"], now["attribution"], now["actors"][0]["pid"]) == (first_id, "exact", BOB.pid)
 
 
 def test_half_an_event_whose_other_half_comes_in_a_rotated_log(host: CheckedHost) -> None:
-    syscall, *others = host.log.written(host.tree / "a", "new\n", BOB)
-    host.log.append(syscall)
-    host.check()
+    name, others, _ = write_by_halves(host)
     host.log.rotate()
     host.log.append(others)
     host.check()
-    (now,) = host.check("--all").findings
+    now = host.check("--all").of(name)
     assert (now["attribution"], now["actors"][0]["pid"]) == ("exact", BOB.pid)
 
 
