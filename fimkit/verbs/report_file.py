@@ -30,8 +30,9 @@ def render_report_line(finding: Finding, *, now_ns: int) -> str:
 
 
 def _shown(path: bytes) -> str:
-    """A space is ``%20`` here: no name can look like more fields of its line."""
-    return render_path(path).replace(" ", "%20")
+    """Quote a path with a space in it: no name can look like more fields of its line."""
+    text = render_path(path)
+    return '"' + text.replace('"', '\\"') + '"' if " " in text or '"' in text else text
 
 
 def _render_content(finding: Finding) -> str:

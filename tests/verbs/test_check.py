@@ -263,7 +263,7 @@ def test_report_file_gets_a_line_for_each_new_finding_once(tmp_path: Path) -> No
     lines = report.read_text().splitlines()
     assert len(lines) == 2
     assert f" web01 critical modified {host.tree}/a by auid=2001 uid=2001 pid=4101 exe=/usr/bin/python3.11 (exact) id=" in lines[0]
-    assert "odd name%0A by " in lines[1]
+    assert '/odd name%0A" by ' in lines[1]
     assert report.stat().st_mode & 0o777 == 0o600
 
 

@@ -22,7 +22,7 @@ def test_name_cannot_make_a_second_line_or_turn_the_text_around() -> None:
         path="/a\nb \u202ec\u2028".encode(), moved_to=b"/d\x1b[2J", kind=Kind.MOVED, actors=(an_actor(exe=b"/x\r"),)
     )
     line = render_report_line(odd, now_ns=NOW)
-    assert "moved /a%0Ab%20%E2%80%AEc%E2%80%A8 to /d%1B[2J by" in line and "exe=/x%0D" in line
+    assert 'moved "/a%0Ab %E2%80%AEc%E2%80%A8" to /d%1B[2J by' in line and "exe=/x%0D" in line
     assert len(line.splitlines()) == 1 and line.isprintable()
 
 
@@ -32,8 +32,8 @@ def test_finding_without_an_actor_is_unattributed() -> None:
 
 
 def test_a_name_with_spaces_adds_no_fields_to_its_line() -> None:
-    line = render_report_line(a_finding(path=b"/w/x by auid=0 exe=/usr/bin/dpkg (exact) id=0"), now_ns=NOW)
-    assert line.split(" ")[4] == "/w/x%20by%20auid=0%20exe=/usr/bin/dpkg%20(exact)%20id=0"
+    line = render_report_line(a_finding(path=b'/w/x" by auid=0 exe=/usr/bin/dpkg (exact) id=0'), now_ns=NOW)
+    assert ' modified "/w/x\\" by auid=0 exe=/usr/bin/dpkg (exact) id=0" by auid=1000 ' in line
 
 
 def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
