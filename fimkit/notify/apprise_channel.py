@@ -5,16 +5,14 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from urllib.parse import unquote
 
-import fimkit
 from fimkit.model.channels import Channel, Gets
 from fimkit.model.errors import HostError
+from fimkit.model.own_process import own_command
 from fimkit.notify.chat import ChatText
 from fimkit.notify.message import render_word
 from fimkit.notify.race import Line, Task
@@ -22,7 +20,6 @@ from fimkit.notify.secrets import load_secret
 
 __all__ = ["AppriseTarget", "has_apprise", "load_targets", "plan_apprise", "plan_probe", "prepare_targets"]
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.notify.apprise_child import main; sys.exit(main())"
 _WORDS_CHARS = 300
 _LEAST_SECRET = 4  # shorter parts of a URL are words like "/x/", which errors are full of
 # No more of this process's environment than finding the way out needs.
@@ -89,7 +86,7 @@ def _run(target: AppriseTarget, request: dict[str, object], line: Line) -> str:
         raise HostError(target.problem)
     left_s = line.left_s()
     row = json.dumps({**request, "url": target.url, "deadline_s": left_s}).encode("ascii")
-    command = [sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])]
+    command = own_command("fimkit.notify.apprise_child")
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"LC_ALL": "C.UTF-8"}
     line.stage = "asking apprise" if request["probe"] else "sending: it may have been taken"
     try:

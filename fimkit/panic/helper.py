@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -163,12 +163,12 @@ def _run(server: Server, resident: Resident, stop: threading.Event, *, until_idl
             return
 
 
-def main(words: Sequence[str]) -> None:
+def main() -> None:
     """Be a helper that another process has started: detached from it, and ended when nobody has a line.
 
-    Args:
-        words: The state folder, the descriptor that is told when it listens or why it does not, and options.
+    Its words are the state folder, the descriptor that is told when it listens or why it does not, and options.
     """
+    words = sys.argv[1:]
     state_dir, told = os.fsencode(words[0]), int(words[1])
 
     def say(text: str) -> None:

@@ -4,17 +4,15 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Self
 
-import fimkit
 from fimkit.model.errors import HostError, RecordError
+from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path
 from fimkit.panic.helper_wire import (
     SOCKET_NAME,
@@ -41,7 +39,6 @@ __all__ = [
     "start_helper",
 ]
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.panic.helper import main; main(sys.argv[2:])"
 _ASK_S, _CUT_S, _RESTORE_S = 15.0, 60.0, 180.0
 
 
@@ -248,8 +245,7 @@ def start_helper(
     reader, writer = os.pipe()
     try:
         options = [*(["--confined"] if confined else []), *(["--include-namespaces"] if include_namespaces else [])]
-        root = str(Path(fimkit.__file__).parents[1])
-        words = [sys.executable, "-I", "-c", _START, root, os.fsdecode(state_dir), str(writer), *options]
+        words = own_command("fimkit.panic.helper", os.fsdecode(state_dir), str(writer), *options)
         subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(writer,),
             start_new_session=True, check=False, cwd="/", timeout=timeout_s,

@@ -4,19 +4,15 @@ import contextlib
 import json
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import fimkit
+from fimkit.model.own_process import own_command
 
 __all__ = ["PACKET_BYTES", "ContentLine"]
 
 PACKET_BYTES = 128 << 10
-
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.content_runner import main; main()"
 
 
 class ContentLine:
@@ -29,12 +25,10 @@ class ContentLine:
             OSError: If it cannot be started.
         """
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        place = str(Path(fimkit.__file__).parents[1])
         with other:
             try:
-                # -I: nothing of the folder or the environment that somebody else chose is imported.
                 self.process = subprocess.Popen(
-                    [sys.executable, "-I", "-c", _START, place], stdin=other.fileno(), stdout=subprocess.DEVNULL,
+                    own_command("fimkit.verbs.content_runner"), stdin=other.fileno(), stdout=subprocess.DEVNULL,
                     start_new_session=True,
                 )  # fmt: skip
             except BaseException:

@@ -6,19 +6,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import fimkit
 from fimkit.model.errors import clip
+from fimkit.model.own_process import own_command
 
 __all__ = ["RUNNER", "LineEnded", "RunnerLine"]
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.panic_runner import main; main()"
-RUNNER = (sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1]))
-"""The command of the runner; -I: nothing of the folder or the environment that somebody else chose is imported."""
+RUNNER = own_command("fimkit.verbs.panic_runner")
+"""The command of the runner."""
 
 _MOST_LINE_BYTES = 1 << 20
 _PART_BYTES = 1 << 16

@@ -13,11 +13,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, Self
 
-import fimkit
 from fimkit.model.errors import HostError
+from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_terminal
 from fimkit.panic.commands import plan_commands
 from fimkit.panic.incident import Entry, Incident, open_incident, parse_entry, render_entry
@@ -30,7 +29,6 @@ _ANSWER_S = 5.0
 _LATE_S = 15.0  # their end is told late where the machine or its disk is busy
 _PART_BYTES = 1 << 16
 _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.panic_switch import main; main()"
 
 
 class Running(Protocol):
@@ -67,7 +65,7 @@ class Switch:
         with other:
             try:
                 process = subprocess.Popen(
-                    (sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])), stdin=other.fileno(),
+                    own_command("fimkit.verbs.panic_switch"), stdin=other.fileno(),
                     stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
                 )
             except OSError as error:

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import fimkit
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding, Verdict
+from fimkit.model.own_process import own_command
 from fimkit.packages.at_work import find_package_managers
 from fimkit.packages.sources import gather_package_sources
 from fimkit.verbs.explain import UNPINNED, Explanation, explain, keep_pins, may_be_explained
@@ -26,7 +25,6 @@ from fimkit.verbs.package_backups import is_backup, replaced_name
 
 __all__ = ["Explained", "PackageHold", "main"]
 
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.watch_explain import main; main()"
 _LOOK_S = 0.02
 _AGAIN_S = 2.0
 _FIRST_S = 0.05
@@ -114,7 +112,7 @@ class PackageHold:
             pickle.dump((self.config, findings, self._store.pins(), was_open, changes), file)
             file.seek(0)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])],
+                own_command("fimkit.verbs.watch_explain"),
                 stdin=file, stdout=subprocess.PIPE, process_group=0,
             )  # fmt: skip
         assert self._process.stdout is not None

@@ -10,19 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-import fimkit
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import scan_watches
 from fimkit.evidence.store import open_store
 from fimkit.model.config import Watch
+from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path
 from fimkit.verbs.sight import Sight
 
 __all__ = ["Rescan", "RescanResult", "main"]
-
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from fimkit.verbs.watch_rescan import main; main()"
 
 
 class RescanResult:
@@ -49,7 +46,7 @@ class Rescan:
         self.quick, self.began_ns = quick, time.time_ns()
         self._answer = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, str(Path(fimkit.__file__).parents[1])],
+            own_command("fimkit.verbs.watch_rescan"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
         )  # fmt: skip
         assert self._process.stdin is not None
