@@ -37,7 +37,7 @@ def identify(host: str, path: bytes, kind: Kind, states: tuple[FileState | None,
     Returns:
         32 hexadecimal digits, the same in every check as long as the difference stays.
     """
-    passing = kind in (Kind.ATTEMPTED, Kind.TRANSIENT)
+    passing = not kind.lasts
     facts = {
         "host": host,
         "path": render_path(path),

@@ -12,7 +12,6 @@ from fimkit.model.findings import (
     FEWEST_HOSTS,
     NEARLY_ALL,
     Finding,
-    Kind,
     Spread,
     Tier,
     Verdict,
@@ -28,7 +27,6 @@ LEAST_WEIGHED = 10
 """With fewer hosts, what they share is said, and moves no severity."""
 
 _MARK = "fleet: "
-_PASSING = (Kind.ATTEMPTED, Kind.TRANSIENT)
 
 Key = tuple[object, ...]
 
@@ -65,7 +63,7 @@ def _essence(state: FileState | None) -> Key | None:
 
 
 def _key(finding: Finding) -> Key:
-    if finding.kind in _PASSING:
+    if not finding.kind.lasts:
         return (finding.path, finding.kind)
     return (finding.path, None, finding.moved_to, _essence(finding.after))
 
@@ -73,7 +71,7 @@ def _key(finding: Finding) -> Key:
 def _is_known(finding: Finding) -> bool:
     """Tell whether the change can be told from another one: of a file without a hash only the name is known."""
     after = finding.after
-    if finding.kind in _PASSING:
+    if not finding.kind.lasts:
         return False
     return after is None or after.type is not FileType.FILE or after.sha256 is not None
 
@@ -127,7 +125,7 @@ def _order(change: PlacedChange) -> tuple[object, ...]:
 def _words(change: PlacedChange) -> str | None:
     count, of = len(change.hosts), change.of
     seen = f"{_MARK}seen on {count} of {of} hosts"
-    passing = change.findings[0].kind in _PASSING
+    passing = not change.findings[0].kind.lasts
     match change.spread:
         case Spread.ROLL_OUT:
             return f"{seen}, the same content on each: a roll-out, or one who reaches them all"

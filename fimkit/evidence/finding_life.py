@@ -2,7 +2,7 @@
 
 A finding's kind decides its life. A *lasting* one (deleted, created, moved, modified, attributes) is a difference from the
 baseline: it stays open as long as a whole look finds it again, and closes as ``gone`` when one does not. A *passing* one
-(attempted, transient) happened once: it stays open until it is accepted, or old.
+(attempted, transient, tampered, overdue) happened once: it stays open until it is accepted, or old.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from fimkit.model.findings import Attribution, Finding, Kind, Verdict, is_conten
 
 __all__ = ["PASSING", "FindingRow", "FindingStatus", "Stored", "merge_finding"]
 
-PASSING = frozenset({Kind.ATTEMPTED, Kind.TRANSIENT})
+PASSING = frozenset(kind for kind in Kind if not kind.lasts)
 """The kinds of what happened and left no difference."""
 
 _SURER = list(Attribution).index

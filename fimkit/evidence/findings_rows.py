@@ -28,7 +28,7 @@ __all__ = [
     "merge_findings",
 ]
 
-_NOT_PASSING = " AND kind NOT IN ('attempted', 'transient')"
+_NOT_PASSING = f" AND kind NOT IN ({', '.join(repr(kind.value) for kind in sorted(PASSING))})"
 SELECT_FINDINGS = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
 
 

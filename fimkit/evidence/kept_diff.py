@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from fimkit.evidence.contents import Contents, KeptText, open_contents_reading
 from fimkit.evidence.text_diff import MOST_LINES, render_diff
 from fimkit.model.errors import HostError, StoreError
-from fimkit.model.findings import Finding, Kind
+from fimkit.model.findings import Finding
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.states import FileState, FileType
 
 __all__ = ["KeptDiff", "KeptDiffs", "diff_of", "load_diffs", "said_differently"]
-
-_PASSING = (Kind.ATTEMPTED, Kind.TRANSIENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ class KeptDiffs:
 
 def said_differently(finding: Finding) -> bool:
     """Tell whether a finding is one of a file whose bytes are others now, came, or went."""
-    if finding.kind in _PASSING:
+    if not finding.kind.lasts:
         return False
     before, after = _file(finding.before), _file(finding.after)
     if before is None and after is None:

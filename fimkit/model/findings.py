@@ -30,7 +30,11 @@ class Tier(StrEnum):
 
 
 class Kind(StrEnum):
-    """What happened to a path; the first that is true, in this order, is the finding's."""
+    """What happened to a path; the first that is true, in this order, is the finding's.
+
+    The last two are no change of a path: ``tampered`` says that what sees or what proves was interfered with (rules, logs, daemons,
+    the clock, the store), ``overdue`` that an announced change never came. Their path is that of what it is about.
+    """
 
     DELETED = "deleted"
     CREATED = "created"
@@ -39,6 +43,13 @@ class Kind(StrEnum):
     ATTRIBUTES = "attributes"
     ATTEMPTED = "attempted"
     TRANSIENT = "transient"
+    TAMPERED = "tampered"
+    OVERDUE = "overdue"
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is a difference from the baseline, which a later look finds again; else it happened once."""
+        return self in (Kind.DELETED, Kind.CREATED, Kind.MOVED, Kind.MODIFIED, Kind.ATTRIBUTES)
 
 
 class Severity(StrEnum):
@@ -122,10 +133,15 @@ def severity_of(tier: Tier, kind: Kind, verdict: Verdict, changed: tuple[str, ..
     'critical'
     >>> severity_of(Tier.WATCH, Kind.ATTEMPTED, Verdict.SUSPECT, ()).value
     'low'
+
+    An announced change that never came harms nothing by itself: low, whatever the tier. What was tampered with weighs as a change
+    of its tier does.
     """
     critical = tier is Tier.CRITICAL
     if verdict is Verdict.EXPECTED:
         return Severity.INFO
+    if kind is Kind.OVERDUE:
+        return Severity.LOW
     if kind is Kind.ATTEMPTED:
         return Severity.MEDIUM if critical else Severity.LOW
     if kind is Kind.ATTRIBUTES and TIMES_ONLY.issuperset(changed):
@@ -158,8 +174,7 @@ def severity_in_fleet(tier: Tier, kind: Kind, verdict: Verdict, severity: Severi
     >>> severity_in_fleet(Tier.CRITICAL, Kind.MODIFIED, Verdict.UNEXPLAINED, Severity.CRITICAL, Spread.ROLL_OUT).value
     'critical'
     """
-    lasting = kind not in (Kind.ATTEMPTED, Kind.TRANSIENT)
-    if tier is not Tier.WATCH or verdict is not Verdict.UNEXPLAINED or severity is not Severity.MEDIUM or not lasting:
+    if tier is not Tier.WATCH or verdict is not Verdict.UNEXPLAINED or severity is not Severity.MEDIUM or not kind.lasts:
         return severity
     return {Spread.ROLL_OUT: Severity.LOW, Spread.DEPARTURE: Severity.HIGH}.get(spread, severity)
 

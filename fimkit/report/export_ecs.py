@@ -27,6 +27,8 @@ _TYPES = {
     Kind.ATTRIBUTES: ["change"],
     Kind.ATTEMPTED: ["access"],
     Kind.TRANSIENT: ["creation", "deletion"],
+    Kind.TAMPERED: ["change"],
+    Kind.OVERDUE: ["info"],
 }
 # What detection rules of the field use for their own severities.
 _SEVERITIES = {Severity.INFO: 0, Severity.LOW: 21, Severity.MEDIUM: 47, Severity.HIGH: 73, Severity.CRITICAL: 99}

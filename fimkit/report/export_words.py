@@ -14,6 +14,8 @@ _DID = {
     Kind.ATTRIBUTES: "has other attributes",
     Kind.ATTEMPTED: "was tried and denied",
     Kind.TRANSIENT: "came and went",
+    Kind.TAMPERED: "was tampered with",
+    Kind.OVERDUE: "was to change, and did not",
 }
 
 

@@ -19,7 +19,7 @@ ORDERED = {
 """Columns whose words have an order, the least first: ``frame[frame.severity >= "high"]``."""
 
 KINDS = {
-    "kind": ("deleted", "created", "moved", "modified", "attributes", "attempted", "transient"),
+    "kind": ("deleted", "created", "moved", "modified", "attributes", "attempted", "transient", "tampered", "overdue"),
     "verdict": ("expected", "unexplained", "suspect"),
     "status": ("open", "accepted", "gone", "superseded"),
 }
@@ -82,7 +82,7 @@ id s the finding, the same as long as the difference stays
 host s the host's name
 path s the path; of a move the old one
 moved_to s the new path of a move
-kind c deleted, created, moved, modified (the content), attributes, attempted (a denied try) or transient (came and went)
+kind c deleted, created, moved, modified (the content), attributes, attempted (a denied try), transient, tampered or overdue
 tier c watch < critical, as configured for the path
 severity c info < low < medium < high < critical
 verdict c expected (proved), unexplained or suspect

@@ -112,8 +112,11 @@ def _short(path: str) -> str:
 
 def _verdict(finding: Finding) -> str:
     suspect = " and is suspect" if finding.verdict is Verdict.SUSPECT else ""
-    return {"attributes": "whose attributes changed", "attempted": "which somebody was denied",
-            "transient": "which came and went"}.get(finding.kind.value, f"which was {finding.kind.value}") + suspect  # fmt: skip
+    words = {
+        "attributes": "whose attributes changed", "attempted": "which somebody was denied", "transient": "which came and went",
+        "tampered": "which was tampered with", "overdue": "which was to change and did not",
+    }  # fmt: skip
+    return words.get(finding.kind.value, f"which was {finding.kind.value}") + suspect
 
 
 def _count(number: int, word: str) -> str:
