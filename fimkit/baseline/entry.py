@@ -4,9 +4,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fimkit.baseline.content import BLOCK, hash_file, is_hollow, is_same_version
+from fimkit.baseline.plain import read_plain, state_of_plain
 from fimkit.baseline.problems import CHANGED, UNHASHED, VANISHED, say_error
 from fimkit.baseline.xattrs import load_xattrs
 from fimkit.model.states import FileState, FileType
@@ -106,10 +107,24 @@ class EntryReader:
         self._known = known
         self._goes_on = goes_on
         self._buffer = bytearray(BLOCK)
+        self._view = memoryview(self._buffer)
         self._has_proc = os.path.exists("/proc/self/fd")
 
     def read_file(self, place: Place) -> FileState:
         """Read what was listed as a regular file, whole."""
+        if self._known is None and (fields := self.read_plain(place.folder, place.name)) is not None:
+            return state_of_plain(place.path, fields)
+        return self.read_exactly(place)
+
+    def read_plain(self, folder: int | None, name: bytes) -> tuple[Any, ...] | None:
+        """Try the quick way of :func:`fimkit.baseline.plain.read_plain`."""
+        fields = read_plain(folder, name, self._view)
+        if fields is not None:
+            self.bytes_read += fields[3]
+        return fields
+
+    def read_exactly(self, place: Place) -> FileState:
+        """Read any file, of any size, by name; what goes wrong is words in its row."""
         opened = self.open_file(place)
         return opened if isinstance(opened, FileState) else self.finish_file(opened)
 

@@ -1,0 +1,117 @@
+"""The quick way of reading a file says what the exact way says, or nothing."""
+
+import hashlib
+import os
+import random
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fimkit.baseline.content import BLOCK
+from fimkit.baseline.entry import EntryReader, Place
+from fimkit.baseline.plain import PLAIN_FIELDS, read_plain, state_of_plain
+
+VIEW = memoryview(bytearray(BLOCK))
+
+
+def both(path: Path) -> tuple[object, object]:
+    name = os.fsencode(path)
+    fields = read_plain(None, name, VIEW)
+    return (None if fields is None else state_of_plain(name, fields)), EntryReader().read_exactly(Place(None, name, name))
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 4096, BLOCK - 1])
+def test_ordinary_file_is_the_same_both_ways(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file\udcff\n"
+    path.write_bytes(random.Random(size).randbytes(size))
+    path.chmod(0o4711)
+    quick, exact = both(path)
+    assert quick == exact != None  # noqa: E711 - neither is nothing
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.binary(max_size=5000), mode=st.integers(0o400, 0o7777), time_ns=st.integers(-(10**18), 2**62))
+def test_any_mode_time_and_content_is_the_same_both_ways(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, mode: int, time_ns: int
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "file"
+    path.write_bytes(content)
+    path.chmod(mode | 0o400)
+    os.utime(path, ns=(0, time_ns))
+    quick, exact = both(path)
+    assert quick == exact != None  # noqa: E711
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.with_name("behind").write_bytes(b"x")
+    path.symlink_to("behind")
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+def _large(path: Path) -> None:
+    path.write_bytes(bytes(BLOCK))
+
+
+def _attributed(path: Path) -> None:
+    path.write_bytes(b"x")
+    os.setxattr(path, "user.note", b"y")
+
+
+@pytest.mark.parametrize("make", [_fifo, _link, _socket, _large, _attributed, Path.mkdir, lambda path: None])
+def test_anything_unusual_is_left_to_the_exact_way(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "it")
+    before = len(os.listdir("/proc/self/fd"))
+    assert read_plain(None, os.fsencode(tmp_path / "it"), VIEW) is None
+    assert len(os.listdir("/proc/self/fd")) == before  # nothing stays open
+
+
+def test_what_is_no_file_of_a_disk_is_left_too() -> None:
+    assert read_plain(None, b"/proc/self/status", VIEW) is None  # it says that it is empty, and has bytes
+
+
+def test_file_under_constant_change_never_has_a_hash_of_no_version_of_it(tmp_path: Path) -> None:
+    """One writer replaces, truncates, rewrites, removes, and puts links and fifos in the place; every answer is a true one."""
+    path = tmp_path / "busy"
+    path.write_bytes(b"a" * 30_000)
+    versions = {b"a" * 30_000}
+    stop = threading.Event()
+
+    def write() -> None:
+        draw = random.Random(3)
+        while not stop.is_set():
+            bytes_now = bytes([97 + draw.randrange(20)]) * draw.randrange(20_000, 40_000)
+            versions.add(bytes_now)
+            fresh = tmp_path / "fresh"
+            match draw.randrange(4):
+                case 0:
+                    os.mkfifo(fresh)
+                case 1:
+                    fresh.symlink_to("elsewhere")
+                case _:
+                    fresh.write_bytes(bytes_now)
+            os.replace(fresh, path)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        answers = [read_plain(None, os.fsencode(path), VIEW) for _ in range(3000)]
+    finally:
+        stop.set()
+        thread.join()
+    true = {(len(content), hashlib.sha256(content).hexdigest()) for content in versions}
+    read = [fields for fields in answers if fields is not None]
+    assert all(len(fields) == PLAIN_FIELDS and (fields[3], fields[9]) in true for fields in read)
+    assert read  # some were caught standing still
