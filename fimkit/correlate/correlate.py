@@ -21,7 +21,7 @@ from fimkit.model.findings import Attribution, Finding, Kind
 from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 
-__all__ = ["Around", "correlate"]
+__all__ = ["Around", "baseline_time", "correlate"]
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()  # a file between its opening and its first bytes: says nothing
 
@@ -66,7 +66,7 @@ def correlate(
     Returns:
         Findings, the most severe first, then by path and id.
     """
-    since = _baseline_time(before) if since_ns is None else since_ns
+    since = baseline_time(before) if since_ns is None else since_ns
     timeline = Timeline(changes, before, after, since)
 
     def since_of(path: bytes) -> int:
@@ -106,7 +106,8 @@ def correlate(
     return sorted(findings, key=lambda finding: (-finding.severity.rank, finding.path, finding.id))
 
 
-def _baseline_time(before: Mapping[bytes, FileState]) -> int:
+def baseline_time(before: Mapping[bytes, FileState]) -> int:
+    """Give the last change time of a baseline, where nobody says when it was taken."""
     return max((state.ctime_ns for state in before.values() if state.ctime_ns is not None), default=0)
 
 

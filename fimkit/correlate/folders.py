@@ -16,7 +16,7 @@ from fimkit.correlate.frames import ChangeTable, is_about_folder
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["FolderMove", "Folders", "join_few", "join_many", "resolve_paths"]
+__all__ = ["FolderMove", "FolderTrace", "Folders", "join_few", "join_many", "resolve_paths", "trace_folders"]
 
 _ARRIVALS = (Action.BORN, Action.MOVED_TO)
 _MANY_ROWS = 5000
@@ -66,7 +66,11 @@ def _place(change: Change, folder: bytes | None, inodes: Mapping[bytes, Collecti
 
 
 class _Tree:
-    """The folders by number, with their paths now, and by the folder that they lie in."""
+    """The folders by number, with their paths now, and by the folder that they lie in.
+
+    A folder that nothing was recorded of has no number, and a renamed one carries along what lies in it all the same: so the
+    way down leads through paths, and not through numbers.
+    """
 
     def __init__(self, places: Mapping[int, bytes], states: Iterable[FileState]) -> None:
         self.paths: dict[int, bytes] = {}
@@ -74,22 +78,47 @@ class _Tree:
         for state in states:
             if state.type is FileType.DIRECTORY and state.inode is not None:
                 self.inodes[state.path].add(state.inode)
-        self._inside: dict[bytes, set[int]] = defaultdict(set)
+        self._at: dict[bytes, set[int]] = defaultdict(set)
+        self._inside: dict[bytes, set[bytes]] = defaultdict(set)
         for key, path in places.items():
             self.put(key, path)
 
     def put(self, key: int, path: bytes) -> None:
         old = self.paths.get(key)
         if old is not None:
-            self._inside[old.rpartition(b"/")[0]].discard(key)
+            self._at[old].discard(key)
+            self._prune(old)
         self.paths[key] = path
-        self._inside[path.rpartition(b"/")[0]].add(key)
+        self._at[path].add(key)
+        while len(path) > 1 and path not in self._inside[above := path.rpartition(b"/")[0] or b"/"]:
+            self._inside[above].add(path)
+            path = above
+
+    def _prune(self, path: bytes) -> None:
+        """Forget a way that leads to no folder any more."""
+        while len(path) > 1 and not self._at.get(path) and not self._inside.get(path):
+            self._at.pop(path, None)
+            self._inside.pop(path, None)
+            above = path.rpartition(b"/")[0] or b"/"
+            if above in self._inside:
+                self._inside[above].discard(path)
+            path = above
 
     def below(self, path: bytes) -> Iterator[int]:
         """Give every folder in ``path``, at any depth."""
-        for key in list(self._inside.get(path, ())):
-            yield key
-            yield from self.below(self.paths[key])
+        todo = [path]
+        while todo:
+            for inner in self._inside.get(todo.pop(), ()):
+                yield from self._at.get(inner, ())
+                todo.append(inner)
+
+
+class FolderTrace(NamedTuple):
+    """Where folders were: ``places`` are number, from after which row on, path; the renames; the inodes seen at a path."""
+
+    places: Sequence[tuple[int, int, bytes]]
+    moves: Sequence[FolderMove]
+    inodes: Mapping[bytes, Collection[int]]
 
 
 def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> Folders:
@@ -103,6 +132,12 @@ def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: 
     Returns:
         One path a change, in the table's order; ``None`` where only the inode is known.
     """
+    trace = trace_folders(table, before, after)
+    return Folders(_joined(table, trace.places, trace.inodes), trace.moves)
+
+
+def trace_folders(table: ChangeTable, before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> FolderTrace:
+    """Follow the folders through the records of them that made or renamed one; of the other changes nothing is looked at."""
     places = dict(_known_folders(table, before))
     told = [
         (row, key, parent)
@@ -123,7 +158,7 @@ def resolve_paths(table: ChangeTable, before: Mapping[bytes, FileState], after: 
             if path in tree.inodes:
                 tree.inodes[path].add(numbers[key].inode)
             rows.append((key, row, path))
-    return Folders(_joined(table, rows, tree.inodes), moves)
+    return FolderTrace(rows, moves, tree.inodes)
 
 
 def _event(change: Change) -> tuple[int, int, str | None]:

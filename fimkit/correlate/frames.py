@@ -13,7 +13,7 @@ import pandas as pd
 from fimkit.model.changes import Change, Source
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["COLUMNS", "ChangeTable", "is_about_folder", "tabulate"]
+__all__ = ["COLUMNS", "ChangeTable", "in_order", "is_about_folder", "tabulate"]
 
 COLUMNS = {
     "row": "int64",
@@ -100,6 +100,18 @@ def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -
     return names
 
 
+def in_order(changes: Iterable[Change]) -> list[Change]:
+    """Sort changes in their total order, and drop those that are told twice."""
+    seen: set[tuple[object, ...]] = set()
+    kept: list[Change] = []
+    for change in sorted(changes, key=_total_order):
+        name = _same(change)
+        if name not in seen:
+            seen.add(name)
+            kept.append(change)
+    return kept
+
+
 def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> ChangeTable:
     """Sort changes, drop those that are told twice, and number their files.
 
@@ -110,14 +122,7 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
     Returns:
         The table, one row a change, by time, serial, item.
     """
-    whole = sorted(changes, key=_total_order)
-    seen: set[tuple[object, ...]] = set()
-    kept: list[Change] = []
-    for change in whole:
-        name = _same(change)
-        if name not in seen:
-            seen.add(name)
-            kept.append(change)
+    kept = in_order(changes)
     devices = _device_names(kept, paths)
     keys: dict[FileKey, int] = {}
 

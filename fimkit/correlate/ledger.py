@@ -1,0 +1,217 @@
+"""Changes by the million, kept small: a row is 48 bytes, and what repeats is kept once; a row asked for is a change again. Pure.
+
+Ten million changes as objects are some ten gigabytes. Most of what they say repeats: names, files, processes, modes. Each of those
+has a number here, and a row is numbers alone. :mod:`fimkit.correlate.selection` reads them as columns; everybody else may take a
+ledger for a sequence of changes that are made when they are asked for.
+"""
+
+from array import array
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from struct import Struct
+from struct import error as StructError
+from typing import Any, Generic, TypeVar, overload
+
+from fimkit.model.changes import Actor, Change
+
+__all__ = ["ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables"]
+
+ROW_FIELDS = ("time_ns", "serial", "key", "parent", "path", "actor", "plain", "item", "cookie", "more")
+"""Two 64-bit and eight 32-bit numbers, in the machine's order."""
+ROW = Struct("=qqiiiiiiii")
+_MORE = Struct("=qqqi")
+_NONE, _DERIVED = -1, -2
+_NO_NUMBER = -(1 << 63)
+_LIMIT = (1 << 63) - 1
+
+_plain_of = attrgetter("source", "action", "path_sure", "mode", "new_mode", "uid", "gid", "error", "node", "hash_late")
+_more_of = attrgetter("size", "mtime_ns", "last_ns", "sha256")
+_process_of = attrgetter(
+    "auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses", "syscall"
+)
+_NOTHING_MORE = (None, None, None, None)
+
+T = TypeVar("T", bound=Hashable)
+
+
+class _Numbered(Generic[T]):
+    """Values that are kept once, by number, in the order in which they came first."""
+
+    __slots__ = ("numbers", "values")
+
+    def __init__(self) -> None:
+        self.values: list[T] = []
+        self.numbers: dict[T, int] = {}
+
+    def number(self, value: T) -> int:
+        found = self.numbers.get(value)
+        if found is None:
+            found = self.numbers[value] = len(self.values)
+            self.values.append(value)
+        return found
+
+
+class ChangeTables:
+    """What the rows of one or more ledgers have numbers for: ledgers over the same tables can be joined by copying.
+
+    ``folder_of`` has for each path the number of its folder. ``keys`` are pairs of device and inode as the source says them,
+    ``plain`` what is left of a change when its time, names, files and process are taken away.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.paths: _Numbered[bytes] = _Numbered()
+        self.folders: _Numbered[bytes] = _Numbered()
+        self.folder_of = array("i")
+        self.keys: _Numbered[tuple[int, int]] = _Numbered()
+        self.plain: _Numbered[tuple[Any, ...]] = _Numbered()
+        self.processes: _Numbered[tuple[Any, ...]] = _Numbered()
+        self.actors: list[Actor] = []
+        self.cookies: _Numbered[str] = _Numbered()
+        self.hashes: _Numbered[str] = _Numbered()
+        self.more = bytearray()
+
+    def path_number(self, path: bytes) -> int:
+        """Give a name's number; of a new one the folder's too."""
+        number = self.paths.number(path)
+        if number == len(self.folder_of):
+            self.folder_of.append(self.folders.number(path.rpartition(b"/")[0] or b"/"))
+        return number
+
+    def more_number(self, change: Change) -> int:
+        """Keep what few changes have: sizes, modification times, hashes; -1 for nothing of it."""
+        size, mtime_ns, last_ns, sha256 = values = _more_of(change)
+        if values == _NOTHING_MORE:
+            return _NONE
+        if _NO_NUMBER in values:
+            raise StructError("this number stands for none")
+        number = len(self.more) // _MORE.size
+        numbers = (_NO_NUMBER if value is None else value for value in (size, mtime_ns, last_ns))
+        self.more += _MORE.pack(*numbers, _NONE if sha256 is None else self.hashes.number(sha256))
+        return number
+
+    def more_at(self, number: int) -> tuple[int | None, int | None, int | None, str | None]:
+        """Give it back."""
+        if number < 0:
+            return _NOTHING_MORE
+        size, mtime_ns, last_ns, sha = _MORE.unpack_from(self.more, number * _MORE.size)
+        numbers = [None if value == _NO_NUMBER else value for value in (size, mtime_ns, last_ns)]
+        return numbers[0], numbers[1], numbers[2], None if sha < 0 else self.hashes.values[sha]
+
+
+def _is_half(dev: int | None, inode: int | None) -> bool:
+    return (dev is None) is not (inode is None)
+
+
+def _event_text(time_ns: int, serial: int) -> str:
+    seconds, millis = divmod(time_ns // 1_000_000, 1000)
+    return f"{seconds}.{millis:03d}:{serial}"
+
+
+class ChangeLedger(Sequence[Change]):
+    """Changes in the order in which they came, as numbers.
+
+    Args:
+        changes: What it begins with.
+        tables: Those of another ledger, to be joined with it later.
+    """
+
+    def __init__(self, changes: Iterable[Change] = (), *, tables: ChangeTables | None = None) -> None:
+        """Take the changes in."""
+        self.tables = ChangeTables() if tables is None else tables
+        self.rows = bytearray()
+        self.whole: dict[int, Change] = {}
+        self.extend(changes)
+
+    def __len__(self) -> int:
+        return len(self.rows) // ROW.size
+
+    def __iter__(self) -> Iterator[Change]:
+        return (self._change(row) for row in range(len(self)))
+
+    @overload
+    def __getitem__(self, row: int) -> Change: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Change]: ...
+    def __getitem__(self, row: int | slice) -> Change | list[Change]:
+        """Make the change of a row anew."""
+        places = range(len(self))[row]
+        return self._change(places) if isinstance(places, int) else [self._change(place) for place in places]
+
+    def extend(self, changes: Iterable[Change]) -> None:
+        """Take more changes in; of a ledger over the same tables the rows are copied."""
+        if isinstance(changes, ChangeLedger) and changes.tables is self.tables:
+            first = len(self)
+            self.whole.update((first + row, change) for row, change in changes.whole.items())
+            self.rows += changes.rows
+            return
+        for change in changes:
+            self.append(change)
+
+    def append(self, change: Change) -> None:
+        """Take one change in."""
+        tables = self.tables
+        numbers = (
+            _NONE if change.dev is None or change.inode is None else tables.keys.number((change.dev, change.inode)),
+            _NONE
+            if change.parent_dev is None or change.parent_inode is None
+            else tables.keys.number((change.parent_dev, change.parent_inode)),
+            _NONE if change.path is None else tables.path_number(change.path),
+            self._actor_number(change),
+            tables.plain.number(_plain_of(change)),
+        )
+        try:
+            if _is_half(change.dev, change.inode) or _is_half(change.parent_dev, change.parent_inode):
+                raise StructError("half a file's key has no number")
+            self.rows += ROW.pack(
+                change.time_ns, change.serial, *numbers, change.item, self._cookie_number(change), tables.more_number(change)
+            )
+        except StructError:  # a number that no kernel writes: the change is kept as it came
+            self.whole[len(self)] = change
+            time_ns, serial = (min(max(value, -_LIMIT), _LIMIT) for value in (change.time_ns, change.serial))
+            self.rows += ROW.pack(time_ns, serial, *numbers, 0, self._cookie_number(change), _NONE)
+
+    def _actor_number(self, change: Change) -> int:
+        actor = change.actor
+        if actor is None:
+            return _NONE
+        if actor.time_ns == change.time_ns and actor.event == _event_text(change.time_ns, change.serial):
+            return self.tables.processes.number(_process_of(actor))
+        self.tables.actors.append(actor)
+        return -1 - len(self.tables.actors)
+
+    def _cookie_number(self, change: Change) -> int:
+        if change.cookie is None:
+            return _NONE
+        if change.cookie == f"{_event_text(change.time_ns, change.serial)}/{change.inode}":
+            return _DERIVED
+        return self.tables.cookies.number(change.cookie)
+
+    def _actor(self, number: int, time_ns: int, serial: int) -> Actor | None:
+        if number == _NONE:
+            return None
+        if number < 0:
+            return self.tables.actors[-2 - number]
+        auid, uid, euid, user, pid, ppid, exe, comm, cmdline, verified, tty, ses, syscall = self.tables.processes.values[number]
+        return Actor(
+            auid=auid, uid=uid, euid=euid, user=user, pid=pid, ppid=ppid, exe=exe, comm=comm, cmdline=cmdline,
+            cmdline_verified=verified, tty=tty, ses=ses, syscall=syscall, time_ns=time_ns, event=_event_text(time_ns, serial),
+        )  # fmt: skip
+
+    def _change(self, row: int) -> Change:
+        if self.whole and row in self.whole:
+            return self.whole[row]
+        tables = self.tables
+        time_ns, serial, key, parent, path, actor, plain, item, cookie, more = ROW.unpack_from(self.rows, row * ROW.size)
+        source, action, path_sure, mode, new_mode, uid, gid, error, node, hash_late = tables.plain.values[plain]
+        dev, inode = (None, None) if key < 0 else tables.keys.values[key]
+        parent_dev, parent_inode = (None, None) if parent < 0 else tables.keys.values[parent]
+        size, mtime_ns, last_ns, sha256 = tables.more_at(more)
+        joins = None if cookie == _NONE else f"{_event_text(time_ns, serial)}/{inode}"
+        return Change(
+            source=source, action=action, time_ns=time_ns, serial=serial, item=item,
+            path=None if path < 0 else tables.paths.values[path], path_sure=path_sure, dev=dev, inode=inode,
+            parent_dev=parent_dev, parent_inode=parent_inode, mode=mode, new_mode=new_mode,
+            actor=self._actor(actor, time_ns, serial), cookie=joins if cookie < 0 else tables.cookies.values[cookie], error=error,
+            sha256=sha256, uid=uid, gid=gid, size=size, mtime_ns=mtime_ns, node=node, hash_late=hash_late, last_ns=last_ns,
+        )  # fmt: skip

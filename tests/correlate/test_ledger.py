@@ -1,0 +1,65 @@
+"""A ledger gives back every change as it came, whatever is in it."""
+
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fimkit.correlate.ledger import ChangeLedger
+from fimkit.model.changes import Action, Actor, Change, Source
+
+NUMBERS = st.one_of(st.none(), st.integers(-5, 5), st.integers(-(1 << 70), 1 << 70))
+TEXTS = st.one_of(st.none(), st.text(max_size=5))
+NAMES = st.one_of(st.none(), st.binary(max_size=8))
+ACTOR = st.builds(
+    Actor,
+    auid=NUMBERS, uid=NUMBERS, euid=NUMBERS, user=TEXTS, pid=NUMBERS, ppid=NUMBERS, exe=NAMES, comm=NAMES, cmdline=TEXTS,
+    cmdline_verified=st.booleans(), tty=TEXTS, ses=NUMBERS, syscall=TEXTS, time_ns=st.integers(-3, 3),
+    event=st.sampled_from(["0.000:1", "0.000:0", "x"]),
+)  # fmt: skip
+CHANGE = st.builds(
+    Change,
+    source=st.sampled_from(Source), action=st.sampled_from(Action),
+    time_ns=st.one_of(st.integers(-3, 3), st.integers(-(1 << 70), 1 << 70)), serial=st.integers(0, 1 << 66),
+    item=st.integers(0, 1 << 40),
+    path=NAMES, path_sure=st.booleans(), dev=NUMBERS, inode=NUMBERS, parent_dev=NUMBERS, parent_inode=NUMBERS, mode=NUMBERS,
+    new_mode=NUMBERS, actor=st.one_of(st.none(), ACTOR), cookie=st.one_of(TEXTS, st.just("0.000:1/5")), error=TEXTS, sha256=TEXTS,
+    uid=NUMBERS, gid=NUMBERS, size=NUMBERS, mtime_ns=NUMBERS, node=TEXTS, hash_late=st.booleans(), last_ns=NUMBERS,
+)  # fmt: skip
+
+
+@given(st.lists(CHANGE, max_size=8))
+def test_every_change_comes_back_as_it_was(changes: list[Change]) -> None:
+    ledger = ChangeLedger(changes)
+    assert list(ledger) == changes
+    assert [ledger[row] for row in range(len(changes))] == changes
+    assert ledger[1:5] == changes[1:5]
+
+
+@given(st.lists(CHANGE, max_size=5), st.lists(CHANGE, max_size=5))
+def test_ledgers_over_the_same_tables_are_joined_by_their_rows(first: list[Change], second: list[Change]) -> None:
+    one = ChangeLedger(first)
+    other = ChangeLedger(second, tables=one.tables)
+    apart = ChangeLedger(second)
+    one.extend(other)
+    assert list(one) == [*first, *second]
+    apart.extend(one)
+    assert list(apart) == [*second, *first, *second]
+
+
+def test_what_audit_says_takes_no_more_than_a_row() -> None:
+    actor = dict.fromkeys((one.name for one in fields(Actor)), None) | {"cmdline_verified": False, "time_ns": 1_234_000_000}
+    rows = [
+        Change(
+            source=Source.AUDIT, action=Action.MOVED_TO, time_ns=1_234_000_000, serial=serial, dev=1, inode=7, path=b"/w/a",
+            actor=Actor(**{**actor, "event": f"1.234:{serial}"}), cookie=f"1.234:{serial}/7",
+        )
+        for serial in range(1000)
+    ]  # fmt: skip
+    ledger = ChangeLedger(rows)
+    tables = ledger.tables
+    assert list(ledger) == rows
+    assert len(ledger.rows) == 48 * len(rows)
+    kept = (tables.paths, tables.keys, tables.plain, tables.processes)
+    assert [len(table.values) for table in kept] == [1, 1, 1, 1]
+    assert not (tables.actors or tables.cookies.values or tables.more or ledger.whole)
