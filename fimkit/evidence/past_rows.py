@@ -1,5 +1,6 @@
 """What is read back of the store, a row at a time, by time and place: for frames and exports, however many rows there are."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,18 +14,25 @@ from fimkit.evidence.values import STATE_COLUMNS, decode_state, int_in
 from fimkit.model.changes import Change
 from fimkit.model.states import FileState
 
-__all__ = ["Span", "past_baseline", "past_changes", "past_findings"]
+__all__ = ["Span", "past_baseline", "past_changes", "past_findings", "where_changes"]
 
 _DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which rows are wanted: from a time on, before a time, of a path and what lies below it. ``None`` leaves nothing out."""
+    """Which rows are wanted: from a time on, before a time, of a path and what lies below it. ``None`` leaves nothing out.
+
+    ``severities`` (some of them), ``status`` and ``tier`` are words, and of findings alone. They spare the reading of what is not
+    meant; who must be sure looks again, for not every source knows them.
+    """
 
     since_ns: int | None = None
     until_ns: int | None = None
     below: bytes | None = None
+    severities: tuple[str, ...] | None = None
+    status: str | None = None
+    tier: str | None = None
 
 
 def _below(column: str, folder: bytes | None) -> tuple[list[str], list[Any]]:
@@ -57,12 +65,19 @@ def past_findings(connection: sqlite3.Connection, span: Span, *, only_open: bool
         values.append(int_in(span.until_ns))
     if only_open:
         where.append("status = 'open'")
+    for column, words in (("severity", span.severities), ("status", None if span.status is None else (span.status,))):
+        if words is not None:
+            where.append(f"{column} IN ({', '.join('?' * len(words))})")
+            values += words
+    if span.tier is not None:  # it has no column: its text in the body is, at least, in every row that is meant
+        where.append("instr(body, ?) > 0")
+        values.append(f'"tier":{json.dumps(span.tier)}')
     query = SELECT_FINDINGS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY row_id"
     yield from map(decode_finding, connection.execute(query, values))
 
 
-def past_changes(connection: sqlite3.Connection, span: Span) -> Iterator[Change]:
-    """Read changes, in the order of time, serial and item."""
+def where_changes(span: Span) -> tuple[str, list[Any]]:
+    """Give the condition on ``changes c`` that a span is, with its values; empty where all are meant."""
     where, values = _below("c.path", span.below)
     if span.since_ns is not None:
         where.append("c.time_ns >= ?")
@@ -70,7 +85,13 @@ def past_changes(connection: sqlite3.Connection, span: Span) -> Iterator[Change]
     if span.until_ns is not None:
         where.append("c.time_ns < ?")
         values.append(int_in(span.until_ns))
-    query = SELECT_CHANGES + (f" WHERE {' AND '.join(where)}" if where else "")
+    return (f" WHERE {' AND '.join(where)}" if where else ""), values
+
+
+def past_changes(connection: sqlite3.Connection, span: Span) -> Iterator[Change]:
+    """Read changes, in the order of time, serial and item."""
+    where, values = where_changes(span)
+    query = SELECT_CHANGES + where
     yield from map(decode_change, connection.execute(f"{query} ORDER BY c.time_ns, c.serial, c.item, c.identity", values))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from urllib.parse import quote_from_bytes
 
 from fimkit.evidence.cells import CELLS, Cell
+from fimkit.evidence.change_columns import ChangeColumns, past_change_columns
 from fimkit.evidence.changes_rows import load_changes_about, load_changes_of
 from fimkit.evidence.connection import open_patiently, store_path, translated_errors
 from fimkit.evidence.finding_life import FindingRow
@@ -171,6 +172,11 @@ class Reader:
         """Read changes, in the order of time, serial and item."""
         with translated_errors(self.path):
             yield from past_changes(self._connection, span)
+
+    def change_columns(self, span: Span) -> Iterator[ChangeColumns]:
+        """Read changes as columns; see :func:`fimkit.evidence.change_columns.past_change_columns`."""
+        with translated_errors(self.path):
+            yield from past_change_columns(self._connection, span)
 
     def baseline(self, below: bytes | None = None) -> Iterator[FileState]:
         """Read the accepted states at and below a path, or all of them, sorted by path."""

@@ -1,32 +1,32 @@
-"""Findings, changes, events and baselines as pandas frames, and findings back from a frame. Pure.
+"""Findings, events and baselines as pandas frames, and findings back from a frame. Pure.
 
-The only module that turns them into rows. Values that no column can hold (a number over 64 bits, a year after 2262: both are
-anybody's to write into a file) become ``<NA>`` or ``NaT``, are counted, and are named in ``frame.attrs["notes"]``.
+With :mod:`fimkit.report.change_frames` the only module that turns them into rows. Values that no column can hold (a number over 64
+bits, a year after 2262: both are anybody's to write into a file) become ``<NA>`` or ``NaT``, are counted, and are named in
+``frame.attrs["notes"]``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from fimkit.model.changes import Actor, Change
 from fimkit.model.errors import UsageError
 from fimkit.model.findings import Finding, Tier
 from fimkit.model.json_form import parse_finding, render_actor, render_state
-from fimkit.model.paths import join_path, render_path
+from fimkit.model.paths import join_path, render_path, render_terminal
 from fimkit.model.records import AuditEvent, NameType
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
+from fimkit.report.columns import Lost, clean_text, column_of, render_lost, render_octal
 from fimkit.report.frame_html import render_frame
-from fimkit.report.frame_schema import BASELINE, CHANGES, EVENTS, FINDINGS, KINDS, ORDERED, TIME, Field, Schema
+from fimkit.report.frame_schema import BASELINE, EVENTS, FINDINGS, Schema
 
 __all__ = [
     "EventRow",
     "Frame",
     "baseline_frame",
-    "changes_frame",
     "event_of_change",
     "event_of_record",
     "events_frame",
@@ -35,10 +35,10 @@ __all__ = [
     "join_frames",
 ]
 
-_MOST_NS = (1 << 63) - 1
-_RANGE = {"Int64": (-_MOST_NS, _MOST_NS), "UInt64": (0, (1 << 64) - 1)}
 _WHO = ("auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses", "syscall")
 _NOBODY: tuple[None, ...] = (None,) * len(_WHO)
+_ACTOR_TEXTS = ("user", "cmdline", "tty", "syscall", "event")
+_MARK_TEXTS = ("rule", "severity", "text", "attack")
 
 
 class Frame(pd.DataFrame):
@@ -50,6 +50,10 @@ class Frame(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         return render_frame(self)
+
+    def __repr__(self) -> str:
+        """Write it for a terminal, which obeys what a name or a command line of a host may say to it."""
+        return "\n".join(map(render_terminal, super().__repr__().split("\n")))
 
 
 class EventRow(NamedTuple):
@@ -68,58 +72,13 @@ class EventRow(NamedTuple):
     actor: Actor | None
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        # Half a surrogate pair (a byte that was no UTF-8) is nothing that Arrow or a page could hold.
-        return value if value is None or value.isascii() else value.encode("utf-8", "backslashreplace").decode()
-    return render_path(value) if isinstance(value, bytes) else str(value)
-
-
-def _numbers(values: Sequence[Any], field: Field, notes: list[str]) -> Any:
-    low, high = _RANGE[field.dtype]
-    missing = np.array([value is None or not low <= value <= high for value in values], dtype=bool)
-    lost = int(missing.sum()) - sum(value is None for value in values)
-    if lost:
-        notes.append(f"{field.name}: {lost} numbers of more than 64 bits are left out")
-    whole = np.array([0 if skip else value for value, skip in zip(values, missing, strict=True)], dtype=field.dtype.lower())
-    return pd.arrays.IntegerArray(whole, missing)
-
-
-def _times(values: Sequence[Any], field: Field, notes: list[str]) -> Any:
-    missing = [value is None or not -_MOST_NS < value <= _MOST_NS for value in values]
-    lost = sum(missing) - sum(value is None for value in values)
-    if lost:
-        notes.append(f"{field.name}: {lost} times before 1678 or after 2261 are left out")
-    whole = np.array([0 if skip else value for value, skip in zip(values, missing, strict=True)], dtype="int64")
-    stamps = whole.view("datetime64[ns]").copy()
-    stamps[np.array(missing, dtype=bool)] = np.datetime64("NaT")
-    return pd.DatetimeIndex(stamps).tz_localize("UTC")
-
-
-def _column(values: Sequence[Any], field: Field, notes: list[str]) -> Any:
-    if field.dtype in _RANGE:
-        return _numbers(values, field, notes)
-    if field.dtype == TIME:
-        return _times(values, field, notes)
-    if field.dtype == "category":
-        words = ORDERED.get(field.name) or KINDS[field.name]
-        return pd.Categorical(values, categories=list(words), ordered=field.name in ORDERED)
-    if field.dtype == "boolean":
-        return pd.array(list(values), dtype="boolean")
-    if field.dtype == "object":
-        held = np.empty(len(values), dtype=object)
-        held[:] = values
-        return held
-    return pd.array([_text(value) for value in values], dtype="str")
-
-
 def _frame(schema: Schema, rows: Sequence[tuple[Any, ...]], *, order: Sequence[str]) -> Frame:
     """Make a frame of rows in the schema's order of columns, sorted by ``order``."""
-    notes: list[str] = []
+    lost = Lost()
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(schema.fields)
-    frame = Frame({field.name: _column(column, field, notes) for field, column in zip(schema.fields, columns, strict=True)})
+    frame = Frame({field.name: column_of(column, field, lost) for field, column in zip(schema.fields, columns, strict=True)})
     frame = frame.sort_values(list(order), kind="stable", ignore_index=True)
-    frame.attrs["schema"], frame.attrs["notes"] = schema.name, notes
+    frame.attrs["schema"], frame.attrs["notes"] = schema.name, render_lost(lost)
     return frame
 
 
@@ -127,13 +86,22 @@ def _who(actor: Actor | None) -> tuple[Any, ...]:
     return _NOBODY if actor is None else tuple(getattr(actor, name) for name in _WHO)
 
 
-def _clean(value: Any) -> Any:
-    """Make the text in a JSON object fit for Arrow and for pages, as :func:`_text` does."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, dict):
-        return {str(_text(name)): _clean(inner) for name, inner in value.items()}
-    return [_clean(inner) for inner in value] if isinstance(value, list) else value
+def _clean(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Make the text of an object fit for Arrow and for pages; ``names`` are the fields whose text nobody has escaped yet."""
+    for name in names:
+        value = row.get(name)
+        if value.__class__ is str and not value.isascii():
+            row[name] = clean_text(value)
+    return row
+
+
+def _state(state: FileState | None) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    row = _clean(render_state(state), ("sha256", "problem"))
+    if row["xattrs"]:
+        row["xattrs"] = {str(clean_text(name)): value for name, value in row["xattrs"].items()}
+    return row
 
 
 def _finding_row(finding: Finding, status: str, closed_ns: int | None) -> tuple[Any, ...]:
@@ -146,9 +114,9 @@ def _finding_row(finding: Finding, status: str, closed_ns: int | None) -> tuple[
         *_who(head), None if head is None else head.event, None if head is None else head.time_ns,
         None if known is None else known.sha256, None if before is None else before.sha256, finding.changed, finding.reasons,
         tuple(source.value for source in finding.sources), finding.evidence,
-        None if before is None else _clean(render_state(before)), None if after is None else _clean(render_state(after)),
-        None if finding.content is None else tuple(_clean(asdict(mark)) for mark in finding.content),
-        tuple(_clean(render_actor(actor)) for actor in finding.actors),
+        _state(before), _state(after),
+        None if finding.content is None else tuple(_clean(asdict(mark), _MARK_TEXTS) for mark in finding.content),
+        tuple(_clean(render_actor(actor), _ACTOR_TEXTS) for actor in finding.actors),
     )  # fmt: skip
 
 
@@ -165,32 +133,6 @@ def findings_frame(rows: Iterable[tuple[Finding, str, int | None]]) -> Frame:
     0
     """
     return _frame(FINDINGS, [_finding_row(*row) for row in rows], order=("first_seen", "path", "id"))
-
-
-def _octal(mode: int | None) -> str | None:
-    return None if mode is None else f"{mode:04o}"
-
-
-def _change_row(host: str, tier: Tier | None, change: Change) -> tuple[Any, ...]:
-    return (
-        host, change.time_ns, change.source.value, change.action.value, change.path, change.path_sure,
-        None if tier is None else tier.value, *_who(change.actor), None if change.actor is None else change.actor.event,
-        change.serial, change.item, change.error, change.dev, change.inode, change.parent_dev, change.parent_inode,
-        _octal(change.mode), _octal(change.new_mode), change.uid, change.gid, change.size, change.sha256, change.hash_late,
-        change.cookie, change.last_ns, change.node,
-    )  # fmt: skip
-
-
-def changes_frame(rows: Iterable[tuple[str, Tier | None, Change]]) -> Frame:
-    """Make the CHANGES frame.
-
-    Args:
-        rows: Each change with its host, and the tier of its path where that is known.
-
-    Returns:
-        The columns of :data:`fimkit.report.frame_schema.CHANGES`, a row a change, by ``time``, ``serial``, ``item``.
-    """
-    return _frame(CHANGES, [_change_row(*row) for row in rows], order=("time", "serial", "item"))
 
 
 def event_of_record(host: str, event: AuditEvent, actor: Actor | None) -> EventRow:
@@ -227,9 +169,9 @@ def events_frame(rows: Iterable[EventRow]) -> Frame:
 
 
 def _state_row(host: str, tier: Tier | None, state: FileState) -> tuple[Any, ...]:
-    xattrs = None if state.xattrs is None else {str(_text(name)): render_path(value) for name, value in state.xattrs.items()}
+    xattrs = None if state.xattrs is None else {str(clean_text(name)): render_path(value) for name, value in state.xattrs.items()}
     return (
-        host, state.path, None if tier is None else tier.value, state.type.value, _octal(state.mode), state.uid, state.gid,
+        host, state.path, None if tier is None else tier.value, state.type.value, render_octal(state.mode), state.uid, state.gid,
         state.size, state.inode, state.dev, state.nlink, state.mtime_ns, state.ctime_ns,
         state.sha256, state.target, xattrs, state.problem,
     )  # fmt: skip

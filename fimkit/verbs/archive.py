@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +22,9 @@ from fimkit.model.config_text import load_foreign_config
 from fimkit.model.errors import FimkitError, SnapshotError, UsageError
 from fimkit.model.paths import parse_path, render_terminal
 from fimkit.report.acts import matches_path
+from fimkit.report.change_frames import change_frame
 from fimkit.report.frame_schema import KINDS, ORDERED
-from fimkit.report.frames import Frame, baseline_frame, changes_frame, events_frame, findings_frame
+from fimkit.report.frames import Frame, baseline_frame, events_frame, findings_frame
 from fimkit.verbs.archive_parts import CollectedPart, FindingsPart, LogPart, ParquetPart, Part, SnapshotPart, StorePart
 from fimkit.verbs.collected import AUDIT_LOG, OSQUERY_LOG, is_archive, read_contents, unpacked
 from fimkit.verbs.since import parse_since
@@ -88,12 +90,18 @@ class Archive:
         Raises:
             UsageError: If an argument makes no sense.
         """
-        span = _span(since, until, path)
+        least = 0 if severity is None else ORDERED["severity"].index(_word("severity", severity, ORDERED["severity"]))
+        span = replace(
+            _span(since, until, path),
+            severities=None if severity is None else ORDERED["severity"][least:],
+            status=None if status is None else _word("status", status, KINDS["status"]),
+            tier=None if tier is None else _word("tier", tier, ORDERED["tier"]),
+        )
         frame = findings_frame(row for part in self._parts for row in self._safely(part, lambda part: part.findings(span)))
         if status is not None:
-            frame = frame[frame["status"] == _word("status", status, KINDS["status"])]
+            frame = frame[frame["status"] == status]
         if severity is not None:
-            frame = frame[frame["severity"] >= _word("severity", severity, ORDERED["severity"])]
+            frame = frame[frame["severity"] >= severity]
         return self._filtered(frame, host=host, tier=tier, path=path)
 
     def changes(
@@ -107,7 +115,7 @@ class Archive:
     ) -> Frame:
         """Give the CHANGES frame, see :data:`fimkit.report.frame_schema.CHANGES`; the arguments are those of :meth:`findings`."""
         span = _span(since, until, path)
-        frame = changes_frame(row for part in self._parts for row in self._safely(part, lambda part: part.changes(span)))
+        frame = change_frame(block for part in self._parts for block in self._safely(part, lambda part: part.change_blocks(span)))
         return self._filtered(frame, host=host, tier=tier, path=path)
 
     def events(self, *, since: Time = None, until: Time = None, host: str | None = None, path: str | None = None) -> Frame:
@@ -147,7 +155,7 @@ class Archive:
         if path is not None:
             hits = matches_path(frame["path"], path)
             frame = frame[hits | matches_path(frame["moved_to"], path) if "moved_to" in frame.columns else hits]
-        whole = Frame(frame.reset_index(drop=True))
+        whole = Frame(frame.reset_index(drop=True), copy=False)
         whole.attrs = {**attrs, "problems": list(self.problems)}
         return whole
 

@@ -23,6 +23,7 @@ from fimkit.model.paths import is_below, render_path
 from fimkit.model.states import FileState
 from fimkit.model.time import parse_time, render_time
 from fimkit.model.watches import WatchSet
+from fimkit.report.change_frames import ChangeBlock, change_blocks, stored_change_block
 from fimkit.report.frames import EventRow, event_of_change, event_of_record
 from fimkit.verbs.gather import gather_audit, gather_osquery
 from fimkit.verbs.investigate import investigate
@@ -66,6 +67,9 @@ class Part(Protocol):
     def changes(self, span: Span) -> Iterable[tuple[str, Tier | None, Change]]:
         """Give changes, each with its host and the tier of its path."""
 
+    def change_blocks(self, span: Span) -> Iterable[ChangeBlock]:
+        """Give the same changes as parts of a frame."""
+
     def events(self, span: Span) -> Iterable[EventRow]:
         """Give audit events."""
 
@@ -87,6 +91,9 @@ class _Nothing:
 
     def changes(self, span: Span) -> Iterable[tuple[str, Tier | None, Change]]:
         return ()
+
+    def change_blocks(self, span: Span) -> Iterable[ChangeBlock]:
+        return change_blocks(self.changes(span))
 
     def events(self, span: Span) -> Iterable[EventRow]:
         return ()
@@ -130,6 +137,7 @@ class StorePart(_Nothing):
         """Take the folder; a configuration says the tiers and the host's name."""
         super().__init__()
         self._state_dir, self._host, self._tier_of = state_dir, host or (config.host.name if config else None), _tiers(config)
+        self._has_tiers = config is not None
 
     def _open(self) -> Reader:
         return open_reader(self._state_dir, deadline_s=_DEADLINE_S)
@@ -159,6 +167,13 @@ class StorePart(_Nothing):
             host = self._name(reader)
             for change in reader.changes(span):
                 yield host, self._tier_of(change.path), change
+
+    def change_blocks(self, span: Span) -> Iterator[ChangeBlock]:
+        """Give the changes by columns, as the store can have them."""
+        with self._open() as reader:
+            host, tier_of = self._name(reader), self._tier_of if self._has_tiers else None
+            for columns in reader.change_columns(span):
+                yield stored_change_block(host, tier_of, *columns)
 
     def events(self, span: Span) -> Iterator[EventRow]:
         """Give the events that the store's changes came from."""

@@ -12,11 +12,11 @@ from fimkit.model.changes import Change
 from fimkit.model.errors import UsageError
 from fimkit.model.findings import ContentMark, Kind, Tier
 from fimkit.model.states import FileState
+from fimkit.report.change_frames import changes_frame
 from fimkit.report.frame_schema import BASELINE, CHANGES, EVENTS, FINDINGS, SCHEMAS, Schema
 from fimkit.report.frames import (
     Frame,
     baseline_frame,
-    changes_frame,
     event_of_change,
     events_frame,
     findings_frame,

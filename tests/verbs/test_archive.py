@@ -1,11 +1,13 @@
 """What can be opened: live stores, collected folders, logs, exports, and fleets with a broken host among them."""
 
 import gzip
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +15,23 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fimkit
 from fimkit.evidence.finding_life import FindingStatus
+from fimkit.evidence.past_rows import Span
+from fimkit.evidence.reader import open_reader
 from fimkit.evidence.store import Store, open_store
+from fimkit.model.changes import Change
+from fimkit.model.config_text import load_foreign_config
 from fimkit.model.errors import ConfigError, UsageError
 from fimkit.model.findings import Finding, Severity, Tier
 from fimkit.model.json_form import render_finding
-from fimkit.verbs.archive_parts import read_finding
+from fimkit.report.change_frames import change_frame, changes_frame
+from fimkit.verbs.archive_parts import StorePart, read_finding
 from fimkit.verbs.since import parse_since
-from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state
+from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state, an_actor, changes
 
 DATA = Path(__file__).parents[1] / "data"
 INCIDENT = DATA / "incident-01"
@@ -83,6 +90,60 @@ def test_filters_leave_out_what_is_not_meant(folder: Path, store: Store) -> None
     assert list(archive.changes(since=NOW - DAY_NS)["path"]) == ["/etc/ssh/a", "/etc/ssh/b"]
     assert list(archive.changes(path="/etc/x")["path"]) == ["/etc/x"]
     assert list(archive.baseline(path="/etc/ssh")["path"]) == ["/etc/ssh/a"]
+
+
+def test_what_the_store_leaves_out_is_what_a_look_at_each_would(folder: Path, store: Store) -> None:
+    some = [
+        a_finding(f"{number:02x}", b'/etc/"tier":"watch"%d' % number, severity=severity, tier=tier)
+        for number, (severity, tier) in enumerate(itertools.product(Severity, Tier))
+    ]
+    store.add_findings(some, now_ns=NOW)
+    store.close_undone([one.path for one in some[::3]], [], now_ns=NOW + 5)
+    archive = fimkit.open(folder)
+    whole = archive.findings()
+    for severity, tier, status in itertools.product((None, "low", "critical"), (None, "watch", "critical"), (None, "open", "gone")):
+        found = archive.findings(severity=severity, tier=tier, status=status)
+        meant = whole[
+            (whole["severity"] >= (severity or "info")) & whole["tier"].isin([tier] if tier else ["watch", "critical"])
+            & whole["status"].isin([status] if status else ["open", "gone"])
+        ]  # fmt: skip
+        assert list(found["id"]) == list(meant["id"])
+    with open_reader(os.fsencode(folder)) as reader:
+        read = list(reader.findings(Span(severities=("critical",), status="open"), only_open=False))
+    assert {row.finding.severity for row in read} == {Severity.CRITICAL}  # the others were not even read
+    for wrong in ({"severity": "bad"}, {"tier": "bad"}, {"status": "bad"}):
+        with pytest.raises(UsageError):
+            archive.findings(**wrong)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(changes, max_size=6), st.sampled_from([None, b"web07"]))
+def test_changes_by_columns_are_those_by_objects(some: list[Change], named: bytes | None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        state = Path(name) / "state"
+        state.mkdir(mode=0o700)
+        with open_store(os.fsencode(state), create=True) as opened:
+            opened.add_changes(some)
+        config = None if named is None else load_foreign_config(_config(Path(name) / "fimkit.toml", state))
+        part = StorePart(os.fsencode(state), config=config, host="web01")
+        by_objects, by_columns = changes_frame(part.changes(Span())), change_frame(part.change_blocks(Span()))
+    pd.testing.assert_frame_equal(by_columns, by_objects)
+    assert sorted(by_columns.attrs["notes"]) == sorted(by_objects.attrs["notes"])
+
+
+def test_many_changes_of_many_processes_are_read_in_order(folder: Path, store: Store) -> None:
+    count = 45_000  # of three blocks
+    store.add_changes(
+        a_change(b"/etc/%d" % (number % 7), time_ns=NOW + number // 2 * 1_000_000, serial=number // 2, item=number % 2,
+                 actor=None if number % 11 == 0 else an_actor(pid=number % 3000, serial=number // 2))
+        for number in range(count)
+    )  # fmt: skip
+    frame = fimkit.open(folder, host="web01").changes()
+    numbers = range(count)
+    assert list(frame["serial"]) == [number // 2 for number in numbers]
+    assert list(frame["item"]) == [number % 2 for number in numbers]
+    assert list(frame["pid"].fillna(-1)) == [-1 if number % 11 == 0 else number % 3000 for number in numbers]
+    assert frame["event"].isna().sum() == frame["exe"].isna().sum() == len(range(0, count, 11))
 
 
 def test_what_is_closed_says_how(folder: Path, store: Store) -> None:
