@@ -28,6 +28,7 @@ from fimkit.model.errors import HostError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.report.html_data import Blind, Incident, ReportData
+from fimkit.report.html_next import render_next
 from fimkit.report.html_rows import render_columns
 from fimkit.report.html_verdict import (
     blind_seconds,
@@ -95,6 +96,7 @@ def render_report(report: ReportData) -> Iterator[str]:
         "cards": _cards(report),
         "plain": _plain(report),
         "incidents": _incidents(report),
+        "next": _next(report),
         "watched": _list(report.watched, "Nothing is said of what was watched."),
         "coverage": _list(report.coverage, "Nothing is known to have been missed."),
         "blind": _blind(report),
@@ -153,6 +155,14 @@ def _blind(report: ReportData) -> str:
         for one in sorted(report.blind, key=lambda each: each.from_ns)
     )
     return f"<p>{render_duration(lasted)} in all; hatched in the timeline.</p><ul>{rows}</ul>"
+
+
+def _next(report: ReportData) -> str:
+    steps = render_next(report)
+    if not steps:
+        return ""
+    head = '<section class="box next" aria-labelledby="h-next"><h2 id="h-next">What to do</h2><ol>'
+    return head + "".join(f"<li>{_text(step)}</li>" for step in steps) + "</ol></section>"
 
 
 def _incidents(report: ReportData) -> str:

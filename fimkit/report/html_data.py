@@ -35,7 +35,8 @@ class ReportData:
 
     ``statuses`` has words for the findings that are not open any more, by id; what is missing there is open. ``watched`` says
     what was looked at, ``coverage`` what could not be seen. ``processes`` are recorded ones beside the findings' own actors, in
-    which a parent may be found. ``diffs`` has the unified diff of a finding's text, by id, where it was kept.
+    which a parent may be found. ``diffs`` has the unified diff of a finding's text, by id, where it was kept. ``has_store`` says
+    that the findings are in a host's store, where commands can show and settle them.
     """
 
     host: str
@@ -49,3 +50,4 @@ class ReportData:
     incidents: tuple[Incident, ...] = ()
     processes: tuple[Actor, ...] = ()
     diffs: Mapping[str, str] = field(default_factory=dict)
+    has_store: bool = False

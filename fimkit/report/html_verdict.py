@@ -13,6 +13,7 @@ __all__ = ["blind_seconds", "event_ns", "open_findings", "render_duration", "ren
 
 _SECOND_NS = 1_000_000_000
 _LONGEST = 160
+_NAMED = 2  # more logins than these are counted
 
 
 def open_findings(report: ReportData) -> list[Finding]:
@@ -101,7 +102,8 @@ def _what(found: Sequence[Finding], report: ReportData) -> str:
     top = [finding for finding in bad if finding.severity is worst]
     of_which = "" if len(found) == len(top) else f" of {_count(len(found), 'finding')}"
     counted = f"{_count(len(top), f'{worst.value} change')}{of_which}"
-    begin = f"Begin with {_short(render_terminal(render_path(top[0].path)))}, {_verdict(top[0])}."
+    host = "" if top[0].host == report.host else f"{render_terminal(top[0].host)}: "
+    begin = f"Begin with {host}{_short(render_terminal(render_path(top[0].path)))}, {_verdict(top[0])}."
     return f"{counted} on {render_terminal(report.host)}, {_when(top)}; {_who(top)}. {begin}"
 
 
@@ -138,6 +140,9 @@ def _who(findings: Sequence[Finding]) -> str:
     logins = Counter(render_login(finding.actors[0]) for finding in named).most_common()
     if len(named) == len(findings) and len(logins) == 1:
         return f"all by {logins[0][0]}" if len(findings) > 1 else f"by {logins[0][0]}"
-    most = f"most by {logins[0][0]}" if logins[0][1] > len(findings) / 2 else f"by {_count(len(logins), 'login')}"
+    if len(logins) <= _NAMED:
+        most = "by " + " and ".join(login for login, _ in logins)
+    else:
+        most = f"most by {logins[0][0]}" if logins[0][1] > len(findings) / 2 else f"by {_count(len(logins), 'login')}"
     rest = len(findings) - len(named)
     return most + (f"; for {rest} it is not known for sure who" if rest else "")

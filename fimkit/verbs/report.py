@@ -99,6 +99,7 @@ def store_data(config: Config, store: Store, *, since_ns: int | None, now_ns: in
             Incident(id=row.id, cause=row.cause, triggered_ns=row.triggered_ns, phase=row.phase, folder=row.folder)
             for row in store.incidents() if since_ns is None or row.updated_ns >= since_ns
         ),
+        has_store=True,
     )  # fmt: skip
 
 

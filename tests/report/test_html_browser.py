@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fimkit.report.html import ReportData, write_report
+from fimkit.report.html_next import render_next
 from tests.report.browser import Browser, browsing
 from tests.report.report_place import HOSTILE, MADE_NS, hostile_report, incident_report, investigation, many_findings
 
@@ -54,6 +55,12 @@ def test_the_incident_opens_whole_and_asks_nobody(browser: Browser, pages: Path)
     assert browser.texts(".card b") == ["4", "1", "25", "1", "3"]
     assert browser.requests() == [(pages / "incident.html").as_uri()]
     assert browser.complaints() == []
+
+
+def test_what_to_do_and_the_day_can_be_read_without_opening_anything(page: Browser) -> None:
+    steps = page.texts(".next li")
+    assert steps == list(render_next(incident_report()))
+    assert "34 findings, 2026-11-22 03:49:00 to 03:49:10; a bar is one second" in page.texts("#when-hint")[0]
 
 
 def test_headings_sort_both_ways_and_say_so(page: Browser) -> None:
@@ -112,6 +119,7 @@ def test_a_row_opens_to_states_command_reasons_and_events(page: Browser) -> None
     text = page.texts(f'[data-id="{finding.id}"] + .detail')[0]
     wanted = [f"{finding.before.mode:04o}", f"{finding.after.mode:04o}", finding.actors[0].cmdline, finding.actors[0].event,
               str(finding.actors[0].ppid), *finding.reasons, *finding.evidence, finding.id]  # fmt: skip
+    wanted.append(f"{finding.severity.value}: {finding.kind.value}, on a path of the {finding.tier.value} tier")
     assert [word for word in wanted if word not in text] == []
     page.click(f'[data-id="{finding.id}"] .open')
     assert page.js("return document.querySelector(arguments[0]).hidden", f'[data-id="{finding.id}"] + .detail')
@@ -286,6 +294,8 @@ def test_print_is_light_has_no_controls_and_all_rows(browser: Browser, pages: Pa
     browser.open(pages / "many.html")
     browser.js("dispatchEvent(new Event('beforeprint'))")
     assert len(paths(browser)) == 500
+    widths = "return ['timeline', 'treemap', 'hours'].map((id) => document.querySelector(`#${id} svg`).getAttribute('width'))"
+    assert browser.js(widths) == ["640"] * 3  # drawn for a sheet, so that no letter of it shrinks
     browser.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     )
@@ -296,4 +306,5 @@ def test_print_is_light_has_no_controls_and_all_rows(browser: Browser, pages: Pa
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     browser.js("dispatchEvent(new Event('afterprint'))")
     assert (set(hidden), paper) == ({"none"}, "rgb(255, 255, 255)")
+    assert "640" not in browser.js(widths)
     assert len(paths(browser)) == 50

@@ -17,8 +17,8 @@ def verdict(*findings: object, **more: object) -> str:
 
 def test_the_recorded_incident_in_words() -> None:
     assert render_verdict(incident_report()) == (
-        "4 critical changes of 34 findings on web01, from 2026-11-22 03:49:03 to 03:49:08 UTC; by 2 logins; for 1 it is not known"
-        " for sure who. Begin with /srv/fim/tree/sbin/tool1, which was modified. There is a gap in the records, 2 s in all."
+        "4 critical changes of 34 findings on web01, from 2026-11-22 03:49:03 to 03:49:08 UTC; by auid 1002 and alice (auid 1000);"
+        " for 1 it is not known for sure who. Begin with /srv/fim/tree/sbin/tool1, which was modified. There is a gap in the records, 2 s in all."
     )
 
 
@@ -26,6 +26,15 @@ def test_one_finding_has_one_who_and_one_time() -> None:
     words = verdict(ONE)
     assert words.startswith("1 critical change on web01, at 2026-11-22 03:49:0")
     assert f"by auid {ONE.actors[0].auid}. Begin with" in words
+
+
+def test_more_logins_than_a_sentence_holds_are_counted() -> None:
+    many = [replace(ONE, id=str(number), actors=(replace(ONE.actors[0], auid=number),)) for number in range(5)]
+    assert "; by 5 logins. Begin with" in verdict(*many)
+
+
+def test_in_a_report_of_many_hosts_the_place_to_begin_has_its_host() -> None:
+    assert "Begin with db02: /srv" in verdict(replace(ONE, host="db02"), ONE)
 
 
 def test_expected_changes_alone_are_no_alarm() -> None:

@@ -63,7 +63,7 @@ function squarify(tiles, x, y, width, height) {
 }
 
 function drawTreemap() {
-  const box = $("treemap"), width = Math.max(box.clientWidth, 240), height = 270;
+  const box = $("treemap"), width = widthOf(box), height = 270;
   const [here, every] = openFolder(meant(BITS.folder).filter((i) => below(NAMES[i], asked.folder)), asked.folder);
   drawCrumbs(here);
   if (!every.length) return void box.replaceChildren(el("p", { class: "none" }, "No findings here."));
@@ -152,7 +152,7 @@ const cellOf = (ms) => `${rowOf(ms)} ${Math.floor((ms % DAY) / HOUR)}`;
 const rowName = (row) => (BY_DATE ? utc(row * DAY).slice(0, 10) : DAYS[row]);
 
 function drawHours() {
-  const box = $("hours"), left = BY_DATE ? 76 : 36, width = Math.max(box.clientWidth, 240), size = (width - left) / 24, tall = Math.max(Math.min(size, 26), 18);
+  const box = $("hours"), left = BY_DATE ? 76 : 36, width = widthOf(box), size = (width - left) / 24, tall = Math.max(Math.min(size, 26), 18);
   const cells = new Map(group(meant(BITS.cell), (i) => [cellOf(F.time[i])]).map((one) => [one.name, one]));
   const most = extent([...cells.values()].map((one) => one.total))?.[1] ?? 1, height = HOUR_ROWS.length * tall + 18;
   const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Findings by hour of the day, UTC" });

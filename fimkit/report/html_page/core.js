@@ -21,6 +21,9 @@ const many = (count, word) => `${count.toLocaleString("en")} ${word}${count === 
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+// What is printed is drawn for the width of a sheet and not of the window.
+let sheet = null;
+const widthOf = (box) => sheet ?? Math.max(box.clientWidth, 240);
 const two = (number) => String(number).padStart(2, "0");
 function utc(ms, digits = 0) {
   const date = new Date(ms);

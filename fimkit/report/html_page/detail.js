@@ -52,12 +52,18 @@ function drawDiff(i) {
   return [el("h3", {}, "Text"), el("pre", { class: "diff" }, F.diff[i].map((line) => el("span", { class: kind(line) }, line, "\n")))];
 }
 
+// The same for each finding of a kind, tier and verdict, and still what a reader asks first.
+const VERDICTS = { expected: "a signed package or an accepted change proves it", unexplained: "nothing that is known explains it", suspect: "what speaks against it is said below" };
+function judgement(i) {
+  return `${SEVERITIES[F.severity[i]]}: ${D.words.kind[F.kind[i]]}, on a path of the ${D.words.tier[F.tier[i]]} tier; ${VERDICTS[D.words.verdict[F.verdict[i]]]}`;
+}
+
 function drawDetail(i) {
-  const reasons = F.reasons[i].map((number) => el("li", {}, D.reasons[number]));
+  const reasons = [judgement(i), ...F.reasons[i].map((number) => D.reasons[number])].map((words) => el("li", {}, words));
   return el("div", { class: "inner" },
     el("section", {}, el("h3", {}, "What"), drawStates(i), drawMarks(i), drawDiff(i)),
     el("section", {}, el("h3", {}, "Who"), drawPeople(i)),
-    el("section", {}, el("h3", {}, "Why it is judged so"), reasons.length ? el("ul", {}, reasons) : el("p", {}, "No more is to be said of it.")),
+    el("section", {}, el("h3", {}, "Why it is judged so"), el("ul", {}, reasons)),
     el("section", {}, el("h3", {}, "Evidence"), facts([["finding", el("code", {}, F.id[i])], ["path", F.path[i]], ["moved to", F.to[i]], ["host", F.host[i]], ["tier", D.words.tier[F.tier[i]]], ["status", D.statuses[F.status[i]]],
       ["changed", F.changed[i].join(", ")], ["seen by", F.sources[i].join(", ")], ["first seen", `${utc(F.first[i], 3)} UTC`], ["last seen", `${utc(F.last[i], 3)} UTC`],
       ["audit events", F.evidence[i].length ? el("code", {}, F.evidence[i].join(" ")) : null]])));

@@ -1,6 +1,7 @@
 // Joins the parts: what is asked for by cards, filters and chips; theme, printing, and drawing anew when the width changes.
 const CHOICES = { kind: D.words.kind, verdict: D.words.verdict, attribution: D.words.attribution, tier: D.words.tier };
 const MOST_PRINTED = 500;
+const SHEET = 640; // what A4 and Letter leave between their margins, in pixels
 const later = (action, ms) => { let timer; return () => { clearTimeout(timer); timer = setTimeout(action, ms); }; };
 
 function clearAll() {
@@ -57,13 +58,14 @@ $("theme").addEventListener("click", () => {
   const root = document.documentElement, isDark = (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   root.dataset.theme = isDark ? "light" : "dark";
 });
-addEventListener("beforeprint", () => { page = 0; drawTable(MOST_PRINTED); });
-addEventListener("afterprint", () => drawTable());
+const drawCharts = () => { drawTimeline(); drawTreemap(); drawHours(); };
+addEventListener("beforeprint", () => { sheet = SHEET; drawCharts(); page = 0; drawTable(MOST_PRINTED); });
+addEventListener("afterprint", () => { sheet = null; drawCharts(); drawTable(); });
 let wide = document.body.clientWidth;
 new ResizeObserver(later(() => {
   if (document.body.clientWidth === wide) return;
   wide = document.body.clientWidth;
-  drawTimeline(); drawTreemap(); drawHours();
+  drawCharts();
 }, 100)).observe(document.body);
 
 document.documentElement.classList.add("scripts");

@@ -60,7 +60,7 @@ function niceTop(most) {
 }
 
 function drawTimeline() {
-  const box = $("timeline"), width = Math.max(box.clientWidth, 240), height = 190, left = 34, bottom = 24, top = 8;
+  const box = $("timeline"), width = widthOf(box), height = 190, left = 34, bottom = 24, top = 8;
   const inner = width - left - 8, tall = height - bottom - top, [from, to] = view;
   const x = (ms) => left + ((ms - from) / (to - from)) * inner;
   const step = stepFor(to - from, inner / 7);
@@ -83,7 +83,7 @@ function drawTimeline() {
   box.replaceChildren(picture);
   if (focused) picture.focus();
   const inView = found.filter((i) => F.time[i] >= from && F.time[i] <= to).length;
-  show("when-hint", N ? `${many(inView, "finding")}; a bar is ${stepName(step)}; drag to zoom` : "no findings");
+  show("when-hint", N ? `${many(inView, "finding")}, ${span([from, to])}; a bar is ${stepName(step)}${sheet === null ? "; drag to zoom" : ""}` : "no findings");
 }
 
 const compact = (count) => (count >= 1000 ? `${+(count / 1000).toFixed(1)}k` : String(count));
