@@ -67,7 +67,8 @@ still_open.fim.timeline("auto")
 still_open.fim.top("exe")
 
 # %%
-logins = still_open.assign(login=still_open["auid"].astype("str").fillna("no login"))
+numbers = "auid " + still_open["auid"].astype("str")
+logins = still_open.assign(login=(still_open["user"] + ", " + numbers).fillna(numbers).fillna("no login"))
 logins.fim.top("login")
 
 # %% [markdown]

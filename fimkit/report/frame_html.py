@@ -14,6 +14,7 @@ __all__ = ["COLORS", "escape", "render_frame"]
 
 _MOST_ROWS = 50
 _LONGEST = 160
+_PROSE = 480  # reasons: sentences, which lose their sense without their middle
 _HASH = 16
 _LONG = 36  # what is longer may go on in the next line
 _MONO = frozenset({"path", "moved_to", "exe", "cmdline", "comm", "sha256", "sha256_before", "target", "tree", "value", "event"})
@@ -41,8 +42,8 @@ def escape(value: object) -> str:
     return html.escape(render_terminal(str(value)), quote=True)
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST // 3] + " … " + text[-_LONGEST // 2 :]
+def _shorten(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else text[: longest // 3] + " … " + text[-longest // 2 :]
 
 
 def _time(value: Any) -> str:
@@ -62,7 +63,7 @@ def _cell(name: str, value: Any) -> str:
     if name == "severity" and value in COLORS:
         return f'<td><b class="s" style="background:{COLORS[value]}">{escape(value)}</b></td>'
     if isinstance(value, tuple | list) and all(isinstance(one, str) for one in value):
-        return f"<td{_width(max(map(len, value), default=0))}>{'<br>'.join(escape(_shorten(one)) for one in value)}</td>"
+        return f"<td{_width(max(map(len, value), default=0))}>{'<br>'.join(escape(_shorten(one, _PROSE)) for one in value)}</td>"
     if name.startswith("sha256"):  # the beginning tells hashes apart; the whole is there to be copied
         return f'<td><code title="{escape(value)}">{escape(str(value)[:_HASH])}</code></td>'
     text, width = escape(_shorten(str(value))), _width(len(str(value)))

@@ -18,6 +18,7 @@ _PROCESS = ["host", "auid", "user", "uid", "pid", "ppid", "ses", "tty", "exe", "
 _LIFE = ("first_seen", "severity", "kind", "path", "moved_to", "what", "user", "auid", "exe", "cmdline", "attribution", "id")
 _ACTS = ("time", "severity", "what", "path", "moved_to", "user", "uid", "tty", "pid", "ppid", "exe", "cmdline", "event")
 _STATE = ("type", "sha256", "mode", "uid", "target")
+_PREVALENCE = ("severity", "reading", "hosts", "of", "where", "first", "last", "paths")
 _NAMED_HOSTS = 5
 
 
@@ -163,6 +164,7 @@ def history_of(frame: pd.DataFrame, path: str) -> Frame:
         rows = zip(found["changed"], found["before"], found["after"], strict=True)
         whole = Frame(found.assign(what=pd.Series([_became(*row) for row in rows], index=found.index, dtype="str")))
         return _shown(whole[[*_LIFE, *(name for name in whole.columns if name not in _LIFE)]].reset_index(drop=True), _LIFE)
+    need(frame, "time")
     if "inode" in frame.columns:
         keys = frame.loc[hits, ["host", "dev", "inode"]].dropna().drop_duplicates()
         same = frame[["host", "dev", "inode"]].reset_index().merge(keys, on=["host", "dev", "inode"])["index"]
@@ -188,7 +190,7 @@ def prevalence_of(frame: pd.DataFrame, columns: Sequence[str], hosts: int | None
     """Tell on how many hosts each value is: what is on all of them is a roll-out, what is on one is a lead.
 
     Args:
-        frame: Any with ``host``.
+        frame: Any with ``host``; of a BASELINE frame the times are those of the content.
         columns: One value, or one combination of them, a row; where any is missing the row is left out.
         hosts: How many hosts there are; by default those of the frame, which does not know of hosts without a row.
 
@@ -197,7 +199,7 @@ def prevalence_of(frame: pd.DataFrame, columns: Sequence[str], hosts: int | None
         (the hosts' names, where they are few), ``paths`` and ``reading``: roll-out, lead or nothing; leads and rare ones first.
     """
     need(frame, "host", *columns)
-    stamp = "first_seen" if "first_seen" in frame.columns else "time"
+    stamp = next((name for name in ("first_seen", "time", "mtime") if name in frame.columns), "time")
     need(frame, stamp)
     of = max(hosts or 0, frame["host"].nunique())
     known = frame.dropna(subset=list(columns)).assign(**{name: frame[name].astype("str") for name in columns})
@@ -218,7 +220,8 @@ def prevalence_of(frame: pd.DataFrame, columns: Sequence[str], hosts: int | None
     order, down = ["hosts", "first"], [True, True]
     if "severity" in found.columns:
         order, down = ["hosts", "severity", "first"], [True, False, True]
-    return Frame(found.sort_values(order, ascending=down, kind="stable", ignore_index=True))
+    ranked = found.sort_values(order, ascending=down, kind="stable", ignore_index=True)
+    return _shown(ranked, [name for name in (*columns, *_PREVALENCE) if name in ranked.columns])  # the answer within a page's width
 
 
 def _named(hosts: "pd.Series[Any]") -> str:

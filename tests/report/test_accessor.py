@@ -1,6 +1,7 @@
 """What an analyst asks of frames, held against the labelled incident."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import fimkit
 from fimkit.model.errors import UsageError
-from fimkit.report.frames import Frame, findings_frame, findings_of
+from fimkit.report.frames import Frame, baseline_frame, findings_frame, findings_of
 from tests.evidence.examples import NOW, a_finding, a_state, an_actor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -93,6 +94,19 @@ def test_prevalence_tells_a_roll_out_from_a_lead() -> None:
     }  # fmt: skip
 
 
+def test_the_reading_of_a_prevalence_stands_where_it_is_seen() -> None:
+    spread = fimkit.open(DATA / "fleet-01").findings().fim.prevalence("path", "sha256")
+    heads = re.findall(r'<th scope="col">(\w+)</th>', spread._repr_html_())
+    assert heads == ["path", "sha256", "severity", "reading", "hosts", "of", "where", "first", "last"]
+
+
+def test_the_odd_one_out_is_found_in_baselines_alone() -> None:
+    states = [(f"web{number}", None, a_state(b"/usr/bin/id", sha256=("b" if number == 3 else "a") * 64)) for number in range(1, 13)]
+    spread = baseline_frame(states).fim.prevalence("path", "sha256")
+    assert list(zip(spread["where"], spread["reading"], strict=True))[0] == ("web3", "lead")
+    assert list(spread["hosts"]) == [1, 11]
+
+
 def test_hosts_without_findings_can_be_counted_in() -> None:
     spread = fimkit.open(DATA / "fleet-01").findings().fim.prevalence("path", hosts=400)
     assert set(spread["of"]) == {400}
@@ -128,7 +142,7 @@ def test_a_question_that_makes_no_sense_is_refused_in_words(findings: Frame) -> 
     for ask in (
         lambda: findings.fim.top("nonsense"), lambda: findings.fim.top("exe", by="colour"), lambda: findings.fim.session(),
         lambda: findings.fim.timeline("often"), lambda: findings.fim.process_tree(-5),
-        lambda: pd.DataFrame({"a": [1]}).fim.who("/x"),
+        lambda: pd.DataFrame({"a": [1]}).fim.who("/x"), lambda: pd.DataFrame({"path": ["/x"], "mtime": [1]}).fim.history("/x"),
     ):  # fmt: skip
         with pytest.raises(UsageError):
             ask()

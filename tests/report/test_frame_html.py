@@ -57,6 +57,21 @@ def test_no_text_becomes_markup_or_turns_what_stands_around_it(text: str) -> Non
     _harmless(Frame({text or "x": [text]})._repr_html_())
 
 
+def test_no_text_reaches_a_terminal_as_a_control_sequence() -> None:
+    evil = "\x1b[2J\x1b]0;owned\x07\u202egnp.exe\u2028\x9b"
+    actor = an_actor(exe=evil.encode(), cmdline=evil, user=evil)
+    frame = findings_frame([(a_finding("a1", evil.encode(), actors=(actor,), reasons=(evil,)), "open", None)])
+    for shown in (frame, frame[["path", "cmdline", "exe", "user", "reasons"]], frame.fim.timeline(), frame.fim.top("cmdline")):
+        for text in (repr(shown), str(shown)):
+            assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_reason_keeps_its_middle() -> None:
+    reason = "no record names it: " + "a process without an audit context, " * 8
+    frame = findings_frame([(a_finding("a1", b"/etc/x", reasons=(reason,)), "open", None)])
+    assert reason in frame[["path", "reasons"]]._repr_html_()
+
+
 def test_a_long_frame_is_cut_and_says_so() -> None:
     page = Frame({"n": range(1000)})._repr_html_()
     assert page.count("<tr>") == 51
