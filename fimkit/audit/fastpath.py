@@ -116,16 +116,16 @@ def block_lines(block: Block) -> list[bytes]:
 class Memory(dict[Key, Value]):
     """Results by their text; what is wrong raises, and is not kept. Full, it empties itself; an unusually long text is not kept."""
 
-    __slots__ = ("_compute",)
+    __slots__ = ("compute",)
 
     def __init__(self, compute: Callable[[Key], Value]) -> None:
         """Take what to compute on a miss."""
         super().__init__()
-        self._compute = compute
+        self.compute = compute
 
     def __missing__(self, key: Key) -> Value:
         """Compute, and keep."""
-        value = self._compute(key)
+        value = self.compute(key)
         if len(key) <= 8192:
             if len(self) >= MEMORY_SIZE:
                 self.clear()
