@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from fimkit.baseline.content import BLOCK, hash_file, is_hollow, is_same_version
+from fimkit.baseline.pace import Pace
+from fimkit.baseline.page_cache import SparedPages
 from fimkit.baseline.plain import read_plain, state_of_plain
 from fimkit.baseline.problems import CHANGED, UNHASHED, VANISHED, say_error
 from fimkit.baseline.xattrs import load_xattrs
@@ -101,26 +103,50 @@ class EntryReader:
     ``bytes_read`` counts what was hashed. ``goes_on`` is asked after every block.
     """
 
-    def __init__(self, known: Mapping[bytes, FileState] | None = None, goes_on: Callable[[], bool] = lambda: True) -> None:
-        """Take the states that the shortcut by times may repeat, and the question whether anybody still waits for results."""
+    def __init__(
+        self,
+        known: Mapping[bytes, FileState] | None = None,
+        goes_on: Callable[[], bool] = lambda: True,
+        *,
+        pace: Pace | None = None,
+        spares_cache: bool = False,
+    ) -> None:
+        """Take what a look may rest on, and what it must heed.
+
+        Args:
+            known: The states that the shortcut by times may repeat.
+            goes_on: Whether anybody still waits for results.
+            pace: What holds the reading up; ``None``: nothing does.
+            spares_cache: Leave the page cache as it was found.
+        """
         self.bytes_read = 0
         self._known = known
         self._goes_on = goes_on
+        self._pace = pace
+        self._spares_cache = spares_cache
+        self._spared: SparedPages | None = None
+        self._offset = 0
         self._buffer = bytearray(BLOCK)
         self._view = memoryview(self._buffer)
         self._has_proc = os.path.exists("/proc/self/fd")
 
     def read_file(self, place: Place) -> FileState:
         """Read what was listed as a regular file, whole."""
+        if self._pace is not None:
+            self._pace.take_files()
         if self._known is None and (fields := self.read_plain(place.folder, place.name)) is not None:
             return state_of_plain(place.path, fields)
         return self.read_exactly(place)
 
     def read_plain(self, folder: int | None, name: bytes) -> tuple[Any, ...] | None:
-        """Try the quick way of :func:`fimkit.baseline.plain.read_plain`."""
+        """Try the quick way of :func:`fimkit.baseline.plain.read_plain`, where nothing is to be spared."""
+        if self._spares_cache:
+            return None
         fields = read_plain(folder, name, self._view)
         if fields is not None:
             self.bytes_read += fields[3]
+            if self._pace is not None:
+                self._pace.take_bytes(fields[3])
         return fields
 
     def read_exactly(self, place: Place) -> FileState:
@@ -181,6 +207,8 @@ class EntryReader:
 
     def read_folder(self, path: bytes, folder: int, seen: os.stat_result, problem: str | None = None) -> FileState:
         """Give an open folder's own state."""
+        if self._pace is not None:
+            self._pace.take_files()
         xattrs, trouble = load_xattrs(folder)
         return state_of(path, seen, xattrs=xattrs, problem=_join(problem, trouble))
 
@@ -211,6 +239,11 @@ class EntryReader:
 
     def _hash_block(self, length: int) -> bool:
         self.bytes_read += length
+        self._offset += length
+        if self._spared is not None:
+            self._spared.give_back(self._offset)
+        if self._pace is not None:
+            self._pace.take_bytes(length)
         return self._goes_on()
 
     def _read(self, opened: OpenedFile) -> FileState:
@@ -221,10 +254,14 @@ class EntryReader:
                 if is_hollow(seen):
                     problem = f"a sparse file, {seen.st_blocks * 512} of its {seen.st_size} bytes are on the disk: not hashed"
                 else:
+                    self._offset, self._spared = 0, SparedPages(file, seen.st_size) if self._spares_cache else None
                     sha256 = hash_file(file, seen.st_size, self._buffer, self._hash_block)
                     problem = UNHASHED if sha256 is None else None
             except OSError as error:
                 problem = say_error("cannot be read", error)
+            if self._spared is not None:
+                self._spared.give_back()
+                self._spared = None
             xattrs, trouble = load_xattrs(file)
             try:
                 after = os.fstat(file)

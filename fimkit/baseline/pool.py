@@ -33,7 +33,9 @@ _WAITING = 4
 """Parcels that one worker may have: enough to be busy while the walk reads one itself, and few descriptors."""
 
 # Isolated, so that nothing of the caller's folder or environment is imported; and without `site`, which takes longer than the rest.
-_START = "import sys; sys.path.insert(0, sys.argv[2]); from fimkit.baseline.worker import main; main(int(sys.argv[1]))"
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[2]); from fimkit.baseline.worker import main; main(int(sys.argv[1]), *sys.argv[3:])"
+)
 
 
 class Batch(NamedTuple):
@@ -49,7 +51,7 @@ class _Worker:
 
     __slots__ = ("parcels", "peer", "process")
 
-    def __init__(self) -> None:
+    def __init__(self, *wishes: str) -> None:
         self.parcels: deque[list[Batch]] = deque()
         self.peer, theirs = socket.socketpair()
         # Room for all that may wait: were both sides ever stuck in sending, neither would go on.
@@ -57,7 +59,7 @@ class _Worker:
         with theirs:
             # A group of its own: an interrupt from the terminal is the walk's affair, which then ends its workers.
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, str(theirs.fileno()), str(Path(fimkit.__file__).parents[1])],
+                [sys.executable, "-I", "-S", "-c", _START, str(theirs.fileno()), str(Path(fimkit.__file__).parents[1]), *wishes],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
 
@@ -70,8 +72,9 @@ class _Worker:
 class WorkerPool:
     """Takes batches, gives states in any order. A worker that dies costs nothing but time: its parcels are read here."""
 
-    def __init__(self, reader: EntryReader) -> None:
-        """Take the walk's own reader, for what no worker does."""
+    def __init__(self, reader: EntryReader, *, spares_cache: bool = False) -> None:
+        """Take the walk's own reader, for what no worker does, and whether workers leave the page cache as they found it."""
+        self._wishes = ("spare",) if spares_cache else ()
         self.bytes_read = 0
         self._reader = reader
         self._workers: list[_Worker] = []
@@ -89,7 +92,7 @@ class WorkerPool:
         most = min(len(os.sched_getaffinity(0)) - 1, _MOST_WORKERS)
         with contextlib.suppress(OSError):
             while sys.executable and len(self._workers) < most:
-                worker = _Worker()
+                worker = _Worker(*self._wishes)
                 self._workers.append(worker)
                 self._answers.register(worker.peer, select.POLLIN)
 

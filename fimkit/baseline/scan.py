@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.folders import Folder, FolderStack
 from fimkit.baseline.mounts import load_mount_points, mount_points_below
+from fimkit.baseline.pace import Pace, low_priority
 from fimkit.baseline.pool import Batch, WorkerPool
 from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
 from fimkit.baseline.selection import Selection, select_in
-from fimkit.model.config import Watch
+from fimkit.model.config import Scanning, Watch
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
@@ -32,6 +33,7 @@ def scan_watches(
     *,
     known: Mapping[bytes, FileState] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    limits: Scanning | None = None,
 ) -> "Scan":
     """Look at every path below the watches, once each; watches may nest.
 
@@ -43,11 +45,12 @@ def scan_watches(
         known: The shortcut by times: a file whose type, size, mtime, ctime, inode and device are as known here is not read; its
             hash and extended attributes are repeated. Who can set the clock or write to the block device can fool it.
         on_progress: Told now and then of the paths seen and the bytes read so far, in this thread.
+        limits: How much of the host the scan may take. With a rate it is done by this process alone, so that the rate is its own.
 
     Returns:
         An iterator of states in no order, to be consumed once; its ``problems`` and ``mounts`` are complete at its end.
     """
-    return Scan(watches, known=known, on_progress=on_progress)
+    return Scan(watches, known=known, on_progress=on_progress, limits=limits)
 
 
 class Scan(Iterator[FileState]):
@@ -65,6 +68,7 @@ class Scan(Iterator[FileState]):
         *,
         known: Mapping[bytes, FileState] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        limits: Scanning | None = None,
     ) -> None:
         """Prepare; nothing is read before the first state is asked for."""
         self.problems: list[ScanProblem] = []
@@ -73,10 +77,14 @@ class Scan(Iterator[FileState]):
         self._watches = WatchSet(watches)
         self._roots = frozenset(watch.path for watch in watches)
         self._on_progress = on_progress
-        self._reader = EntryReader(known, self._tell_block)
+        limits = limits or Scanning()
+        pace = Pace(limits)
+        self._pace = pace if pace.limits else None
+        self._is_nice = limits.nice
+        self._reader = EntryReader(known, self._tell_block, pace=self._pace, spares_cache=limits.nice)
         self._next_tell = _STEP_BYTES
-        self._pool = WorkerPool(self._reader)
-        self._is_alone = known is not None  # the shortcut is quicker than telling another process of it
+        self._pool = WorkerPool(self._reader, spares_cache=limits.nice)
+        self._is_alone = known is not None or pace.limits  # the shortcut is quicker than telling another process of it
         self._mount_points: frozenset[bytes] = frozenset()
         self._states = self._run()
 
@@ -100,13 +108,17 @@ class Scan(Iterator[FileState]):
     def _run(self) -> Generator[FileState, None, None]:
         points = load_mount_points()
         try:
-            for root in sorted(self._roots):
-                self._mount_points = mount_points_below(root, points)
-                yield from self._scan_root(root)
-            yield from self._pool.finish()
-            self._report()
+            with low_priority(self._is_nice):
+                yield from self._run_roots(points)
         finally:
             self._pool.close()
+
+    def _run_roots(self, points: frozenset[bytes]) -> Iterator[FileState]:
+        for root in sorted(self._roots):
+            self._mount_points = mount_points_below(root, points)
+            yield from self._scan_root(root)
+        yield from self._pool.finish()
+        self._report()
 
     def _report(self) -> None:
         if self._on_progress is not None:
@@ -214,7 +226,8 @@ class Scan(Iterator[FileState]):
                     if path in roots:
                         continue  # it has a walk of its own
                     is_folder, is_file = _kind_of(entry)
-                    if asks and selection.watch_of(path, is_folder=is_folder) is None and not (is_folder and selection.enters(path)):
+                    enters = is_folder and asks and selection.enters(path)
+                    if asks and not enters and selection.watch_of(path, is_folder=is_folder) is None:
                         continue
                     if is_folder:
                         pending.append(name)
@@ -248,7 +261,12 @@ class Scan(Iterator[FileState]):
 
     def _read_leaf(self, place: Place, *, is_file: bool) -> Iterator[FileState]:
         self.count += 1
-        yield self._reader.read_file(place) if is_file else self._reader.read_other(place)
+        if is_file:
+            yield self._reader.read_file(place)
+            return
+        if self._pace is not None:
+            self._pace.take_files()
+        yield self._reader.read_other(place)
 
     def _read_unopened(self, place: Place, error: OSError) -> Iterator[FileState]:
         self.count += 1

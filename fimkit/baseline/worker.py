@@ -82,10 +82,15 @@ def _read(reader: EntryReader, folder: int, name: bytes) -> tuple[Any, ...]:
     return reader.read_plain(folder, name) or pack_state(reader.read_exactly(Place(folder, name, name)))
 
 
-def main(descriptor: int) -> None:
-    """Answer until the other side is gone; a scan that was killed is noticed at the next block of a file."""
+def main(descriptor: int, *wishes: str) -> None:
+    """Answer until the other side is gone; a scan that was killed is noticed at the next block of a file.
+
+    Args:
+        descriptor: The socket.
+        wishes: ``spare`` leaves the page cache as it was found.
+    """
     parent = os.getppid()
-    reader = EntryReader(goes_on=lambda: os.getppid() == parent)
+    reader = EntryReader(goes_on=lambda: os.getppid() == parent, spares_cache="spare" in wishes)
     with socket.socket(fileno=descriptor) as peer:
         while True:
             try:
@@ -101,4 +106,4 @@ def main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

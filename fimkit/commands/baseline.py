@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_pinned, render_states
 from fimkit.commands.progress import Progress
+from fimkit.commands.scan_options import add_scan_options, limited
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError, clip
 from fimkit.model.findings import Verdict
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
     create.add_argument("--force", action="store_true", help="in place of an existing baseline, which stays in the history")
     create.add_argument("--output", metavar="FILE", help="write a snapshot to FILE (.jsonl, .gz, .zst) instead; nothing is stored")
+    add_scan_options(create)
     show = actions.add_parser("show", help="print its rows", allow_abbrev=False)
     show.add_argument("path", nargs="*", metavar="PATH", help="only what is at and below PATH")
     show.add_argument("--json", action="store_true", help="one object a line: a snapshot, or the history's rows")
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     diff = actions.add_parser("diff", help="rescan, and print what differs", allow_abbrev=False)
     diff.add_argument("--json", action="store_true", help="one object a line: path, kind, changed, before, after")
     diff.add_argument("--quick", action="store_true", help="do not read a file whose times and size are those of the baseline")
+    add_scan_options(diff)
     take = actions.add_parser("accept", help="take findings and differences in, after another look at them", allow_abbrev=False)
     take.add_argument("path", nargs="*", metavar="PATH", help="what is at and below PATH; default: every open finding")
     take.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
@@ -102,7 +105,7 @@ def _paths(words: Sequence[str]) -> list[bytes]:
 def _create(arguments: argparse.Namespace) -> int:
     if arguments.output is not None and arguments.force:
         raise UsageError("--output writes a file and stores nothing; --force has no meaning with it")
-    config = load_config(arguments.config)
+    config = limited(load_config(arguments.config), arguments)
     with Progress("Scanning") as progress:
         if arguments.output is not None:
             done, where = save_snapshot(config, arguments.output, on_progress=progress.show), f"written to {arguments.output}"
@@ -164,7 +167,7 @@ def _time(text: str) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    config = load_config(arguments.config)
+    config = limited(load_config(arguments.config), arguments)
     with Progress("Scanning") as progress:
         compared = compare_with_baseline(config, quick=arguments.quick, on_progress=progress.show)
     _say_all(compared.problems)

@@ -7,6 +7,7 @@ from pathlib import Path
 from fimkit.commands.panic_options import add_panic_options
 from fimkit.commands.printing import add_json, print_findings, print_words
 from fimkit.commands.progress import Progress
+from fimkit.commands.scan_options import add_scan_options, limited
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError
 from fimkit.model.time import parse_time
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", metavar="TIME", help="leave out tries and passing files recorded before (RFC 3339)")
     parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
+    add_scan_options(parser)
     add_panic_options(parser)
     parser.add_argument("--all", action="store_true", help="print what is still open too, not only what is new")
 
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [f"{path}: no such file" for path in (*arguments.audit_log, *arguments.osquery_log) if not path.is_file()]
     if missing:
         raise UsageError("; ".join(missing))
-    config = load_config(arguments.config)
+    config = limited(load_config(arguments.config), arguments)
     from fimkit.report.text import render_summary
     from fimkit.verbs.check import CheckOptions, check, mark_told
 

@@ -7,7 +7,8 @@ from fimkit.model.channels import Channel
 from fimkit.model.findings import Tier
 
 __all__ = [
-    "Config", "Content", "Host", "Live", "Mail", "Panic", "Sources", "StoreLimits", "Syslog", "Transport", "Watch", "Webhook",
+    "Config", "Content", "Host", "Live", "Mail", "Panic", "Scanning", "Sources", "StoreLimits", "Syslog", "Transport", "Watch",
+    "Webhook",
 ]  # fmt: skip
 
 
@@ -63,6 +64,18 @@ class Live:
     """``[watch]``: what `fimkit watch` does beside following the records; ``rescan_s`` 0 is only when it is asked to."""
 
     rescan_s: int = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanning:
+    """``[scan]``: what a look at the files may take from the host's other work; 0 is no limit.
+
+    ``nice`` gives way to every other process, for the processor and for the disk, and leaves the page cache as it was found.
+    """
+
+    nice: bool = False
+    mb_per_s: int = 0
+    files_per_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +187,7 @@ class Config:
     paths: tuple[Watch, ...] = ()
     sources: Sources = field(default_factory=Sources)
     watch: Live = field(default_factory=Live)
+    scan: Scanning = field(default_factory=Scanning)
     content: Content = field(default_factory=Content)
     mail: Mail = field(default_factory=Mail)
     syslog: Syslog = field(default_factory=Syslog)

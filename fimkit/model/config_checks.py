@@ -244,6 +244,8 @@ CHECKS: dict[str, Check] = {
     "sources.osquery_interval_s": _between(1, 604_800),
     "sources.package_root": _check_optional_path,
     "watch.rescan_s": _between(0, 31_536_000),
+    "scan.mb_per_s": _between(0, 1_000_000),
+    "scan.files_per_s": _between(0, 10_000_000),
     "content.rules": _check_path,
     "content.most_mb": _between(1, 1024),
     "content.file_s": _between(1, 3600),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from fimkit.model.channels import Channel
-from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
@@ -23,8 +23,8 @@ from fimkit.model.paths import join_path
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
-    "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "content": Content, "mail": Mail,
-    "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
+    "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning, "content": Content,
+    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
 }
 _NEEDED: dict[type[Any], tuple[str, ...]] = {Watch: ("path",), Channel: ("name", "url_file")}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -174,6 +174,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         paths=_read_watches(raw, problems),
         sources=Sources(**parts["sources"]),
         watch=Live(**parts["watch"]),
+        scan=Scanning(**parts["scan"]),
         content=Content(**parts["content"]),
         mail=Mail(**parts["mail"]),
         syslog=Syslog(**parts["syslog"]),

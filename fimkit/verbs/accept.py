@@ -257,7 +257,7 @@ def _differences(store: Store, config: Config, folder: bytes, on_progress: Progr
     """
     before = store.baseline_below(folder)
     # What the shortcut by times does not see is not accepted, and stays to be found.
-    scan = scan_watches(_watches_at(config, folder), known=before, on_progress=on_progress)
+    scan = scan_watches(_watches_at(config, folder), known=before, on_progress=on_progress, limits=config.scan)
     began_ns = time.time_ns()
     after = {state.path: state for state in scan if is_below(state.path, folder)}
     Canaries(store.canaries()).take_out(after, began_ns=began_ns, now_ns=time.time_ns(), look=Looker().look)

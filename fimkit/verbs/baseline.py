@@ -111,7 +111,9 @@ class _Told:
     """A scan's states on their way, with the words of what could not be known."""
 
     def __init__(self, config: Config, on_progress: Progress | None, known: Mapping[bytes, FileState] | None = None) -> None:
-        self.scan: Scan = scan_watches(scanned_watches(config), known=known, on_progress=on_progress)
+        self.scan: Scan = scan_watches(
+            scanned_watches(config), known=known, on_progress=on_progress, limits=config.scan
+        )
         self.words: list[str] = []
         self.notes: list[str] = []
         self._links: set[bytes] = set()

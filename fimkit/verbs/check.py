@@ -252,7 +252,8 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
     before = store.baseline()
     watches = scanned_watches(config)
     began_ns = time.time_ns()
-    scan = scan_watches(watches, known=before if options.quick else None, on_progress=options.on_progress)
+    known = before if options.quick else None
+    scan = scan_watches(watches, known=known, on_progress=options.on_progress, limits=config.scan)
     after = {state.path: state for state in scan}
     seen_ns = time.time_ns()
     canary_words = _canaries(store).take_out(after, began_ns=began_ns, now_ns=seen_ns, look=Looker().look)

@@ -185,7 +185,8 @@ def _write_findings(work: _Work, reader: Reader) -> None:
 
 def _look(work: _Work, before: dict[bytes, FileState] | None, began_ns: int) -> None:
     scan = scan_watches(
-        scanned_watches(work.config), known=before if work.options.quick else None, on_progress=work.options.on_progress
+        scanned_watches(work.config), known=before if work.options.quick else None, on_progress=work.options.on_progress,
+        limits=work.config.scan,
     )
     after = {state.path: state for state in scan}
     work.words += [f"{render_path(problem.path)}: {problem.text}" for problem in scan.problems]

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from fimkit.model.channels import Channel
-from fimkit.model.config import Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import Content, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
@@ -35,6 +35,9 @@ KEY_WORDS = {
     "sources.osquery_interval_s": "how often osqueryd runs the pack's queries",
     "sources.package_root": "whose dpkg or rpm explains upgrades: this host's, or a tree's watched from outside; empty: nobody's",
     "watch.rescan_s": "everything is looked at anew this often, for what no record shows; 0: only on SIGUSR1",
+    "scan.nice": "true: a scan gives way to all other work, and leaves the page cache as it found it; as --nice",
+    "scan.mb_per_s": "a scan reads at most so many megabytes a second; 0: as fast as it can",
+    "scan.files_per_s": "and looks at most at so many paths a second; 0: as fast as it can",
     "content.rules": "folders of your own rules, .yar and .toml, beside fimkit's",
     "content.built_in": "false: your own rules alone",
     "content.most_mb": "of a larger file the head and the tail are read, half as much each",
@@ -88,6 +91,7 @@ KEY_WORDS = {
 _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "sources": (Sources, "Where this host's own records are."),
     "watch": (Live, "What `fimkit watch` does beside following the records."),
+    "scan": (Scanning, "What a look at all the files may take from the host's other work."),
     "content": (Content, "What is looked for in files below paths with scan_content, by processes that may do nothing but read."),
     "mail": (Mail, "Who is told, and by which server: never this host, where an intruder reads and holds up what goes through."),
     "syslog": (Syslog, "A log server elsewhere, told of a panic side by side with the mail."),

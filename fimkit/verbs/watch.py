@@ -46,6 +46,7 @@ __all__ = ["WatchOptions", "watch"]
 _TICK_S = 1.0
 _OSQUERY_S = 0.25
 _LOG_S = 0.02
+_SHOWN_S = 0.05
 _CATCH_UP_S = 10.0
 _LIMITS_S = 3600.0
 _KEEP_S = 0.5
@@ -140,6 +141,7 @@ class _Watcher:
         self._osquery_changes: list[Change] = []
         self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
         self._next["limits"] = time.monotonic() + _LIMITS_S
+        self._shown_s = float("inf")
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = ""
         self._helpers: set[int] = set()
@@ -232,7 +234,7 @@ class _Watcher:
 
     def _pause(self) -> float:
         dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._telling.next_s, self._packages.next_s]
-        dues += [self._content.next_s, self._mail.next_s]
+        dues += [self._content.next_s, self._mail.next_s, self._shown_s]
         if self._sources.name == "log":
             dues.append(self._next["log"])
         due = min(one for one in dues if one is not None)
@@ -282,10 +284,19 @@ class _Watcher:
         self._tell_judged(self._content.read(self.store))
         self._telling.say(self._mail.step())
         self._telling.release()
-        self._telling.note_shown(self.store)
+        self._note_shown(now_s)
         self._read_panic()
         if now_s >= self._next["tick"]:
             self._tick()
+
+    def _note_shown(self, now_s: float) -> None:
+        """Have it stored what was shown: with the next batch, or soon where none comes."""
+        if ids := self._telling.take_shown():
+            self.engine.set_shown(ids)
+            self._shown_s = min(self._shown_s, now_s + _SHOWN_S)
+        if now_s >= self._shown_s:
+            self._shown_s = float("inf")
+            self.engine.flush()
 
     def _take(self, heard: Heard, take: Callable[[list[Change]], int]) -> None:
         """Take in what was heard; what may have been read at the start too is told apart by what it says."""
@@ -380,7 +391,8 @@ class _Watcher:
             self._rescan_again = True
             return
         self._next_rescan = self._rescan_due()
-        self._rescan = Rescan(self.config.host.state_dir, self.engine.looks.watches.watches, quick=quick)
+        watches, limits = self.engine.looks.watches.watches, self.config.scan
+        self._rescan = Rescan(self.config.host.state_dir, watches, quick=quick, limits=limits)
         self.status.rescanning = True
 
     def _read_rescan(self, selector: selectors.BaseSelector) -> None:
@@ -522,4 +534,5 @@ class _Watcher:
         self._read_panic()
         self._telling.release(everything=True)
         self.status.stuck = not self._telling.outlet.end(_END_SHOW_S)
-        self._telling.note_shown(self.store)
+        self.engine.set_shown(self._telling.take_shown())
+        self.engine.flush()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import scan_watches
 from fimkit.evidence.store import open_store
-from fimkit.model.config import Watch
+from fimkit.model.config import Scanning, Watch
 from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path
 from fimkit.verbs.sight import Sight
@@ -35,13 +35,14 @@ class RescanResult:
 class Rescan:
     """One rescan under way. Its descriptor becomes readable at its end."""
 
-    def __init__(self, state_dir: bytes, watches: Sequence[Watch], *, quick: bool) -> None:
+    def __init__(self, state_dir: bytes, watches: Sequence[Watch], *, quick: bool, limits: Scanning) -> None:
         """Start the process.
 
         Args:
             state_dir: Where the baseline is.
             watches: What is scanned.
             quick: The hash of a file whose times did not move from the baseline is taken from there.
+            limits: What it may take from the host; a quick one, of which somebody waits for the answer, heeds no rate.
         """
         self.quick, self.began_ns = quick, time.time_ns()
         self._answer = b""
@@ -51,7 +52,8 @@ class Rescan:
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(pickle.dumps((state_dir, list(watches), quick)))
+        limits = Scanning(nice=limits.nice) if quick else limits
+        self._process.stdin.write(pickle.dumps((state_dir, list(watches), quick, limits)))
         self._process.stdin.close()
         os.set_blocking(self._process.stdout.fileno(), False)
 
@@ -88,11 +90,11 @@ class Rescan:
 
 def main() -> None:
     """Look, compare, answer."""
-    state_dir, watches, quick = pickle.loads(sys.stdin.buffer.read())
+    state_dir, watches, quick, limits = pickle.loads(sys.stdin.buffer.read())
     os.nice(5)  # the records come first
     with open_store(state_dir) as store:
         before = store.baseline()
-    scan = scan_watches(watches, known=before if quick else None)
+    scan = scan_watches(watches, known=before if quick else None, limits=limits)
     after = {state.path: state for state in scan}
     sight = Sight(watches, scan, after)
     diffs = diff_states(before, after)

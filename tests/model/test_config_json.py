@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.model.config import Config, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import Config, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_json import FROZEN, freeze, parse_config_row, render_config, thaw
 from fimkit.model.config_text import parse_config
 from fimkit.model.errors import ConfigError
@@ -33,6 +33,7 @@ def table(cls: Any) -> st.SearchStrategy[Any]:
 
 CONFIGS = st.builds(
     Config, host=table(Host), paths=st.lists(table(Watch), max_size=2).map(tuple), sources=table(Sources), watch=table(Live),
+    scan=table(Scanning),
     mail=table(Mail), syslog=table(Syslog), webhook=table(Webhook), store=table(StoreLimits), panic=table(Panic),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.model.channels import Channel, Gets
-from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError
@@ -46,6 +46,10 @@ package_root = "/e"
 
 [watch]
 rescan_s = 7
+[scan]
+nice = true
+mb_per_s = 40
+files_per_s = 500
 [content]
 rules = ["/r/"]
 built_in = false
@@ -122,6 +126,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
         audit_log=b"/a", osquery_log=b"/b", osquery_socket=b"/c", osquery_config=b"/d", osquery_interval_s=5, package_root=b"/e"
     )
     assert config.watch == Live(rescan_s=7)
+    assert config.scan == Scanning(nice=True, mb_per_s=40, files_per_s=500)
     assert config.content == Content(
         rules=(b"/r",), built_in=False, most_mb=9, file_s=8, user="reader", access_logs=(b"/l",), web_users=("web",)
     )
@@ -146,8 +151,8 @@ def test_no_key_of_the_example_is_left_at_its_default() -> None:
     tables = {name: table[0] if isinstance(table, list) else table for name, table in tomllib.loads(WHOLE).items()}
     given_keys = {f"{name}.{key}" for name, table in tables.items() for key in table}
     classes = {
-        "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "content": Content,
-        "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
+        "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning,
+        "content": Content, "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
     }
     assert given_keys == {f"{table}.{field.name}" for table, cls in classes.items() for field in dataclasses.fields(cls)}
     assert set(CHECKS) <= given_keys
