@@ -1,19 +1,22 @@
 """Findings as OCSF's File System Activity, class 1001; what it has no attribute for is under ``unmapped.fimkit``. Pure.
 
-Source: Open Cybersecurity Schema Framework 1.1.0: class file_activity (category 1, System Activity), objects actor, device, file,
-fingerprint, metadata, process, product, user. Times are milliseconds since 1970.
+Source: Open Cybersecurity Schema Framework 1.1.0: class file_activity (category 1, System Activity), profiles host and
+security_control, objects actor, attack, device, enrichment, file, fingerprint, metadata, observable, process, product, user. Times
+are milliseconds since 1970.
 """
 
 import posixpath
 import re
+from dataclasses import asdict
 from typing import Any
 
 from fimkit import __version__
 from fimkit.model.changes import Actor
-from fimkit.model.findings import Finding, Kind, Severity
+from fimkit.model.findings import Attribution, Finding, Kind, Severity
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 from fimkit.report.export_rows import ExportRow, made_ns, own_fields, safe_time, tidy
+from fimkit.report.export_techniques import find_techniques
 from fimkit.report.export_words import render_sentence
 
 __all__ = ["OCSF_VERSION", "render_ocsf"]
@@ -47,6 +50,7 @@ _FILE_TYPES = {
     FileType.SYMLINK: (7, "Symbolic Link"),
 }  # fmt: skip
 _SHA256 = 3
+_HOSTNAME, _USER_NAME, _FILE_NAME, _HASH, _PROCESS_NAME = 1, 4, 7, 8, 9  # kinds of observables
 _NOBODY = "unknown"
 _HEX = re.compile("[0-9a-fA-F]+")
 
@@ -54,7 +58,9 @@ _HEX = re.compile("[0-9a-fA-F]+")
 def render_ocsf(row: ExportRow) -> dict[str, Any]:
     """Give a finding as an OCSF event.
 
-    ``file`` is the file as it was before, ``file_result`` as it was found; of what was created ``file`` is what was found.
+    ``file`` is the file as it was before, ``file_result`` as it was found; of what was created ``file`` is what was found. What
+    content rules found is in ``enrichments``, what an analyst searches for in ``observables``. The profile security_control, with
+    its outcome, is there where something acted: the kernel that denied a try, or a content rule that names a technique.
     """
     finding = row.finding
     activity = _activity(finding)
@@ -70,11 +76,15 @@ def render_ocsf(row: ExportRow) -> dict[str, Any]:
         "status_id": 2 if failed else 1, "status": "Failure" if failed else "Success",
         "time": made_ns(finding) // _MS_NS, "start_time": finding.first_seen_ns // _MS_NS,
         "end_time": finding.last_seen_ns // _MS_NS,
-        "message": render_sentence(finding),
-        "metadata": _metadata(finding),
+        "duration": _int_32((finding.last_seen_ns - finding.first_seen_ns) // _MS_NS),
+        "message": render_sentence(finding), "status_detail": "; ".join(finding.reasons) or None,
+        "metadata": _metadata(row),
+        **_control(finding),
         "device": {"hostname": finding.host, "name": finding.host, "type_id": 0, "type": "Unknown"},
         "actor": _actor(finding.actors[0] if finding.actors else None),
         **_files(finding),
+        "observables": _observables(finding),
+        "enrichments": _enrichments(finding),
         "unmapped": {"fimkit": own_fields(row)},
     }  # fmt: skip
     return dict(tidy(event))
@@ -89,13 +99,62 @@ def _activity(finding: Finding) -> int:
     return _ACTIVITIES.get(finding.kind, _OTHER)
 
 
-def _metadata(finding: Finding) -> dict[str, Any]:
+def _metadata(row: ExportRow) -> dict[str, Any]:
+    finding = row.finding
     return {
         "version": OCSF_VERSION,
         "uid": finding.id,
+        "event_code": finding.kind.value,
+        "log_provider": " ".join(source.value for source in finding.sources) or None,
+        "labels": [f"tier:{finding.tier.value}", f"verdict:{finding.verdict.value}", f"attribution:{finding.attribution.value}",
+                   f"status:{row.status}"],
         "original_time": safe_time(made_ns(finding)),
+        "modified_time": None if row.closed_ns is None else row.closed_ns // _MS_NS,
+        "profiles": ["host", "security_control"] if _control(finding) else ["host"],
         "product": {"name": "fimkit", "vendor_name": "fimkit", "version": __version__},
-    }
+    }  # fmt: skip
+
+
+def _control(finding: Finding) -> dict[str, Any]:
+    """Give the profile's attributes where something acted: who was denied, or what was recognised."""
+    if finding.kind is Kind.ATTEMPTED:
+        return {"action_id": 2, "action": "Denied", "disposition_id": 2, "disposition": "Blocked"}
+    techniques = find_techniques(finding)
+    if not techniques:
+        return {}
+    attacks = [
+        {"technique": {"uid": one.technique}, "sub_technique": None if one.sub is None else {"uid": one.sub}} for one in techniques
+    ]
+    return {"action_id": 1, "action": "Allowed", "disposition_id": 15, "disposition": "Detected", "attacks": attacks}
+
+
+def _observables(finding: Finding) -> list[dict[str, Any]]:
+    """Point to what an analyst looks for in all events: the host, the user, the file, its hashes, the program."""
+    head = finding.actors[0] if finding.actors else None
+    process = None if head is None else _process(head)
+    files = _files(finding)
+    values: list[tuple[str, int, str | None]] = [
+        ("device.hostname", _HOSTNAME, finding.host),
+        ("actor.user.name", _USER_NAME, None if head is None else head.user),
+        ("actor.process.name", _PROCESS_NAME, None if process is None else process["name"]),
+    ]
+    for name, file in files.items():
+        values.append((f"{name}.name", _FILE_NAME, file["name"]))
+        values += [(f"{name}.hashes.value", _HASH, one["value"]) for one in file.get("hashes") or ()]
+    return [{"name": name, "type_id": number, "value": value} for name, number, value in values if value]
+
+
+def _enrichments(finding: Finding) -> list[dict[str, Any]]:
+    """Give what content rules found in the file, each with its line and text."""
+    files = _files(finding)
+    name = "file_result" if "file_result" in files else "file"
+    return [
+        {
+            "name": f"{name}.path", "value": files[name]["path"], "type": "content rule", "provider": "fimkit",
+            "data": asdict(mark) | {"attack": mark.attack or None},
+        }
+        for mark in finding.content or ()
+    ]  # fmt: skip
 
 
 def _files(finding: Finding) -> dict[str, Any]:
@@ -103,6 +162,12 @@ def _files(finding: Finding) -> dict[str, Any]:
     files = {"file": _file(finding.path, before if before is not None else after)}
     if before is not None and after is not None:
         files["file_result"] = _file(finding.path if finding.moved_to is None else finding.moved_to, after)
+    if finding.actors and finding.attribution is Attribution.EXACT:  # who it may have been is no fact about a file
+        login = _login(finding.actors[0])
+        if finding.kind is Kind.CREATED:
+            files["file"]["creator"] = login
+        elif finding.kind is Kind.MODIFIED and "file_result" in files:
+            files["file_result"]["modifier"] = login
     return files
 
 
@@ -119,7 +184,7 @@ def _file(path: bytes, state: FileState | None) -> dict[str, Any]:
         "size": state.size,
         "modified_time": None if state.mtime_ns is None else state.mtime_ns // _MS_NS,
         "attributes": _int_32(state.mode),
-        "owner": None if state.uid is None else {"uid": str(state.uid)},
+        "owner": _user(state.uid),
         "uid": None if state.inode is None else str(state.inode),
         "hashes": _hashes(state.sha256),
         "xattributes": None if state.xattrs is None else {name: render_path(value) for name, value in state.xattrs.items()},
@@ -136,13 +201,25 @@ def _actor(actor: Actor | None) -> dict[str, Any]:
     """Name the maker: the login user, and the process with its own user. An actor is required: where none is known, it says so."""
     if actor is None:
         return {"invoked_by": _NOBODY}
-    login = {"uid": None if actor.auid is None else str(actor.auid), "name": actor.user or None}
     known = {
         "process": _process(actor),
         "session": None if actor.ses is None else {"uid": str(actor.ses)},
-        "user": login if any(login.values()) else None,
+        "user": _login(actor),
     }
     return known if any(known.values()) else {"invoked_by": _NOBODY}
+
+
+def _login(actor: Actor) -> dict[str, Any] | None:
+    """Give the login user, and of who never logged in the name that is known."""
+    user = (_user(actor.auid) or {}) | ({"name": actor.user} if actor.user else {})
+    return user or None
+
+
+def _user(uid: int | None) -> dict[str, Any] | None:
+    """Give a user by the number; root is an administrator."""
+    if uid is None:
+        return None
+    return {"uid": str(uid), "type_id": 2, "type": "Admin"} if uid == 0 else {"uid": str(uid)}
 
 
 def _process(actor: Actor) -> dict[str, Any] | None:
@@ -157,7 +234,7 @@ def _process(actor: Actor) -> dict[str, Any] | None:
         "cmd_line": actor.cmdline,
         "file": None if not exe else {"name": posixpath.basename(exe) or exe, "path": exe, "type_id": 1},
         "parent_process": None if parent is None else {"pid": parent},
-        "user": None if actor.uid is None else {"uid": str(actor.uid)},
+        "user": _user(actor.uid),
     }
 
 

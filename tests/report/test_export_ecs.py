@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from fimkit.model.findings import Finding, Kind
+from fimkit.model.findings import ContentMark, Finding, Kind
 from fimkit.report.export_ecs import ECS_VERSION, render_ecs
 from fimkit.report.export_rows import ExportRow
-from tests.evidence.examples import a_finding, an_actor
+from tests.evidence.examples import NOW, a_finding, an_actor
 from tests.report.export_cases import EVERY_KIND, export_rows, hostile
 
 __all__: list[str] = []
 
-SCHEMA = json.loads((Path(__file__).parents[1] / "data/export/ecs-8.7.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[1] / "data/export/ecs-8.11.json").read_text())
 TYPES = {"keyword": str, "wildcard": str, "match_only_text": str, "date": str, "long": int, "float": float}
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 
@@ -89,11 +89,43 @@ def test_a_field_says_what_the_finding_says() -> None:
     document = render_ecs(ExportRow(finding=a_finding("a1", actors=(an_actor(), an_actor(pid=9)))))
     assert document["file"]["hash"] == {"sha256": "cd" * 32}
     assert document["process"]["parent"] == {"pid": 1}
-    assert (document["user"], document["process"]["user"]) == ({"id": "1000", "name": "eve", "effective": {"id": "0"}}, {"id": "0"})
+    assert document["user"] == {"id": "1000", "name": "eve", "effective": {"id": "0"}}
     assert document["event"]["type"] == ["change"]
     assert [actor["pid"] for actor in document["fimkit"]["actors"]] == [4711, 9]
     assert document["fimkit"]["before"]["sha256"] == "ab" * 32
     assert document["message"] == "critical: /etc/x was modified by eve (auid 1000) with /usr/bin/vi"
+
+
+def test_the_process_has_its_effective_and_its_real_user() -> None:
+    process = render_ecs(ExportRow(finding=a_finding(actors=(an_actor(uid=33, euid=0),))))["process"]
+    assert (process["user"], process["real_user"]) == ({"id": "0"}, {"id": "33"})
+
+
+def test_a_subtechnique_is_named_as_one_below_its_technique() -> None:
+    marks = (
+        ContentMark(rule="php_eval", severity="high", line=3, text="eval(", attack="T1505.003"),
+        ContentMark(rule="fetch", severity="medium", line=4, text="curl", attack="T1105"),
+        ContentMark(rule="odd", severity="low", line=5, text="x", attack="../x"),
+    )
+    document = render_ecs(ExportRow(finding=a_finding(content=marks)))
+    assert problems(document) == []
+    assert document["threat"] == {
+        "framework": "MITRE ATT&CK",
+        "technique": {
+            "id": ["T1105", "T1505"],
+            "reference": ["https://attack.mitre.org/techniques/T1105/", "https://attack.mitre.org/techniques/T1505/"],
+            "subtechnique": {"id": ["T1505.003"], "reference": ["https://attack.mitre.org/techniques/T1505/003/"]},
+        },
+    }
+    assert document["rule"] == {"name": ["php_eval", "fetch", "odd"], "ruleset": "fimkit content rules"}
+
+
+def test_times_device_and_users_have_their_homes() -> None:
+    finding = a_finding(last_seen_ns=NOW + 5, actors=(an_actor(), an_actor(pid=9, auid=None, user=None, uid=33, euid=33)))
+    document = render_ecs(ExportRow(finding=finding))
+    assert (document["event"]["duration"], document["event"]["sequence"]) == (5, 9)
+    assert document["file"]["device"] == "254:0"
+    assert document["related"]["user"] == ["0", "1000", "33", "eve"]
 
 
 def test_a_denied_try_is_an_access_that_failed() -> None:
