@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fimkit.baseline.content import BLOCK, hash_file, is_hollow, is_same_version
 from fimkit.baseline.pace import Pace
 from fimkit.baseline.page_cache import SparedPages
-from fimkit.baseline.plain import read_plain, state_of_plain
+from fimkit.baseline.plain import is_unchanged, read_plain, state_of_plain
 from fimkit.baseline.problems import CHANGED, UNHASHED, VANISHED, say_error
 from fimkit.baseline.xattrs import load_xattrs
 from fimkit.model.states import FileState, FileType
@@ -134,7 +134,9 @@ class EntryReader:
         """Read what was listed as a regular file, whole."""
         if self._pace is not None:
             self._pace.take_files()
-        if self._known is None and (fields := self.read_plain(place.folder, place.name)) is not None:
+        if self._known is not None:
+            return self._repeat(place) or self.read_exactly(place)
+        if (fields := self.read_plain(place.folder, place.name)) is not None:
             return state_of_plain(place.path, fields)
         return self.read_exactly(place)
 
@@ -226,6 +228,8 @@ class EntryReader:
             seen = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
         except OSError:
             return None
+        if is_unchanged(known, seen):
+            return known  # the row itself: a million unchanged files cost no second million of rows
         # The ctime moves with every change of an extended attribute too: what vouches for the bytes vouches for them.
         return state_of(place.path, seen, sha256=known.sha256, xattrs=known.xattrs) if _is_as_known(known, seen) else None
 

@@ -11,7 +11,7 @@ from typing import Any
 from fimkit.baseline.xattrs import NO_XATTRS
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["PLAIN_FIELDS", "read_plain", "state_of_plain"]
+__all__ = ["PLAIN_FIELDS", "is_unchanged", "read_plain", "state_of_plain"]
 
 PLAIN_FIELDS = 10
 """How many fields there are: those of a state from ``mode`` to ``sha256``. The others are nothing."""
@@ -59,6 +59,27 @@ def read_plain(folder: int | None, name: bytes, buffer: memoryview) -> tuple[Any
     return (
         mode & 0o7777, seen.st_uid, seen.st_gid, size, seen.st_ino, seen.st_dev, seen.st_nlink, mtime_ns, ctime_ns, sha256,
     )  # fmt: skip
+
+
+def is_unchanged(known: FileState, seen: os.stat_result) -> bool:
+    """Tell whether a look without opening sees a hashed file exactly as its row says: then the row itself is the answer."""
+    _, kind, mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, sha256, _, xattrs, problem = known
+    return (
+        ctime_ns == seen.st_ctime_ns
+        and inode == seen.st_ino
+        and mtime_ns == seen.st_mtime_ns
+        and size == seen.st_size
+        and dev == seen.st_dev
+        and nlink == seen.st_nlink
+        and uid == seen.st_uid
+        and gid == seen.st_gid
+        and mode is not None
+        and mode | _REGULAR == seen.st_mode
+        and kind is FileType.FILE
+        and sha256 is not None
+        and xattrs is not None
+        and problem is None
+    )
 
 
 def state_of_plain(path: bytes, fields: tuple[Any, ...]) -> FileState:

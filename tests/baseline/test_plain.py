@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fimkit.baseline.content import BLOCK
 from fimkit.baseline.entry import EntryReader, Place
 from fimkit.baseline.plain import PLAIN_FIELDS, read_plain, state_of_plain
+from tests.baseline.trees import needs_root
 
 VIEW = memoryview(bytearray(BLOCK))
 
@@ -115,3 +116,41 @@ def test_file_under_constant_change_never_has_a_hash_of_no_version_of_it(tmp_pat
     read = [fields for fields in answers if fields is not None]
     assert all(len(fields) == PLAIN_FIELDS and (fields[3], fields[9]) in true for fields in read)
     assert read  # some were caught standing still
+
+
+QUICK_CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "mode": lambda path: path.chmod(0o600),
+    "owner": lambda path: os.chown(path, 1, 1),
+    "time": lambda path: os.utime(path, ns=(0, 5)),
+    "bytes": lambda path: path.write_bytes(b"other"),
+    "one more link": lambda path: os.link(path, path.with_name("second")),
+    "attribute": lambda path: os.setxattr(path, "user.note", b"x"),
+    "replaced": lambda path: (path.unlink(), path.write_bytes(b"bytes")),
+    "gone": lambda path: path.unlink(),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "fifo": lambda path: (path.unlink(), os.mkfifo(path)),
+    "link": lambda path: (path.unlink(), path.symlink_to("elsewhere")),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("change", QUICK_CHANGES)
+def test_shortcut_by_times_says_what_the_exact_way_says(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"bytes")
+    name = os.fsencode(path)
+    place = Place(None, name, name)
+    known = EntryReader().read_exactly(place)
+    QUICK_CHANGES[change](path)
+    quick = EntryReader({name: known}).read_file(place)
+    assert quick == EntryReader().read_file(place)
+    assert (quick is known) == (change == "nothing")
+
+
+def test_a_row_with_a_problem_is_never_repeated(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    name = os.fsencode(tmp_path / "file")
+    known = EntryReader().read_exactly(Place(None, name, name))
+    for lacking in (known._replace(problem="x"), known._replace(sha256=None), known._replace(xattrs=None)):
+        assert EntryReader({name: lacking}).read_file(Place(None, name, name)) == known
