@@ -4,7 +4,6 @@ The same :func:`fimkit.correlate.correlate.correlate` as `check`, on the neighbo
 A batch is one commit: the changes, the findings, what is undone. Only what is stored is told.
 """
 
-import heapq
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,16 +24,10 @@ from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import Earlier, load_earlier
 from fimkit.verbs.watch_looks import Looks
+from fimkit.verbs.watch_waiting import Waiting, WaitingPaths
 
 __all__ = ["Batch", "Engine"]
 
-SETTLE_S = 0.015
-"""A record tells of an open: the bytes come after it, mostly at once."""
-LONGEST_SETTLE_S = 0.06
-LATER_S = (0.3, 2.0)
-"""Bytes that come later are in no record, so what was opened for writing is looked at again."""
-LARGE_WAITS_S = 5.0
-MOST_PATHS = 2000
 MOST_NOTES = 1000
 MOST_NAMELESS = 1000
 RECORD_S = 0.02
@@ -60,23 +53,13 @@ class Batch:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A path that waits to be looked at: until when, and since when; ``below`` with all that lies in it."""
-
-    due_s: float
-    since_s: float
-    below: bool = False
-    judge: bool = False
-    tries: int = 0
-
-
-@dataclass(slots=True)
 class _Unstored:
     """What is to go into the next commit beside the findings."""
 
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     cursors: dict[tuple[str, bytes], LogCursor] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -111,15 +94,13 @@ class Engine:
         """Take the picture over from a whole look."""
         self.config, self.store, self.since_ns = config, store, since_ns
         self.is_hidden, self.has_records = hidden, has_records
-        self._clock = clock
         self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
+        self._waiting = WaitingPaths(self.looks, clock)
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
         self._devices: dict[int, int] = {}
         self._known_devs: set[int] = set()
         self._span: tuple[int, int] | None = None
         self._unstored = _Unstored()
-        self._waiting: dict[bytes, _Waiting] = {}
-        self._later: list[tuple[float, bytes]] = []
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
         for change in changes:
@@ -180,10 +161,7 @@ class Engine:
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
-        dues = [waiting.due_s for waiting in self._waiting.values()] if len(self._waiting) < MOST_PATHS else [0.0]
-        if self._later:
-            dues.append(self._later[0][0])
-        return min(dues, default=None)
+        return self._waiting.next_s
 
     # What comes in.
 
@@ -227,6 +205,10 @@ class Engine:
         """Store where the reading of a log stands, with the next batch: all that it has told of is in that batch, or before it."""
         self._unstored.cursors[source, log] = cursor
 
+    def set_shown(self, ids: Sequence[str]) -> None:
+        """Store that findings were shown, with the next batch: a commit of its own would hold the next change up."""
+        self._unstored.shown += ids
+
     def mark_dirty(self, path: bytes, *, below: bool = False, judge: bool = False, settles: bool = False) -> None:
         """Have a path looked at.
 
@@ -236,13 +218,7 @@ class Engine:
             judge: It is judged anew, even where it is as it was.
             settles: A writer may be at it still.
         """
-        now_s = self._clock()
-        waiting = self._waiting.setdefault(path, _Waiting(now_s + (SETTLE_S if settles else 0.0), now_s))
-        waiting.below |= below
-        waiting.judge |= judge
-        if settles:
-            for later_s in LATER_S:
-                heapq.heappush(self._later, (now_s + later_s, path))
+        self._waiting.mark(path, below=below, judge=judge, settles=settles)
 
     def concerns(self, change: Change) -> bool:
         """Tell whether a change may be about a watched path, as :class:`fimkit.verbs.scope.Scope` does for logs."""
@@ -290,23 +266,10 @@ class Engine:
         return known
 
     def _schedule(self, change: Change) -> None:
-        now_s = self._clock()
         settles = change.action in _OPENINGS and (change.mode or 0) & 0o170000 == 0o100000
         for path, below in self.picture.affected(change):
-            if not self.looks.is_within(path):
-                continue
-            waiting = self._waiting.get(path)
-            if waiting is None:
-                waiting = self._waiting[path] = _Waiting(now_s + (SETTLE_S if settles else 0.0), now_s)
-            elif settles:
-                waiting.due_s = min(now_s + SETTLE_S, waiting.since_s + LONGEST_SETTLE_S)
-            elif waiting.tries:  # perhaps this is the record that it waits for
-                waiting.due_s = min(waiting.due_s, now_s)
-            waiting.below |= below
-            waiting.judge = True
-            if settles:
-                for later_s in LATER_S:
-                    heapq.heappush(self._later, (now_s + later_s, path))
+            if self.looks.is_within(path):
+                self._waiting.mark(path, below=below, judge=True, settles=settles, opened_ns=change.time_ns)
 
     # One turn.
 
@@ -316,37 +279,18 @@ class Engine:
         Args:
             everything: At the end: what would settle still is looked at now.
         """
-        now_s = self._clock()
-        while self._later and (self._later[0][0] <= now_s):
-            _, path = heapq.heappop(self._later)
-            if path not in self._waiting and self.looks.has_moved_on(path):
-                self._waiting[path] = _Waiting(now_s, now_s)
-        due = [path for path, waiting in self._waiting.items() if everything or waiting.due_s <= now_s + 0.001][:MOST_PATHS]
-        if not due:
-            return Batch()
-        return self._work({path: self._waiting.pop(path) for path in self._without_large(due, now_s)})
-
-    def _without_large(self, due: list[bytes], now_s: float) -> list[bytes]:
-        """Put large files off: one at a time, where nothing small is due, or when it has waited for long.
-
-        Who writes large files delays nobody's alarm by them, and who goes on writing small ones hides no large one.
-        """
-        large = set(filter(self.looks.is_large, due))
-        if not large:
-            return due
-        small = [path for path in due if path not in large]
-        first = min(large, key=lambda path: self._waiting[path].since_s)
-        return small if small and now_s - self._waiting[first].since_s < LARGE_WAITS_S else [first]
+        due = self._waiting.take(everything=everything)
+        return self._work(due) if due else Batch()
 
     def flush(self) -> None:
         """Store what has no finding to go with it."""
         unstored = self._unstored
-        if unstored.changes or unstored.notes or unstored.cursors:
+        if unstored != _Unstored():
             with self.store.transaction():
                 self._store_sources()
             self._unstored = _Unstored()
 
-    def _work(self, due: dict[bytes, _Waiting]) -> Batch:
+    def _work(self, due: dict[bytes, Waiting]) -> Batch:
         began_ns = time.time_ns()
         folders = [path for path, waiting in due.items() if waiting.below]
         seen = self.looks.look((path for path in due), folders)
@@ -359,9 +303,9 @@ class Engine:
         findings, early = self._without_early(self._judge(near), due)
         return self._store(near, findings, looked=len(seen), left=early)
 
-    def _without_early(self, findings: Sequence[Finding], due: Mapping[bytes, _Waiting]) -> tuple[list[Finding], set[bytes]]:
+    def _without_early(self, findings: Sequence[Finding], due: Mapping[bytes, Waiting]) -> tuple[list[Finding], set[bytes]]:
         """Leave out, for a moment, what is so young that its record may not have come yet."""
-        now_s, now_ns = self._clock(), time.time_ns()
+        now_ns = time.time_ns()
         kept: list[Finding] = []
         early: set[bytes] = set()
         for finding in findings:
@@ -375,8 +319,7 @@ class Engine:
             is_early = self.has_records and is_young and finding.attribution is Attribution.UNATTRIBUTED
             if is_early and finding.id not in self._open:
                 early.add(finding.path)
-                due_s = now_s + RECORD_S * 2 ** min(tries, RECORD_TRIES - 1)
-                self._waiting.setdefault(finding.path, _Waiting(due_s, now_s, judge=True, tries=tries + 1))
+                self._waiting.retry(finding.path, RECORD_S * 2 ** min(tries, RECORD_TRIES - 1), tries=tries + 1)
             else:
                 kept.append(finding)
         return kept, early
@@ -431,6 +374,7 @@ class Engine:
         self.store.add_notes(self._unstored.notes)
         for (source, log), cursor in self._unstored.cursors.items():
             self.store.set_cursor(source, log, asdict(cursor))
+        self.store.tell(self._unstored.shown, time_ns=time.time_ns())
 
     def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int, left: Collection[bytes]) -> Batch:
         now_ns = time.time_ns()

@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from fimkit.baseline.scan import scan_watches
 from fimkit.correlate.picture import Snapshot
@@ -17,12 +18,22 @@ from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
 from fimkit.verbs.sight import recall_states
 
-__all__ = ["Looks"]
+__all__ = ["Glimpse", "Looks"]
 
 _HASH_S = 3.0
 """So long one file holds up the others: what takes longer is told without its hash, which the next check adds."""
 
 _LARGE_BYTES = 32 << 20
+
+
+class Glimpse(NamedTuple):
+    """What ``lstat`` says of a path, without its content."""
+
+    ctime_ns: int
+    mtime_ns: int
+    size: int
+    inode: int
+    mode: int
 
 
 class Looks:
@@ -56,16 +67,23 @@ class Looks:
 
     def has_moved_on(self, path: bytes) -> bool:
         """Tell by metadata alone whether a path may be another than when it was looked at."""
+        return self.is_other(path, self.glimpse(path))
+
+    def is_other(self, path: bytes, glimpse: Glimpse | None) -> bool:
+        """Tell whether what was glimpsed at a path is another than what was looked at."""
         known = self.after.get(path)
+        if known is None or glimpse is None:
+            return known is not None or glimpse is not None
+        return glimpse != (known.ctime_ns, known.mtime_ns, known.size, known.inode, known.mode)
+
+    @staticmethod
+    def glimpse(path: bytes) -> Glimpse | None:
+        """Give the metadata that tells one state of a path from another; ``None`` if there is nothing."""
         try:
             seen = os.lstat(path)
         except OSError:
-            return known is not None
-        if known is None:
-            return True
-        return (seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_mode & 0o7777) != (
-            known.ctime_ns, known.mtime_ns, known.size, known.inode, known.mode,
-        )  # fmt: skip
+            return None
+        return Glimpse(seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_mode & 0o7777)
 
     @staticmethod
     def is_large(path: bytes) -> bool:

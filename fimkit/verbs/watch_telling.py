@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fimkit.evidence.store import Store
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding
 from fimkit.verbs.report_file import append_lines, render_report_line
@@ -81,15 +80,15 @@ class Telling:
         for group in self._groups.release(everything=everything):
             self.show(Told(groups=(group,)), group.ids)
 
-    def note_shown(self, store: Store) -> None:
-        """Note in the store what was shown, and say how much was not for want of a reader."""
-        if ids := self.outlet.shown():
-            store.tell(ids, time_ns=time.time_ns())
+    def take_shown(self) -> list[str]:
+        """Take the ids of what was shown, to be noted in the store; say how much was not for want of a reader."""
+        ids = self.outlet.shown()
         unshown = self.outlet.unshown - self._unshown_said
         if unshown and not self.outlet.held_up_s():
             words = f"{unshown} findings were not shown, for nobody read the output in time: `fimkit check` prints them"
             if self.outlet.put(Told(words=(words,))):
                 self._unshown_said += unshown
+        return ids
 
     def _report(self, lines: Sequence[str]) -> None:
         try:

@@ -1,0 +1,158 @@
+"""Which paths wait to be looked at, and until when: a record tells of an open, and the bytes come after it, mostly at once.
+
+So what was opened for writing is looked at when it has bytes and two glimpses find the same ones; what is empty, or still as it
+was, or grows, has a longer time. Bytes that come later are in no record: such a path is looked at again after a while, and one
+that was looked at early with its hash, for what is written within one tick of the kernel's clock leaves the times as they are.
+"""
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fimkit.verbs.watch_looks import Glimpse, Looks
+
+__all__ = ["LATER_S", "LONGEST_SETTLE_S", "MOST_PATHS", "QUIET_S", "SETTLE_S", "Waiting", "WaitingPaths"]
+
+QUIET_S = 0.002
+"""What has bytes, and the same ones after this time, is taken as written."""
+SETTLE_S = 0.015
+"""What is empty or as it was may be about to be written: it has so long from its opening on."""
+LONGEST_SETTLE_S = 0.06
+LATER_S = (0.3, 2.0)
+LARGE_WAITS_S = 5.0
+MOST_PATHS = 2000
+_SLACK_S = 0.001
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A path that waits: until when, and since when; ``below`` with all that lies in it; ``glimpse``, what was last seen of it."""
+
+    due_s: float
+    since_s: float
+    settled_s: float = 0.0
+    below: bool = False
+    judge: bool = False
+    tries: int = 0
+    glimpse: Glimpse | None = None
+
+
+class WaitingPaths:
+    """The paths that wait to be looked at, in the order in which they came.
+
+    Args:
+        looks: Tells what is at a path by metadata alone.
+        clock: In seconds; only ever goes on.
+    """
+
+    def __init__(self, looks: Looks, clock: Callable[[], float]) -> None:
+        """Begin with nothing."""
+        self._looks, self._clock = looks, clock
+        self._paths: dict[bytes, Waiting] = {}
+        self._later: list[tuple[float, bytes]] = []
+        self._unsure: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next look is due."""
+        dues = [waiting.due_s for waiting in self._paths.values()] if len(self._paths) < MOST_PATHS else [0.0]
+        if self._later:
+            dues.append(self._later[0][0])
+        return min(dues, default=None)
+
+    def mark(self, path: bytes, *, below: bool, judge: bool, settles: bool, opened_ns: int | None = None) -> None:
+        """Have a path looked at.
+
+        Args:
+            path: It may have changed.
+            below: And so may all that lies in it.
+            judge: It is judged anew, even where it is as it was.
+            settles: A writer may be at it still.
+            opened_ns: Since when, where that is known.
+        """
+        now_s = self._clock()
+        waiting = self._paths.get(path)
+        if waiting is None:
+            waiting = self._paths[path] = Waiting(now_s, now_s)
+            if settles:
+                self._settle(path, waiting, now_s + _left_s(opened_ns), now_s)
+        elif settles and opened_ns is not None:
+            self._settle(path, waiting, min(now_s + _left_s(opened_ns), waiting.since_s + LONGEST_SETTLE_S), now_s)
+        elif waiting.tries and opened_ns is not None:  # perhaps this is the record that it waits for
+            waiting.due_s = min(waiting.due_s, now_s)
+        waiting.below |= below
+        waiting.judge |= judge
+        if settles:
+            for later_s in LATER_S:
+                heapq.heappush(self._later, (now_s + later_s, path))
+
+    def _settle(self, path: bytes, waiting: Waiting, settled_s: float, now_s: float) -> None:
+        waiting.settled_s = settled_s
+        waiting.due_s = min(settled_s, now_s + QUIET_S)
+        waiting.glimpse = self._looks.glimpse(path) if settled_s > now_s else None
+
+    def retry(self, path: bytes, after_s: float, *, tries: int) -> None:
+        """Have a path judged again after a time, if nothing has it looked at sooner."""
+        now_s = self._clock()
+        self._paths.setdefault(path, Waiting(now_s + after_s, now_s, judge=True, tries=tries))
+
+    def take(self, *, everything: bool = False) -> dict[bytes, Waiting]:
+        """Take out what is due, at most so many at a time.
+
+        Args:
+            everything: At the end: what would settle still is looked at now.
+        """
+        now_s = self._clock()
+        self._recall(now_s)
+        due = [*itertools.islice(self._paths if everything else self._due(now_s), MOST_PATHS)]
+        return {path: self._paths.pop(path) for path in self._without_large(due, now_s)} if due else {}
+
+    def _recall(self, now_s: float) -> None:
+        """Have those looked at again whose bytes may have come after the look, without a record."""
+        while self._later and self._later[0][0] <= now_s:
+            _, path = heapq.heappop(self._later)
+            is_unsure = path in self._unsure
+            self._unsure.discard(path)
+            if path not in self._paths and (is_unsure or self._looks.has_moved_on(path)):
+                self._paths[path] = Waiting(now_s, now_s)
+
+    def _due(self, now_s: float) -> Iterator[bytes]:
+        for path, waiting in self._paths.items():
+            if waiting.due_s > now_s + _SLACK_S:
+                continue
+            if waiting.settled_s <= now_s + _SLACK_S or self._is_quiet(path, waiting, now_s):
+                yield path
+
+    def _is_quiet(self, path: bytes, waiting: Waiting, now_s: float) -> bool:
+        """Tell whether a file has bytes that nobody adds to, by two glimpses; else it waits on."""
+        glimpse, was = self._looks.glimpse(path), waiting.glimpse
+        if glimpse is not None and glimpse == was and glimpse.size and self._looks.is_other(path, glimpse):
+            self._unsure.add(path)
+            return True
+        waiting.glimpse = glimpse
+        waiting.due_s = min(waiting.settled_s, now_s + QUIET_S)
+        return False
+
+    def _without_large(self, due: list[bytes], now_s: float) -> list[bytes]:
+        """Put large files off: one at a time, where nothing small is due, or when it has waited for long.
+
+        Who writes large files delays nobody's alarm by them, and who goes on writing small ones hides no large one.
+        """
+        large = set(filter(self._looks.is_large, due))
+        if not large:
+            return due
+        small = [path for path in due if path not in large]
+        first = min(large, key=lambda path: self._paths[path].since_s)
+        return small if small and now_s - self._paths[first].since_s < LARGE_WAITS_S else [first]
+
+
+def _left_s(opened_ns: int | None) -> float:
+    """Give how much of the time to settle is left; a clock that was set makes it neither longer nor negative."""
+    if opened_ns is None:
+        return SETTLE_S
+    return min(max(SETTLE_S - (time.time_ns() - opened_ns) / 1e9, 0.0), SETTLE_S)
