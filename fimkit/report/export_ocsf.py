@@ -62,7 +62,7 @@ def render_ocsf(row: ExportRow) -> dict[str, Any]:
     content rules found is in ``enrichments``, what an analyst searches for in ``observables``. The profile security_control, with
     its outcome, is there where something acted: the kernel that denied a try, or a content rule that names a technique.
     """
-    finding = row.finding
+    finding, files = row.finding, _files(row.finding)
     activity = _activity(finding)
     severity_id, severity = _SEVERITIES[finding.severity]
     failed = finding.kind is Kind.ATTEMPTED
@@ -82,9 +82,9 @@ def render_ocsf(row: ExportRow) -> dict[str, Any]:
         **_control(finding),
         "device": {"hostname": finding.host, "name": finding.host, "type_id": 0, "type": "Unknown"},
         "actor": _actor(finding.actors[0] if finding.actors else None),
-        **_files(finding),
-        "observables": _observables(finding),
-        "enrichments": _enrichments(finding),
+        **files,
+        "observables": _observables(finding, files),
+        "enrichments": _enrichments(finding, files),
         "unmapped": {"fimkit": own_fields(row)},
     }  # fmt: skip
     return dict(tidy(event))
@@ -128,11 +128,10 @@ def _control(finding: Finding) -> dict[str, Any]:
     return {"action_id": 1, "action": "Allowed", "disposition_id": 15, "disposition": "Detected", "attacks": attacks}
 
 
-def _observables(finding: Finding) -> list[dict[str, Any]]:
+def _observables(finding: Finding, files: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Point to what an analyst looks for in all events: the host, the user, the file, its hashes, the program."""
     head = finding.actors[0] if finding.actors else None
     process = None if head is None else _process(head)
-    files = _files(finding)
     values: list[tuple[str, int, str | None]] = [
         ("device.hostname", _HOSTNAME, finding.host),
         ("actor.user.name", _USER_NAME, None if head is None else head.user),
@@ -144,9 +143,8 @@ def _observables(finding: Finding) -> list[dict[str, Any]]:
     return [{"name": name, "type_id": number, "value": value} for name, number, value in values if value]
 
 
-def _enrichments(finding: Finding) -> list[dict[str, Any]]:
+def _enrichments(finding: Finding, files: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Give what content rules found in the file, each with its line and text."""
-    files = _files(finding)
     name = "file_result" if "file_result" in files else "file"
     return [
         {
@@ -157,7 +155,7 @@ def _enrichments(finding: Finding) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _files(finding: Finding) -> dict[str, Any]:
+def _files(finding: Finding) -> dict[str, dict[str, Any]]:
     before, after = finding.before, finding.after
     files = {"file": _file(finding.path, before if before is not None else after)}
     if before is not None and after is not None:
