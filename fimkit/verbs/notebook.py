@@ -15,6 +15,7 @@ from fimkit.verbs.notebook_places import find_notebook
 __all__ = ["Ask", "run_notebook"]
 
 _KERNEL = "python3"
+_KERNEL_CONFIG = "c = get_config()\nc.IPKernelApp.log_level = 50\n"  # being told to end is no error to show; a cell's own are
 _WAIT_S = 120  # for the kernel to start, on a busy machine
 
 
@@ -81,6 +82,9 @@ def _own_places(folder: str) -> Iterator[None]:
         place = os.path.join(folder, below)
         os.mkdir(place, 0o700)
         os.environ[name] = place
+    profile = os.path.join(folder, names["IPYTHONDIR"], "profile_default")
+    os.mkdir(profile, 0o700)
+    Path(profile, "ipython_kernel_config.py").write_text(_KERNEL_CONFIG, encoding="utf-8")
     try:
         yield
     finally:

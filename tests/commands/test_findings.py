@@ -36,7 +36,7 @@ def test_a_line_a_finding_with_an_id_that_show_takes(host: CheckedHost) -> None:
     done = host.run("findings")
     assert done.returncode == 1
     heading, *lines = done.stdout.splitlines()
-    assert heading.split() == ["ID", "SEVERITY", "KIND", "WHEN", "WHO", "PATH"]
+    assert heading.split() == ["ID", "SEVERITY", "VERDICT", "KIND", "WHEN", "WHO", "PATH"]
     assert len(lines) == 4 and any(line.endswith(str(host.tree / "sub" / "config")) for line in lines)
     assert done.stderr == "fimkit: 4 findings: 4 critical; 1 not attributed for sure\n"
     for line in lines:

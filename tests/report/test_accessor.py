@@ -103,7 +103,7 @@ def test_the_reading_of_a_prevalence_stands_where_it_is_seen() -> None:
 def test_the_odd_one_out_is_found_in_baselines_alone() -> None:
     states = [(f"web{number}", None, a_state(b"/usr/bin/id", sha256=("b" if number == 3 else "a") * 64)) for number in range(1, 13)]
     spread = baseline_frame(states).fim.prevalence("path", "sha256")
-    assert list(zip(spread["where"], spread["reading"], strict=True))[0] == ("web3", "lead")
+    assert next(zip(spread["where"], spread["reading"], strict=True)) == ("web3", "lead")
     assert list(spread["hosts"]) == [1, 11]
 
 
