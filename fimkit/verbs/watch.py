@@ -4,6 +4,7 @@ import contextlib
 import os
 import selectors
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,6 +48,8 @@ _TICK_S = 1.0
 _OSQUERY_S = 0.25
 _LOG_S = 0.02
 _SHOWN_S = 0.05
+_SWITCH_S = 0.0005
+"""So long the thread that shows waits for this one, which would be 5 ms."""
 _CATCH_UP_S = 10.0
 _LIMITS_S = 3600.0
 _KEEP_S = 0.5
@@ -102,6 +105,8 @@ def watch(
         )
         content = stack.enter_context(ContentDesk(config))  # as the panic's runner
         signals = stack.enter_context(Signals())
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(_SWITCH_S)
         watcher = _Watcher(load, config, options, tell, sinks, stack, panic, content)
         watcher.start(before)
         watcher.run(signals)

@@ -1,0 +1,160 @@
+"""When a path is looked at: what was opened for writing has its bytes by then, and what comes later is not missed."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from fimkit.correlate.picture import Snapshot
+from fimkit.model.config import Tier, Watch
+from fimkit.verbs.watch_looks import Looks
+from fimkit.verbs.watch_waiting import LATER_S, LONGEST_SETTLE_S, MOST_PATHS, QUIET_S, SETTLE_S, WaitingPaths
+
+
+class Place:
+    """A watched folder, and paths that wait, by a clock that goes on when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        watch = Watch(path=os.fsencode(folder), tier=Tier.CRITICAL)
+        self.now_s = 1000.0
+        self.looks = Looks([watch], Snapshot(), Snapshot())
+        self.waiting = WaitingPaths(self.looks, lambda: self.now_s)
+
+    def write(self, name: str, words: str) -> bytes:
+        (self.folder / name).write_text(words)
+        return os.fsencode(self.folder / name)
+
+    def open(self, path: bytes, *, ago_s: float = 0.0) -> None:
+        ago_s = ago_s or -1.0  # however slow the test is, the record is new
+        opened_ns = time.time_ns() - int(ago_s * 1e9)
+        self.waiting.mark(path, below=False, judge=True, settles=True, opened_ns=opened_ns)
+
+    def look(self, path: bytes) -> None:
+        state = self.looks._look(path)
+        if state is None:
+            self.looks.after.drop(path)
+        else:
+            self.looks.after.put(state)
+
+    def after(self, seconds: float) -> set[bytes]:
+        self.now_s += seconds
+        return set(self.waiting.take())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_file_with_bytes_is_looked_at_when_they_are_the_same_after_a_moment(place: Place) -> None:
+    path = place.write("new", "bytes")
+    place.open(path)
+    assert place.after(0.0) == set()
+    assert place.after(QUIET_S) == {path}
+
+
+def test_empty_file_has_the_whole_time_to_settle(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path)
+    assert place.after(QUIET_S) == set()
+    assert place.after(SETTLE_S - 2 * QUIET_S) == set()
+    assert place.after(QUIET_S) == {path}
+
+
+def test_file_that_grows_is_waited_for_until_it_is_quiet_or_its_time_is_over(place: Place) -> None:
+    path = place.write("new", "a")
+    place.open(path)
+    place.write("new", "ab")
+    assert place.after(QUIET_S) == set()
+    assert place.after(QUIET_S) == {path}
+    place.open(path)
+    for count in range(3, 9):
+        place.write("new", "a" * count)
+        assert place.after(QUIET_S) == set()
+    assert place.after(SETTLE_S) == {path}
+
+
+def test_file_that_is_as_it_was_may_be_about_to_change(place: Place) -> None:
+    path = place.write("known", "bytes")
+    place.look(path)
+    place.open(path)
+    assert place.after(QUIET_S) == set()
+    place.write("known", "other bytes")
+    assert place.after(QUIET_S) == set()  # seen for the first time
+    assert place.after(QUIET_S) == {path}
+
+
+def test_opening_after_opening_puts_a_path_off_only_so_long(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path)
+    waited_s = 0.0
+    while not place.after(QUIET_S):
+        waited_s += QUIET_S
+        place.open(path)
+        assert waited_s < 2 * LONGEST_SETTLE_S
+    assert waited_s > SETTLE_S
+
+
+def test_old_record_is_of_a_file_that_has_settled(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path, ago_s=1.0)
+    assert place.after(0.0) == {path}
+
+
+def test_clock_that_was_set_back_makes_nobody_wait_longer(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path, ago_s=-86400.0)
+    assert place.after(SETTLE_S) == {path}
+
+
+def test_vanished_path_waits_for_the_record_of_that(place: Place) -> None:
+    path = os.fsencode(place.folder / "gone")
+    place.open(path)
+    assert place.after(QUIET_S) == set()
+    assert place.after(SETTLE_S) == {path}
+
+
+def test_early_look_is_repeated_with_the_bytes_even_where_all_times_are_the_same(place: Place) -> None:
+    path = place.write("new", "bytes")
+    place.open(path)
+    assert place.after(QUIET_S) == {path}
+    place.look(path)
+    assert place.after(LATER_S[0]) == {path}
+    assert place.after(LATER_S[1]) == set()
+
+
+def test_bytes_that_come_later_are_looked_at_without_a_record(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path)
+    assert place.after(SETTLE_S) == {path}
+    place.look(path)
+    assert place.after(LATER_S[0]) == set()
+    place.write("new", "late bytes")
+    assert place.after(LATER_S[1]) == {path}
+
+
+def test_path_that_waits_for_its_record_is_judged_when_a_record_comes(place: Place) -> None:
+    path = place.write("new", "bytes")
+    place.waiting.retry(path, 1.0, tries=3)
+    assert place.after(0.1) == set()
+    place.waiting.mark(path, below=False, judge=True, settles=False, opened_ns=time.time_ns())
+    assert place.waiting.take()[path].tries == 3
+
+
+def test_at_the_end_all_is_due(place: Place) -> None:
+    path = place.write("new", "")
+    place.open(path)
+    assert set(place.waiting.take(everything=True)) == {path}
+    assert place.waiting.take(everything=True) == {}
+
+
+def test_many_are_taken_in_parts_and_none_is_left_out(place: Place) -> None:
+    paths = {b"%s/%d" % (os.fsencode(place.folder), number) for number in range(MOST_PATHS + 7)}
+    for path in paths:
+        place.waiting.mark(path, below=False, judge=True, settles=False)
+    assert place.waiting.next_s == 0.0
+    first, rest = place.after(0.0), place.after(0.0)
+    assert (len(first), len(rest)) == (MOST_PATHS, 7)
+    assert first | rest == paths
