@@ -15,7 +15,7 @@ from fimkit.model.changes import Actor
 from fimkit.model.findings import Attribution, Finding, Kind, Severity
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
-from fimkit.report.export_rows import ExportRow, made_ns, own_fields, safe_time, tidy
+from fimkit.report.export_rows import ExportRow, made_ns, own_fields, safe_text, safe_time, tidy
 from fimkit.report.export_techniques import find_techniques
 from fimkit.report.export_words import render_sentence
 
@@ -85,9 +85,10 @@ def render_ocsf(row: ExportRow) -> dict[str, Any]:
         **files,
         "observables": _observables(finding, files),
         "enrichments": _enrichments(finding, files),
-        "unmapped": {"fimkit": own_fields(row)},
+        "unmapped": {"fimkit": own_fields(row) | {"no_diff": row.no_diff}},
     }  # fmt: skip
-    return dict(tidy(event))
+    diff = {} if row.diff is None else {"file_diff": "\n".join(map(safe_text, row.diff.split("\n")))}
+    return dict(tidy(event)) | diff  # of all texts this alone has lines
 
 
 def _activity(finding: Finding) -> int:

@@ -42,7 +42,11 @@ _OWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRow:
-    """A finding and its life. ``replaces`` are the ids of earlier findings of the same path that it took the place of."""
+    """A finding and its life. ``replaces`` are the ids of earlier findings of the same path that it took the place of.
+
+    ``diff`` is the unified diff of what was kept of the file, for formats that have a place for it; ``no_diff`` says why one that
+    there is stays here.
+    """
 
     finding: Finding
     status: str = "open"
@@ -51,6 +55,8 @@ class ExportRow:
     accept_reason: str | None = None
     superseded_by: str | None = None
     replaces: tuple[str, ...] = ()
+    diff: str | None = None
+    no_diff: str | None = None
 
 
 def made_ns(finding: Finding) -> int:

@@ -17,6 +17,7 @@ from fimkit.report.export_formats import Format, render_heading, render_line
 from fimkit.report.export_rows import ExportRow
 from fimkit.report.selection import Selection
 from fimkit.verbs.export_cursor import load_cursor
+from fimkit.verbs.export_diffs import add_diffs
 from fimkit.verbs.export_feed import Feed
 from fimkit.verbs.export_outlet import FileOutlet, Outlet, StreamOutlet
 from fimkit.verbs.findings import read_findings
@@ -47,6 +48,8 @@ def stream_export(config: Config, options: ExportOptions, stream: IO[bytes]) -> 
     """
     with open_reader(config.host.state_dir) as reader:
         rows = read_findings(reader, options.selection, since_ns=options.since_ns, only_open=options.only_open)
+        if options.format is Format.OCSF:  # the only one with a place for a diff
+            rows = add_diffs(config.host.state_dir, rows)
         return write_rows(options.format, rows, stream)
 
 

@@ -1,15 +1,17 @@
 """Findings in the order in which they were stored, each once, also through restarts."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fimkit.evidence.reader import Reader, open_reader
 from fimkit.evidence.stored_order import OrderedFinding
 from fimkit.model.config import Config
 from fimkit.report.export_formats import Format, line_id, render_heading, render_line
+from fimkit.report.export_rows import ExportRow
 from fimkit.report.selection import Selection
 from fimkit.verbs.export_cursor import Cursor, save_cursor
+from fimkit.verbs.export_diffs import add_diffs
 from fimkit.verbs.export_outlet import FileOutlet, Outlet
 from fimkit.verbs.findings import join_life
 
@@ -87,9 +89,10 @@ class Feed:
             acceptances = reader.acceptances()
             while rows := self._settled(reader.findings_after(self._cursor.place, most=_BATCH), settle=settle):
                 replaced = reader.replaced([one.row.finding.id for one in rows])
-                lines = [
-                    render_line(self._format, join_life(one.row, acceptances, replaced)) for one in rows if self._takes(one)
-                ]
+                joined: Iterable[ExportRow] = (join_life(one.row, acceptances, replaced) for one in rows if self._takes(one))
+                if self._format is Format.OCSF:
+                    joined = add_diffs(self._config.host.state_dir, joined)
+                lines = [render_line(self._format, row) for row in joined]
                 self._write(lines)
                 self._move(rows[-1].place, rows[-1].row.finding.id)
                 given += len(lines)

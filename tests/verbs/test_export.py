@@ -3,11 +3,15 @@
 import io
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from fimkit.evidence.contents import open_contents
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.config import Config
 from fimkit.model.config_text import parse_config
@@ -20,6 +24,7 @@ from fimkit.verbs.export_cursor import Cursor, load_cursor, save_cursor
 from fimkit.verbs.export_feed import Feed
 from fimkit.verbs.export_outlet import StreamOutlet
 from tests.evidence.examples import NOW, a_finding
+from tests.evidence.test_contents import seen
 
 __all__: list[str] = []
 
@@ -37,6 +42,13 @@ def store(config: Config) -> Iterator[Store]:
 
 def named(*names: str) -> list[Finding]:
     return [a_finding(name, b"/etc/" + name.encode()) for name in names]
+
+
+def wait_until(holds: Callable[[], bool], *, within_s: float = 120.0) -> None:
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.01)
 
 
 def put(store: Store, *names: str) -> None:
@@ -105,6 +117,53 @@ def test_a_crash_between_the_lines_and_their_noting_repeats_none_and_loses_none(
         host.append(format)
         assert host.ids(format) == ["a1", "b2", "c3", "d4"]
         assert host.output.read_bytes() == whole
+
+
+def test_a_follower_that_is_killed_at_any_moment_repeats_none_and_loses_none(
+    host: Host, config: Config, store: Store, tmp_path: Path
+) -> None:
+    file, expected = tmp_path / "c.toml", list[str]()
+    file.write_text(f'[host]\nname = "web01"\nstate_dir = "{tmp_path}/state"\n[[paths]]\npath = "/etc"\n')
+    command = [sys.executable, "-m", "fimkit", "--config", str(file), "export", "--format", "jsonl", "--follow",
+               "--output", str(host.output), "--cursor", str(host.cursor)]  # fmt: skip
+    for life in range(3):
+        some = [f"{life}{number:04d}" for number in range(1500)]  # three batches
+        put(store, *some)
+        store.tell(some, time_ns=NOW)
+        expected += some
+        was = host.output.stat().st_size if host.output.exists() else 0
+        process = subprocess.Popen(command)
+        try:
+            wait_until(lambda size=was: host.output.exists() and host.output.stat().st_size > size)
+        finally:
+            process.kill()  # in the middle of its work, or just after it
+            process.wait()
+    host.append()
+    assert host.ids() == expected
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_diff_goes_along_where_everybody_may_read_the_file(host: Host, config: Config, store: Store, *, follow: bool) -> None:
+    sides = {
+        name: (seen(name, b"one\n")._replace(public=public), seen(name, b"two\n\x1b")._replace(public=public))
+        for name, public in ((b"/etc/motd", True), (b"/etc/secret", False))
+    }
+    with open_contents(config.host.state_dir) as contents:
+        for before, after in sides.values():
+            contents.keep([before, after], accepted=False, seen_ns=NOW)
+    store.add_findings([
+        a_finding(f"{number}", name, before=before.state, after=after.state)
+        for number, (name, (before, after)) in enumerate(sides.items())
+    ], now_ns=NOW)  # fmt: skip
+    stream = io.BytesIO()
+    if follow:
+        feed_findings(config, host.options(Format.OCSF), None, stream=stream, say=host.words.append)
+    else:
+        stream_export(config, ExportOptions(format=Format.OCSF), stream)
+    motd, secret = map(json.loads, stream.getvalue().splitlines())
+    assert motd["file_diff"] == "--- /etc/motd\n+++ /etc/motd\n@@ -1 +1,2 @@\n-one\n+two\n+%1B  [no line feed at the end]\n"
+    assert "file_diff" not in secret
+    assert secret["unmapped"]["fimkit"]["no_diff"] == "not everybody may read what this file says"
 
 
 def test_a_rotated_file_is_opened_anew_with_a_heading_of_its_own(host: Host, store: Store, tmp_path: Path) -> None:
