@@ -11,9 +11,14 @@ from fimkit.report import questions
 from fimkit.report.acts import need
 from fimkit.report.frame_schema import FINDINGS, SCHEMAS
 from fimkit.report.frames import Frame, findings_of
+from fimkit.report.lives import closed_words, latest_lives
 from fimkit.report.process_tree import tree_of
 
 __all__ = ["FimAccessor"]
+
+_FRAME_ONLY = (
+    "Made of a frame of findings, which says neither what was watched nor when nobody looked: `fimkit report` on the host does."
+)
 
 
 @pd.api.extensions.register_dataframe_accessor("fim")
@@ -76,6 +81,8 @@ class FimAccessor:
     def report(self, file: str | os.PathLike[str], *, now_ns: int | None = None) -> Path:
         """Write the findings of this frame as the HTML report, one file that needs no network.
 
+        What is closed counts as closed, and what could not be read (``attrs["problems"]``) is in it.
+
         Args:
             file: Its name; what was there is replaced.
             now_ns: When it is made; the clock's time by default.
@@ -86,8 +93,15 @@ class FimAccessor:
         from fimkit.report.html import ReportData, write_report  # only who wants a page pays for it
 
         need(self._frame, *FINDINGS.names)
-        hosts = sorted(self._frame["host"].unique())
-        name = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        made_ns = time.time_ns() if now_ns is None else now_ns
-        write_report(file, ReportData(host=name, made_ns=made_ns, findings=tuple(findings_of(self._frame))))
+        frame = latest_lives(self._frame)
+        hosts = sorted(frame["host"].unique())
+        words = [str(word) for name in ("problems", "notes") for word in self._frame.attrs.get(name, ())]
+        data = ReportData(
+            host=hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
+            made_ns=time.time_ns() if now_ns is None else now_ns,
+            findings=tuple(findings_of(frame)),
+            statuses=closed_words(frame),
+            coverage=(*words, _FRAME_ONLY),
+        )
+        write_report(file, data)
         return Path(file)

@@ -18,6 +18,7 @@ from fimkit.verbs.fleet_host import JudgedPlace, judge_place, parse_judged
 __all__ = ["Fleet", "find_places", "judge_fleet", "report_fleet"]
 
 _DEPTH = 4
+_GAPS = "Gaps in the records of single hosts are not drawn here: `fimkit investigate --html` on what was collected of one does."
 _FOUND = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson")
 _OWN = ("fimkit.toml", "collected.json", "audit.log", "osqueryd.results.log")
 _SNAPSHOTS = tuple(f"{name}.jsonl{end}" for name in ("baseline", "after") for end in ("", ".gz", ".zst"))
@@ -155,6 +156,6 @@ def report_fleet(fleet: Fleet, file: Path, *, now_ns: int | None = None) -> None
         made_ns=time.time_ns() if now_ns is None else now_ns,
         findings=fleet.findings,
         watched=(f"Judged together: {count:,} hosts, each for itself", *fleet.hosts),
-        coverage=(*(f"Not judged: {place}" for place in fleet.broken), *fleet.problems),
+        coverage=(*(f"Not judged: {place}" for place in fleet.broken), *fleet.problems, _GAPS),
     )
     write_report(file, data)

@@ -11,6 +11,7 @@ import pytest
 import fimkit
 from fimkit.model.errors import UsageError
 from fimkit.report.frames import Frame, baseline_frame, findings_frame, findings_of
+from fimkit.report.html_verdict import render_when
 from tests.evidence.examples import NOW, a_finding, a_state, an_actor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -127,6 +128,23 @@ def test_the_report_has_all_findings(findings: Frame, tmp_path: Path) -> None:
     page = findings.fim.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(number in page for number in findings["id"])
     assert len(findings_of(findings)) == len(findings)
+
+
+def test_the_report_of_a_frame_counts_what_is_closed_as_closed(tmp_path: Path) -> None:
+    closed_ns = NOW + 10**9
+    lives = [
+        (a_finding("a1", b"/etc/one"), "accepted", closed_ns), (a_finding("a1", b"/etc/one"), "open", None),
+        (a_finding("a2", b"/etc/two"), "gone", closed_ns), (a_finding("a3", b"/etc/three"), "superseded", closed_ns),
+    ]  # fmt: skip
+    frame = findings_frame(lives)
+    frame.attrs["problems"] = ["audit.log:3: no <b>record</b>"]
+    page = frame.fim.report(tmp_path / "r.html", now_ns=NOW).read_text()
+    shown = json.loads(re.search('<script type="application/json" id="data">(.*?)</script>', page)[1])  # type: ignore[index]
+    rows = zip(shown["findings"]["path"], shown["findings"]["status"], strict=True)
+    told = {path: shown["statuses"][status] for path, status in rows}
+    assert told == {"/etc/one": "open", "/etc/two": f"gone {render_when(closed_ns)}"}
+    assert "audit.log:3: no &lt;b&gt;record&lt;/b&gt;" in page
+    assert "Nothing is known to have been missed" not in page
 
 
 def test_every_question_takes_an_empty_frame() -> None:
