@@ -46,6 +46,8 @@ __all__ = ["WatchOptions", "watch"]
 
 _TICK_S = 1.0
 _OSQUERY_S = 0.25
+_OSQUERY_REST_S = 5.0
+"""A log that has not grown for so long is asked for with the tick alone: each look beside it wakes a core."""
 _LOG_S = 0.02
 _SHOWN_S = 0.05
 _SWITCH_S = 0.0005
@@ -146,7 +148,7 @@ class _Watcher:
         self._osquery_changes: list[Change] = []
         self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
         self._next["limits"] = time.monotonic() + _LIMITS_S
-        self._shown_s = float("inf")
+        self._shown_s, self._osquery_s = float("inf"), time.monotonic()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = ""
         self._helpers: set[int] = set()
@@ -281,8 +283,9 @@ class _Watcher:
             self._next["log"] = now_s + _LOG_S
             self._take_log(self._log.hear(self.engine.concerns), self.engine.take)
         if now_s >= self._next["osquery"]:
-            self._next["osquery"] = now_s + _OSQUERY_S
             self._take_osquery()
+            is_busy = now_s - self._osquery_s < _OSQUERY_REST_S
+            self._next["osquery"] = now_s + _OSQUERY_S if is_busy else max(self._next["tick"], now_s + _OSQUERY_S)
         self._read_rescan(selector)
         self._told(self.engine.step())
         self._tell_explained(self._packages.read())
@@ -332,6 +335,7 @@ class _Watcher:
         looks = self.engine.looks
         heard = self._osquery.hear(self.engine.concerns, looks.before, looks.after, lambda: self._osquery_changes)
         if heard.changes:
+            self._osquery_s = time.monotonic()
             self._osquery_changes = [*self._osquery_changes, *heard.changes][-self.engine.picture.changes.most :]
         self._take(heard, self.engine.take)
         if heard.cursor is not None:
@@ -374,6 +378,8 @@ class _Watcher:
         if self._hearing is None:
             return
         heeded = self._hearing.ask()
+        if self._kernel_lost is not None and (lost := self._kernel_lost.take(self._hearing.lost)) is not None:
+            self._go_blind(lost)
         self.status.problem = self._hearing.problem
         self._telling.say(heeded.words)
         if heeded.blind is not None:
@@ -456,8 +462,6 @@ class _Watcher:
     def _tick(self) -> None:
         now_s = time.monotonic()
         self._next["tick"] = now_s + _TICK_S
-        if self._kernel_lost is not None and (blind := self._kernel_lost.hear()) is not None:
-            self._go_blind(blind)
         self._ask_hearing()
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)

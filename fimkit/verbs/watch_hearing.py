@@ -59,6 +59,8 @@ class Hearing:
         self.problem = ""
         self._since_ns = 0
         self._heard_ns = time.time_ns()
+        self.lost: int | None = None
+        """The kernel's count of records that it dropped, as of the last time that it said one."""
         self._off = self._off_now = self._missing = self._unasked = ""
         self._rescan_s = 0.0
         self.reconfigure(config)
@@ -80,6 +82,7 @@ class Hearing:
         try:
             problem = self._ask(now_s)
         except HostError as error:
+            self.lost = None
             self._rules_s = now_s + RULES_S
             words = f"whether auditing is on cannot be asked: {error}"
             first, self._unasked = words != self._unasked, words
@@ -110,6 +113,7 @@ class Hearing:
     def _ask(self, now_s: float) -> str:
         with self._open_kernel() as kernel:
             status = kernel.status()
+            self.lost = status.lost
             if now_s >= self._rules_s:
                 self._rules_s = now_s + RULES_S
                 self._missing = self._missing_rules({rule for rule, _ in list_rules(kernel)}, now_s)

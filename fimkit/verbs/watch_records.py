@@ -143,15 +143,12 @@ class KernelLost:
             self.trouble = str(error)
             return None
 
-    def hear(self) -> Blind | None:
-        """Ask again; a count that has grown is a blind interval since the last time."""
-        if self.trouble:
+    def take(self, now: int | None) -> Blind | None:
+        """Take the count as it was asked for just now; one that has grown is a blind interval since the last time."""
+        if self.trouble or now is None:
             return None
         was, was_ns = self.lost, self._asked_ns
-        now, self._asked_ns = self._ask(), time.time_ns()
-        if now is None:
-            return None
-        self.lost = now
+        self.lost, self._asked_ns = now, time.time_ns()
         return Blind(from_ns=was_ns, to_ns=self._asked_ns, lost=now - was, source="the kernel") if now > was else None
 
 
