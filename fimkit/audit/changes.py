@@ -73,9 +73,17 @@ class AuditChanges:
         """Start with no command line known."""
         self._user_of = user_of
         self._commands: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {}
+        self._last: tuple[AuditEvent, Actor | None] | None = None
+
+    def pass_over(self, event: AuditEvent) -> None:
+        """Take an event whose changes matter to nobody: of a started program the command line is kept."""
+        call = CALLS.get(event.syscall) if event.syscall is not None else None
+        if call is not None and call.family is Family.EXEC:
+            self._remember_command(event)
 
     def changes_of(self, event: AuditEvent) -> Iterator[Change]:
         """Give the changes of one event; none where its call changes no file."""
+        self._last = None
         call = CALLS.get(event.syscall) if event.syscall is not None else None
         if call is None:
             if event.syscall is None and event.items:
@@ -123,9 +131,7 @@ class AuditChanges:
 
     def actor_of(self, event: AuditEvent) -> Actor | None:
         """Give who made an event, whatever its call; ``None`` where no record says so. Events are to come in their order."""
-        call = CALLS.get(event.syscall) if event.syscall is not None else None
-        if call is not None and call.family is Family.EXEC:
-            self._remember_command(event)
+        self.pass_over(event)
         return self._actor(event)
 
     def _remember_command(self, event: AuditEvent) -> None:
@@ -134,6 +140,12 @@ class AuditChanges:
             if len(self._commands) >= _KNOWN_TASKS:
                 self._commands.clear()
             self._commands[process.pid] = (process.exe, process.argv)
+
+    def _actor_once(self, event: AuditEvent) -> Actor | None:
+        """Give who made the event that is being read; its changes, of a rename up to three, have one."""
+        if self._last is None or self._last[0] is not event:
+            self._last = event, self._actor(event)
+        return self._last[1]
 
     def _actor(self, event: AuditEvent) -> Actor | None:
         process = event.process
@@ -270,7 +282,7 @@ class AuditChanges:
             new_mode=new_mode,
             uid=uid,
             gid=gid,
-            actor=self._actor(event),
+            actor=self._actor_once(event),
             cookie=cookie,
             error=error,
             node=None if event.node is None else render_path(event.node),

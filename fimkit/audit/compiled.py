@@ -1,7 +1,8 @@
 """The compiled inner loop, where it was built, and which way events are read. Pure.
 
-``_blocks.c`` is built with the package where there is a compiler, and takes what :data:`fimkit.audit.fastpath.BLOCK` takes, in a fraction
-of the time; without it the Python way gives the same events in the same order (tested). Both leave the rest to the exact way.
+``_blocks.c`` is built with the package where there is a compiler, and takes what :data:`fimkit.audit.fastpath.BLOCK` takes, in a
+fraction of the time; without it the Python way gives the same events in the same order (tested). Both leave the rest to the exact
+way.
 
 Columns over the bytes were measured first: on 226 MB of records, numpy takes as long for the positions of newlines, blanks, ``=``
 and 0x1D (0.55 s), and as long again for one slice a line, as the expression takes to find all events with their texts (0.65 s).

@@ -18,6 +18,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding, Verdict
 from fimkit.model.paths import render_path
+from fimkit.model.records import AuditEvent
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
@@ -322,13 +323,19 @@ def _is_young(finding: Finding, look: Look) -> bool:
 
 
 def _read_logs(config: Config, options: CheckOptions, store: Store, look: Look, scope: Scope) -> None:
+    from_ns = look.since_ns - _SLACK_NS
+
     def wanted(change: Change) -> bool:
-        return change.time_ns >= look.since_ns - _SLACK_NS and scope.concerns(change)
+        return change.time_ns >= from_ns and scope.concerns(change)
+
+    def worth(event: AuditEvent) -> bool:
+        return event.event_id.time_ms * 1_000_000 >= from_ns and scope.may_concern(event)
 
     own_audit, own_osquery = not options.audit_logs, not options.osquery_logs
     look.audit = gather_audit(
         find_rotations(config.sources.audit_log) if own_audit else options.audit_logs,
         wanted=wanted,
+        worth=worth,
         host=config.host.name,
         live=own_audit,
         user_of=name_user,

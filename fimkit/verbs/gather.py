@@ -14,7 +14,7 @@ from fimkit.audit.logfile import LogCursor, load_events, load_lines
 from fimkit.model.changes import Change, Note
 from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
-from fimkit.model.records import BadLine
+from fimkit.model.records import AuditEvent, BadLine
 from fimkit.model.states import FileState
 from fimkit.osquery.collapse import collapse_rows
 from fimkit.osquery.relocate import relocate_rows
@@ -64,6 +64,7 @@ def gather_audit(
     paths: Sequence[Path],
     *,
     wanted: Callable[[Change], bool],
+    worth: Callable[[AuditEvent], bool] | None = None,
     cursor: LogCursor | None = None,
     host: str,
     live: bool = False,
@@ -74,6 +75,7 @@ def gather_audit(
     Args:
         paths: The files, the oldest first; for a log that is still written, with its rotations.
         wanted: Tells which changes matter; the others are not kept.
+        worth: A quick look beforehand: false only for an event none of whose changes would be ``wanted``.
         cursor: Where an earlier reading stopped.
         host: The host's name.
         live: The log is still written: an event without its end is left for the next time.
@@ -88,7 +90,10 @@ def gather_audit(
     by_node: dict[bytes | None, Gathered] = {}
     for event in events:
         of_node = by_node.get(event.node) or by_node.setdefault(event.node, Gathered())
-        of_node.changes += filter(wanted, reader.changes_of(event))
+        if worth is None or worth(event):
+            of_node.changes += filter(wanted, reader.changes_of(event))
+        else:
+            reader.pass_over(event)
         of_node.notes += reader.notes_of(event)
     own, words = _own_nodes(set(by_node), host)
     for node in own:

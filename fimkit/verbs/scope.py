@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from fimkit.model.changes import Action, Change, Source
-from fimkit.model.paths import is_below
+from fimkit.model.paths import is_below, join_path
+from fimkit.model.records import AuditEvent, PathItem
 from fimkit.model.states import FileKey, FileState
 from fimkit.model.watches import WatchSet
 
@@ -51,6 +52,24 @@ class Scope:
         if named and change.action in _ARRIVALS and change.source is Source.AUDIT:
             self._learned.add((change.dev, change.inode))
         return named or self._is_known(change)
+
+    def may_concern(self, event: AuditEvent) -> bool:
+        """Tell whether any change of an audit event could concern a watched path: a quick look, before changes are made of it.
+
+        It looks at every name and inode that the event has, whatever its call does with them. What says too little may concern.
+        """
+        items = event.items
+        if event.syscall is None or not items or (event.items_expected is not None and len(items) < event.items_expected):
+            return True
+        return (None, None) in self._learned or any(self._may_be(item, event.cwd) for item in items)
+
+    def _may_be(self, item: PathItem, folder: bytes | None) -> bool:
+        name = item.name
+        if name is not None and (folder is not None or name.startswith(b"/")):
+            path = join_path(folder or b"/", name)
+            if any(is_below(path, root) for root in self._roots):
+                return True
+        return item.dev is None or (item.dev, item.inode) in self._learned or self._known(item.dev, item.inode)
 
     def learn(self, changes: Iterable[Change]) -> None:
         """Take what was recorded earlier of inodes that came into the watched paths, and may be gone again."""
