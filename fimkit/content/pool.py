@@ -106,7 +106,7 @@ class ContentPool:
         self._most = max(1, workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
         self._file_s = file_s
         self._setup = pack_setup(rules, most_bytes=most_bytes, file_s=file_s / 2, user=find_user(user))
-        self._places = _import_places(has_yara=rules.yara is not None)
+        self._places = _import_places(has_yara=bool(rules.yara))
         self._workers: list[_Worker] = []
         self._again: deque[OpenContent] = deque()
         self._lost_starts = 0

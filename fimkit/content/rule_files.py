@@ -1,16 +1,21 @@
-"""Rules from folders: what is good is taken, what is not is named with its file and line, and stops nothing else."""
+"""Rules from folders: what is good is taken, what is not is named with its file and line, and stops nothing else.
+
+A YARA file whose first lines say ``// door: NAME`` is tried only on what the rule NAME matches: a rule with the tag ``door``, in
+another file, which is itself no hit. So what is slow on every file is for few of them.
+"""
 
 import importlib.util
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fimkit.content.keywords import KeywordRule, parse_keywords
 from fimkit.model.paths import render_path
 
-__all__ = ["BUILT_IN", "VARIABLES", "RuleSet", "has_yara", "load_rules"]
+__all__ = ["BUILT_IN", "DOOR", "VARIABLES", "RuleSet", "YaraPart", "has_yara", "load_rules"]
 
 BUILT_IN = os.fsencode(os.path.join(os.path.dirname(__file__), "rules"))
 """The rules that fimkit brings."""
@@ -18,16 +23,27 @@ BUILT_IN = os.fsencode(os.path.join(os.path.dirname(__file__), "rules"))
 VARIABLES = ("filename", "filepath", "extension")
 """What a YARA condition may ask of the file's name; the names are those that other scanners gave them."""
 
+DOOR = "door"
+"""The tag of a rule that is no hit, and opens the way to others."""
+
+_DOOR = re.compile(r"(?:[ \t]*(?://[^\n]*)?\n)*?//[ \t]*door:[ \t]*(\w+)[ \t]*(?:\r?\n|\Z)")
 _MOST_BYTES = 16 << 20
 _KINDS = (b".toml", b".yar", b".yara")
 
 
+class YaraPart(NamedTuple):
+    """Rules that are tried together, as yara-x serialises them: on every file, or where the rule ``door`` matches."""
+
+    door: str
+    packed: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """Rules, ready for use; ``yara`` is what yara-x made of its files, serialised, and ``None`` where there is nothing of it."""
+    """Rules, ready for use; of ``yara`` the part without a door is the first. ``yara_count`` counts no doors."""
 
     keywords: tuple[KeywordRule, ...] = ()
-    yara: bytes | None = None
+    yara: tuple[YaraPart, ...] = ()
     yara_count: int = 0
 
     @property
@@ -67,9 +83,10 @@ def load_rules(folders: Sequence[bytes] = (BUILT_IN,)) -> tuple[RuleSet, list[st
             keywords = {rule.id: rule for rule in rules} | keywords
         else:
             sources.append((shown, text))
-    yara, count = None, 0
+    yara: tuple[YaraPart, ...] = ()
+    count = 0
     if sources and has_yara():
-        yara, count, wrong = _compile(sources)
+        yara, count, wrong = _compile_parts(sources)
         problems += wrong
     return RuleSet(keywords=tuple(keywords.values()), yara=yara, yara_count=count), problems
 
@@ -103,8 +120,29 @@ def _read(path: bytes) -> tuple[str | None, str]:
         return None, f"line {line} is no UTF-8"
 
 
-def _compile(sources: Sequence[tuple[str, str]]) -> tuple[bytes | None, int, list[str]]:
-    """Compile all files into one set: the matcher then goes over a file's bytes once, however many rule files there are."""
+def _compile_parts(sources: Sequence[tuple[str, str]]) -> tuple[tuple[YaraPart, ...], int, list[str]]:
+    """Compile the files without a door together, and those behind each door: the matcher goes over a file's bytes once for each."""
+    behind: dict[str, list[tuple[str, str]]] = {"": []}
+    for name, text in sources:
+        found = _DOOR.match(text)
+        behind.setdefault(found[1] if found else "", []).append((name, text))
+    packed, count, doors, problems = _compile(behind.pop(""))
+    parts = [YaraPart("", packed)]
+    for door, files in behind.items():
+        packed, here, _, wrong = _compile(files)
+        count += here
+        problems += wrong
+        if door in doors:
+            parts.append(YaraPart(door, packed))
+        else:  # what is behind a door that is not there would never be tried: better slow than blind
+            words = f"there is no rule {door} with the tag {DOOR}: its rules are tried on every file"
+            problems += [f"{name}:1: {words}" for name, _ in files]
+            parts.append(YaraPart("", packed))
+    return tuple(parts) if count else (), count, problems
+
+
+def _compile(sources: Sequence[tuple[str, str]]) -> tuple[bytes, int, frozenset[str], list[str]]:
+    """Compile files into one set; gives it, how many rules it has, the doors beside them, and what is wrong."""
     import yara_x
 
     # A rule that cannot be compiled is left out, with those that ask for it; the rest of its file stays.
@@ -123,10 +161,11 @@ def _compile(sources: Sequence[tuple[str, str]]) -> tuple[bytes | None, int, lis
     others = [rule for rule in compiler.ignored_rules() if "CompileError" not in str(rule.reason)]
     broken += [f"rule {rule.name}: left out: {rule.message}" for rule in others]
     rules = compiler.build()  # which forgets what was wrong
-    count = sum(1 for _ in rules)
+    doors = frozenset(rule.identifier for rule in rules if DOOR in rule.tags)
+    count = sum(1 for rule in rules if DOOR not in rule.tags)
     packed = io.BytesIO()
     rules.serialize_into(packed)
-    return packed.getvalue() if count else None, count, broken
+    return packed.getvalue(), count, doors, broken
 
 
 def _complaints(errors: Sequence[dict[str, Any]]) -> list[str]:

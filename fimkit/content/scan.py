@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fimkit.content.hit import DEFAULT_SEVERITY, SEVERITIES, ContentHit, line_text
 from fimkit.content.keywords import KeywordRule, find_keywords
-from fimkit.content.rule_files import RuleSet
+from fimkit.content.rule_files import DOOR, RuleSet, YaraPart
 from fimkit.content.views import other_views
 from fimkit.model.errors import clip
 
@@ -31,17 +31,17 @@ class Sought(NamedTuple):
 class ContentScanner:
     """Rules, ready to search many files."""
 
-    def __init__(self, keywords: Sequence[KeywordRule], yara: bytes | None, *, file_s: float = 10.0) -> None:
+    def __init__(self, keywords: Sequence[KeywordRule], yara: Sequence[YaraPart], *, file_s: float = 10.0) -> None:
         """Take the parts of a :class:`fimkit.content.rule_files.RuleSet`.
 
         Args:
             keywords: Keyword rules.
-            yara: Serialised YARA rules.
+            yara: YARA rules, those behind doors last.
             file_s: After so many seconds either kind of rule gives a file up.
         """
         self._keywords = keywords
         self._file_s = max(1, round(file_s))
-        self._yara = None if yara is None else _make_scanner(yara, self._file_s)
+        self._yara = [(part.door, _make_scanner(part.packed, self._file_s)) for part in yara]
 
     def search(self, content: bytes, *, path: bytes = b"") -> Sought:
         """Search one file's bytes; ``path`` decides which rules are for it."""
@@ -64,22 +64,36 @@ class ContentScanner:
         return Sought(hits, problem)
 
     def _search_yara(self, content: bytes, path: bytes) -> tuple[list[ContentHit], str | None]:
-        if self._yara is None:
+        if not self._yara:
             return [], None
         import yara_x
 
-        name = path.rpartition(b"/")[2]
-        dot = name.rfind(b".")
-        self._yara.set_global("filename", name)
-        self._yara.set_global("filepath", path)
-        self._yara.set_global("extension", name[dot:] if dot >= 0 else b"")
+        hits: list[ContentHit] = []
+        opened = {""}
+        until = time.monotonic() + self._file_s
         try:
-            results = self._yara.scan(content)
+            for door, scanner in self._yara:
+                if door in opened:
+                    scanner.set_timeout(max(1, round(until - time.monotonic())))
+                    for rule in _name_to(scanner, path).scan(content).matching_rules:
+                        if DOOR in rule.tags:
+                            opened.add(rule.identifier)
+                        else:
+                            hits.append(_hit_of(rule, content, path))
         except yara_x.TimeoutError:
-            return [], f"the YARA rules were given up after {self._file_s} s"
+            return hits, f"the YARA rules were given up after {self._file_s} s"
         except yara_x.ScanError as error:
-            return [], f"the YARA rules failed: {clip(str(error))}"
-        return [_hit_of(rule, content, path) for rule in results.matching_rules], None
+            return hits, f"the YARA rules failed: {clip(str(error))}"
+        return hits, None
+
+
+def _name_to(scanner: "yara_x.Scanner", path: bytes) -> "yara_x.Scanner":
+    name = path.rpartition(b"/")[2]
+    dot = name.rfind(b".")
+    scanner.set_global("filename", name)
+    scanner.set_global("filepath", path)
+    scanner.set_global("extension", name[dot:] if dot >= 0 else b"")
+    return scanner
 
 
 def _make_scanner(yara: bytes, file_s: int) -> "yara_x.Scanner":

@@ -20,7 +20,7 @@ from fimkit.content.confine import Confinement, confine
 from fimkit.content.hit import ContentHit
 from fimkit.content.keywords import KeywordRule, compile_names
 from fimkit.content.reader import read_piece
-from fimkit.content.rule_files import RuleSet
+from fimkit.content.rule_files import RuleSet, YaraPart
 from fimkit.content.scan import ContentScanner
 
 __all__ = ["MOST_FILES", "main", "pack_setup"]
@@ -40,10 +40,10 @@ def pack_setup(rules: RuleSet, *, most_bytes: int, file_s: float, user: tuple[st
             [one.id, one.pattern, one.description, one.severity, one.attack, one.files, [word.decode() for word in one.words]]
             for one in rules.keywords
         ],
-        "has_yara": rules.yara is not None,
+        "yara": [[part.door, len(part.packed)] for part in rules.yara],
         "most_bytes": most_bytes, "file_s": file_s, "user": user,
     }).encode()  # fmt: skip
-    return len(head).to_bytes(_LENGTH_BYTES, "big") + head + (rules.yara or b"")
+    return len(head).to_bytes(_LENGTH_BYTES, "big") + head + b"".join(part.packed for part in rules.yara)
 
 
 def _unpack_rule(row: Sequence[Any]) -> KeywordRule:
@@ -55,10 +55,10 @@ def _unpack_rule(row: Sequence[Any]) -> KeywordRule:
     )  # fmt: skip
 
 
-def _load_setup(file: int) -> tuple[dict[str, Any], bytes]:
+def _load_setup(file: int) -> tuple[dict[str, Any], list[YaraPart]]:
     with open(file, "rb") as stream:
         head = json.loads(stream.read(int.from_bytes(stream.read(_LENGTH_BYTES), "big")))
-        return head, stream.read()
+        return head, [YaraPart(door, stream.read(length)) for door, length in head["yara"]]
 
 
 def _pack_hit(hit: ContentHit) -> list[Any]:
@@ -142,7 +142,7 @@ def main(socket_file: int, setup_file: int) -> None:
         try:
             setup, yara = _load_setup(setup_file)
             keywords = [_unpack_rule(row) for row in setup["keywords"]]
-            scanner = ContentScanner(keywords, yara if setup["has_yara"] else None, file_s=setup["file_s"])
+            scanner = ContentScanner(keywords, yara, file_s=setup["file_s"])
             reader = _Reader(scanner, setup["most_bytes"])
             scanner.search(b"<?php echo 1;", path=b"/warm.php")  # whatever is imported late is imported now
             made = confine(setup["user"])

@@ -184,8 +184,8 @@ class _Searcher:
             list(pool.scan([OpenContent(b"/warm.php", file, os.fstat(file))]))
         except HostError as error:
             pool.close()
-            if self._rules.yara is not None:
-                self._rules = replace(self._rules, yara=None, yara_count=0)
+            if self._rules.yara:
+                self._rules = replace(self._rules, yara=(), yara_count=0)
                 self._version += 1
                 self._say(f"{error}: contents are searched by keyword rules alone")
                 return False

@@ -90,6 +90,33 @@ def test_folders_are_read_to_any_depth_and_the_first_of_an_id_counts(tmp_path: P
     assert all("in an earlier file" in problem for problem in problems)
 
 
+DOOR = 'rule porch : door { strings: $a = "<?" condition: $a }\nrule plain { strings: $a = "end" condition: $a }'
+BEHIND = '// Slow.\n\n// door: porch\nrule inside { strings: $a = "end" condition: $a }'
+
+
+def test_a_file_behind_a_door_is_tried_where_the_door_matches_and_the_door_is_no_hit(tmp_path: Path) -> None:
+    (tmp_path / "z.yar").write_text(DOOR)
+    (tmp_path / "a.yar").write_text(BEHIND)
+    rules, problems = load(tmp_path)
+    assert (problems, rules.yara_count) == ([], 2)
+    assert {hit.rule for hit in scan_bytes(b"end", rules)} == {"plain"}
+    assert {hit.rule for hit in scan_bytes(b"<? end", rules)} == {"plain", "inside"}
+
+
+@pytest.mark.parametrize("others", ["", DOOR.replace(" : door", ""), DOOR.replace("porch", "other")])
+def test_behind_a_door_that_is_not_there_rules_are_tried_on_every_file_and_that_is_said(tmp_path: Path, others: str) -> None:
+    (tmp_path / "z.yar").write_text(others)
+    (tmp_path / "a.yar").write_text(BEHIND)
+    rules, problems = load(tmp_path)
+    assert problems == [f"{tmp_path}/a.yar:1: there is no rule porch with the tag door: its rules are tried on every file"]
+    assert "inside" in {hit.rule for hit in scan_bytes(b"end", rules)}
+
+
+def test_a_door_is_named_in_the_first_lines_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.yar").write_text(DOOR + "\n// door: porch\nrule late { condition: true }")
+    assert {hit.rule for hit in scan_bytes(b"", load(tmp_path)[0])} == {"late"}
+
+
 def test_files_that_are_no_rules_are_named_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "latin.yar").write_bytes(b"rule a { condition: true }\n// \xe4")
     os.mkfifo(tmp_path / "fifo.toml")

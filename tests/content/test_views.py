@@ -58,12 +58,12 @@ def test_a_megabyte_of_what_has_no_end_is_read_once(piece: bytes) -> None:
 def test_hit_in_a_view_is_told_without_a_line_that_the_file_has_not() -> None:
     rules, problems = parse_keywords('[[rule]]\nid = "a"\npattern = "eval"', "k.toml")
     assert not problems
-    (hit,) = ContentScanner(rules, None).search(("\n\n" + PAGE).encode("utf-16")).hits
+    (hit,) = ContentScanner(rules, ()).search(("\n\n" + PAGE).encode("utf-16")).hits
     assert (hit.rule, hit.line, hit.offset) == ("a", 0, 0)
     assert "eval" in hit.text
 
 
 def test_hit_in_the_file_itself_keeps_its_line() -> None:
     rules, _ = parse_keywords('[[rule]]\nid = "a"\npattern = "eval"', "k.toml")
-    (hit,) = ContentScanner(rules, None).search(b"<?php\n" + b"# x\n" * 5000 + b"eval($x);").hits
+    (hit,) = ContentScanner(rules, ()).search(b"<?php\n" + b"# x\n" * 5000 + b"eval($x);").hits
     assert hit.line == 5002

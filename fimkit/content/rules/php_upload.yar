@@ -86,27 +86,3 @@ rule php_fetches_code {
     or ($host and for any i in (1..math.min(#loaded, 50)) : ($shown in (@loaded[i]..@loaded[i] + 300)))
     or ($address and for any i in (1..math.min(#kept, 50)) : ($included in (@kept[i]..@kept[i] + 300))))
 }
-
-rule php_mails_passwords {
-  meta:
-    description = "PHP sends the passwords or cards that visitors type to a mail box or a chat: a phishing page"
-    severity = "suspect"
-    attack = "T1056.003"
-  strings:
-    $secret = /\$_(POST|REQUEST|GET)\s*\[\s*['"]?\w{0,20}(pass(wd|word)?|psw|pwd|pin|cvv2?|cvc|card(num|number)?|cc(num)?|ssn|otp|mmn)\w{0,12}['"]?\s*\]/i
-    $secret2 = /\$_(POST|REQUEST)\s*\[\s*['"]?\w{0,20}(cvv2?|cvc|ssn|cardnumber|ccnum|mmn)\w{0,12}['"]?\s*\]/i
-    $send = /(^|[^\w>:$'"-])@?mail\s*\(\s*["'$]/i
-    $bot = /api\.telegram\.org\/bot/i
-    $hook = /discord(app)?\.com\/api\/webhooks/i
-    $drop = /(file_put_contents|fopen)\s*\(\s*['"][\w.\/-]{1,60}\.(txt|log|html?|dat)['"]/i
-    $from = /REMOTE_ADDR|HTTP_CLIENT_IP|HTTP_X_FORWARDED_FOR/
-    $mark = /=[ \t]?["'][^"'\n]{0,40}([-=+|*~#_]{4,}|\bfullz\b|\bvictim\b|\bre[sz]ult\b|\blog(s|in)?\b)/i
-    $checks = /password_verify\s*\(\s*\$_(POST|REQUEST)/i
-    $away = /header\s*\(\s*["'](Location|Refresh)/i
-  condition:
-    (
-      ($secret and any of ($bot, $hook))
-      or ($secret and $send and ($from or $mark) and ($away or $mark) and not $checks)
-      or ($secret2 and $send and $from)
-      or ($secret and $drop and $from and $away))
-}
