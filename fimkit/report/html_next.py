@@ -58,12 +58,12 @@ def _suspects(bad: Sequence[Finding], report: ReportData) -> Iterator[str]:
 
 
 def _logins(bad: Sequence[Finding], report: ReportData) -> Iterator[str]:
-    """A person can be asked; what ran without a login is a service to be looked at. The worst first, as everywhere."""
+    """A person can be asked; what ran without a login is a service to be looked at. Ranked as under Who: by severity, not count."""
     by: dict[str, list[tuple[Finding, Actor]]] = defaultdict(list)
     for finding in bad:
         for actor in finding.actors[:1]:
             by[render_login(actor)].append((finding, actor))
-    for login, made in list(by.items())[:_MOST_LOGINS]:
+    for login, made in sorted(by.items(), key=lambda one: _weight(one[1]), reverse=True)[:_MOST_LOGINS]:
         where = _where(made, report)
         counted = _count(len(made), "change") if len(made) > 1 else _place(made[0][0], report)
         actor = made[0][1]
@@ -74,7 +74,12 @@ def _logins(bad: Sequence[Finding], report: ReportData) -> Iterator[str]:
             session = f"; all that this login did: fimkit notebook 03_session -p auid={actor.auid}" if report.has_store else ""
             yield f"Ask {login}{where}, and not by way of the host itself, whether {counted} {_was(made)} meant{session}."
     if len(by) > _MOST_LOGINS:
-        yield f"Then the {len(by) - _MOST_LOGINS:,} other logins under Who."
+        yield f"Then {_count(len(by) - _MOST_LOGINS, 'more login')}: see Who."
+
+
+def _weight(made: Sequence[tuple[Finding, Actor]]) -> list[int]:
+    ranks = [finding.severity.rank for finding, _ in made]
+    return [ranks.count(severity.rank) for severity in reversed(Severity)]
 
 
 def _where(made: Sequence[tuple[Finding, Actor]], report: ReportData) -> str:

@@ -102,8 +102,9 @@ def _what(found: Sequence[Finding], report: ReportData) -> str:
     top = [finding for finding in bad if finding.severity is worst]
     of_which = "" if len(found) == len(top) else f" of {_count(len(found), 'finding')}"
     counted = f"{_count(len(top), f'{worst.value} change')}{of_which}"
-    host = "" if top[0].host == report.host else f"{render_terminal(top[0].host)}: "
-    begin = f"Begin with {host}{_short(render_terminal(render_path(top[0].path)))}, {_verdict(top[0])}."
+    first = next((finding for finding in top if finding.verdict is Verdict.SUSPECT), top[0])
+    host = "" if first.host == report.host else f"{render_terminal(first.host)}: "
+    begin = f"Begin with {host}{_short(render_terminal(render_path(first.path)))}, {_verdict(first)}."
     return f"{counted} on {render_terminal(report.host)}, {_when(top)}; {_who(top)}. {begin}"
 
 
@@ -113,7 +114,7 @@ def _short(path: str) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    suspect = " and is suspect" if finding.verdict is Verdict.SUSPECT else ""
+    suspect = " and which is suspect" if finding.verdict is Verdict.SUSPECT else ""
     words = {
         "attributes": "whose attributes changed", "attempted": "which somebody was denied", "transient": "which came and went",
         "tampered": "which was tampered with", "overdue": "which was to change and did not",

@@ -23,7 +23,7 @@ def test_the_recorded_incident_in_steps() -> None:
         " fimkit notebook 03_session -p auid=1002."
     )
     assert told[2].startswith("Ask alice (auid 1000), and not by way of the host itself, whether 6 changes were meant")
-    assert told[3].startswith("Look at the service behind /usr/bin/python3.11 (no login, uid 33), which made 2 changes")
+    assert told[3].startswith("Look at the service behind /usr/bin/dash (no login, uid 0), which made 17 changes")
     assert any(step.startswith("For 1 change nobody is named: see who was logged in at 2026-11-22 03:49:03 UTC") for step in told)
     assert told[-1].endswith("fimkit show 9932460a.")
     assert any(finding.id.startswith("9932460a") and finding.path == b"/srv/fim/tree/sbin/tool1" for finding in FOUND)
@@ -37,6 +37,15 @@ def test_one_change_is_named_and_not_counted() -> None:
     words = steps(ONE)[0]
     assert words.startswith(f"Ask auid {ONE.actors[0].auid}, and not by way of the host itself, whether /srv/fim/tree/")
     assert " was meant; " in words
+
+
+def test_who_did_the_worst_is_asked_first_and_the_last_are_pointed_to() -> None:
+    lesser = replace(ONE, severity=Severity.MEDIUM)
+    many = [replace(lesser, id=f"m{number}", actors=(replace(ONE.actors[0], auid=9),), first_seen_ns=1) for number in range(5)]
+    few = [replace(ONE, id=f"c{auid}", actors=(replace(ONE.actors[0], auid=auid),)) for auid in (1, 2, 3)]
+    words = steps(*many, *few)
+    assert [step.split(",")[0] for step in words[:3]] == ["Ask auid 1", "Ask auid 2", "Ask auid 3"]
+    assert words[3] == "Then 1 more login: see Who."
 
 
 def test_what_is_proved_asks_for_nobody() -> None:

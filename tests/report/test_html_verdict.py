@@ -18,8 +18,8 @@ def verdict(*findings: object, **more: object) -> str:
 def test_the_recorded_incident_in_words() -> None:
     assert render_verdict(incident_report()) == (
         "4 critical changes of 34 findings on web01, from 2026-11-22 03:49:03 to 03:49:08 UTC; by auid 1002 and alice (auid 1000);"
-        " for 1 it is not known for sure who. Begin with /srv/fim/tree/sbin/tool1, which was modified. There is a gap in the"
-        " records, 2 s in all."
+        " for 1 it is not known for sure who. Begin with /srv/fim/tree/sbin/tool3, whose attributes changed and which is suspect."
+        " There is a gap in the records, 2 s in all."
     )
 
 
@@ -44,7 +44,7 @@ def test_expected_changes_alone_are_no_alarm() -> None:
 
 
 def test_suspicion_is_said() -> None:
-    assert verdict(replace(ONE, verdict=Verdict.SUSPECT)).endswith("and is suspect.")
+    assert verdict(replace(ONE, verdict=Verdict.SUSPECT)).endswith("and which is suspect.")
 
 
 def test_settled_findings_do_not_count() -> None:
