@@ -14,6 +14,7 @@ __all__ = ["blind_words", "hidden_marks", "is_other", "searched_watch", "tell_ma
 
 _CHARS = 300
 _KINDS = (Kind.CREATED, Kind.MODIFIED, Kind.MOVED)
+_OUTLASTED = ("given up after", "took longer than", "more memory than", "the process that read it ended with")
 
 
 def searched_watch(finding: Finding, watches: WatchSet) -> Watch | None:
@@ -74,13 +75,31 @@ def blind_words(finding: Finding, watches: WatchSet) -> str:
     return f"content: not searched: a {after.type.value}"
 
 
-def hidden_marks(finding: Finding, most_bytes: int) -> tuple[ContentMark, ...]:
-    """Give a hit for a page's script that is longer than what is read: nobody writes such, and a web shell may be in its middle."""
-    after = finding.after
-    if after is None or (after.size or 0) <= most_bytes or not hides_script(finding.moved_to or finding.path):
+def hidden_marks(path: bytes, size_bytes: int, *, most_bytes: int, problem: str | None) -> tuple[ContentMark, ...]:
+    """Give hits for a page's script that cannot be searched whole: nobody writes such, and a web shell may be what it hides.
+
+    Args:
+        path: The file; of others than a page's scripts (an archive, an installer) it is usual.
+        size_bytes: Its size; 0 where that is not known.
+        most_bytes: What is read of a file.
+        problem: Why it was not searched to the end, in the words of :mod:`fimkit.content`.
+
+    >>> [mark.rule for mark in hidden_marks(b"/www/x.php", 9, most_bytes=99, problem="the YARA rules were given up after 15 s")]
+    ['script_outlasts_search']
+    >>> hidden_marks(b"/www/x.css", 999, most_bytes=99, problem="took longer than 15 s"), hidden_marks(
+    ...     b"/www/x.php", 9, most_bytes=99, problem="a fifo")
+    ((), ())
+    """
+    if not hides_script(path):
         return ()
-    text = f"a script of {after.size} bytes, of which only the first and the last {most_bytes // 2} are searched"
-    return (ContentMark(rule="script_beyond_reading", severity="medium", line=0, text=text, attack="T1027.001"),)
+    marks = []
+    if size_bytes > most_bytes:
+        text = f"a script of {size_bytes} bytes, of which only the first and the last {most_bytes // 2} are searched"
+        marks.append(ContentMark(rule="script_beyond_reading", severity="suspect", line=0, text=text, attack="T1027.001"))
+    if problem is not None and any(words in problem for words in _OUTLASTED):
+        text = f"a script made so that it is not searched to the end: {problem}"
+        marks.append(ContentMark(rule="script_outlasts_search", severity="suspect", line=0, text=text, attack="T1027"))
+    return tuple(marks)
 
 
 def is_other(finding: Finding, seen: Any) -> bool:

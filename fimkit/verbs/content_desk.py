@@ -399,7 +399,10 @@ class ContentDesk:
             ContentMark(rule=str(rule), severity=str(severity), line=int(line), text=str(text)[:_CHARS], attack=str(attack))
             for rule, severity, line, text, attack in row.get("marks", ())
         )
-        marks += hidden_marks(finding, self._config.content.most_mb << 20)
+        marks += hidden_marks(
+            finding.moved_to or finding.path, (finding.after and finding.after.size) or 0,
+            most_bytes=self._config.content.most_mb << 20, problem=row.get("problem"),
+        )  # fmt: skip
         words = [f"content: {note}" for note in row.get("notes", ())]
         content: tuple[ContentMark, ...] | None = marks
         if row.get("problem"):

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from fimkit.content.answers import Scanned
 from fimkit.content.confine import Confinement
+from fimkit.content.hit import ContentHit
 from fimkit.content.pool import FILE_S, ContentPool
 from fimkit.content.reader import DEFAULT_MOST_BYTES
 from fimkit.content.rule_files import BUILT_IN, RuleSet, has_yara, load_rules
 from fimkit.content.walk import open_trees
 from fimkit.model.errors import UsageError
+from fimkit.verbs.content_cases import hidden_marks
 
 __all__ = ["ScanTotals", "ScanWishes", "prepare_rules", "scan_trees"]
 
@@ -87,13 +89,23 @@ def scan_trees(
         HostError: If no process that reads can be started.
     """
     with ContentPool(rules, workers=wishes.workers, most_bytes=wishes.most_bytes, file_s=wishes.file_s) as pool:
-        for count, scanned in enumerate(pool.scan(open_trees(wishes.paths, cross_mounts=wishes.cross_mounts)), 1):
+        for count, found in enumerate(pool.scan(open_trees(wishes.paths, cross_mounts=wishes.cross_mounts)), 1):
+            scanned = found._replace(hits=found.hits + _hidden(found, wishes.most_bytes))
             _count(totals, scanned)
             if on_progress is not None and count % _TELL_EVERY == 0:
                 on_progress(totals.files, totals.read_bytes)
             if scanned.hits or scanned.problem or scanned.notes:
                 yield scanned
         totals.confinement = pool.confinement
+
+
+def _hidden(scanned: Scanned, most_bytes: int) -> tuple[ContentHit, ...]:
+    marks = hidden_marks(scanned.path, scanned.size_bytes, most_bytes=most_bytes, problem=scanned.problem)
+    return tuple(
+        ContentHit(scanned.path, mark.rule, "suspect", "A page's script that cannot be searched whole", mark.attack,
+                   0, 0, mark.text, "bounds")
+        for mark in marks
+    )  # fmt: skip
 
 
 def _count(totals: ScanTotals, scanned: Scanned) -> None:

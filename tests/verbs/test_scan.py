@@ -111,6 +111,26 @@ def test_large_files_and_limits_are_as_asked(place: Path) -> None:
     assert f"large: of {(3 << 20) + 4} bytes the first and the last {1 << 19} were read" in done.stderr
 
 
+def test_a_pages_script_that_is_too_long_to_be_read_whole_is_a_hit(place: Path) -> None:
+    for name in ("page.php", "archive.tgz"):
+        (place / "tree" / name).write_bytes(b"<?php //" + b"x" * (3 << 20))
+    done = scan(place, "--size", "1", "--severity", "suspect")
+    assert done.returncode == 1
+    assert [line.split(": ")[:2] for line in done.stdout.splitlines()] == [[f"{place}/tree/page.php:+0", "script_beyond_reading"]]
+
+
+def test_a_pages_script_that_keeps_the_rules_busy_is_a_hit_and_its_reason_is_told(place: Path) -> None:
+    slow = "rule slow { condition: for all i in (0..2000000000) : (uint8(i % 64) >= 0) }"
+    (place / "rules/slow.yar").write_text(slow)
+    for name in ("page.php", "text.css"):
+        (place / "tree" / name).write_bytes(b"x" * 64)
+    done = scan(place, "--seconds", "1", "--severity", "suspect", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [(row["path"], row["rule"]) for row in rows if "rule" in row] == [(f"{place}/tree/page.php", "script_outlasts_search")]
+    assert {row["path"] for row in rows if "not_scanned" in row} == {f"{place}/tree/{name}" for name in ("page.php", "text.css")}
+
+
 @pytest.mark.parametrize("words", ["--size 0", "--jobs x", "--seconds -1", "--severity all", "--rules /nowhere", "/nowhere"])
 def test_what_makes_no_sense_is_usage(place: Path, words: str) -> None:
     done = scan(place, *words.split())

@@ -59,8 +59,11 @@ rule jsp_disguised {
     $escapes = /(\\u{1,6}00[2-7][0-9a-f]){5}/i
     $entities = /<jsp:(scriptlet|declaration)>\s*(&#x?[0-9a-f]{2,4};){8}/i
     $run = /exec|Runtime|ProcessBuilder|defineClass|getParameter|\\u{1,6}00/i
+    $name = /[\s({;!=.,][A-Za-z]{0,16}(\\u{1,6}00(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])){1,4}[A-Za-z]{1,16}\s*[.(]|[.\s][A-Za-z]{1,16}(\\u{1,6}00(4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])){1,4}[A-Za-z]{0,16}\s*[.(]/
+    $scriptlet = /<%[^@=-]|<jsp:(scriptlet|declaration)/
+    $request = /\.\s*(getParameter|getHeader|getInputStream|getReader|getQueryString|getCookies)\s*\(/
   condition:
-    $jsp and $run and any of ($escapes, $entities)
+    $jsp and (($run and any of ($escapes, $entities)) or ($scriptlet and $name and $request))
 }
 
 rule jsp_expression_runs {

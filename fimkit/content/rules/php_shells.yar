@@ -93,3 +93,68 @@ rule php_password_gate {
   condition:
     any of ($gate, $gate2) and $run
 }
+
+rule php_shell_settings {
+  meta:
+    description = "PHP begins with the settings of a known family of shells: its password, its actions, its name"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $php = /<\?(php|=|\s)/i
+    $password = /\$(auth_pass|login_pass|shell_pass|md5_pass|kunci)\s*=\s*['"][0-9a-f]{32,40}['"]/i
+    $action = /\$default_action\s*=\s*['"](FilesMan|SecInfo|Console|SelfRemove)['"]/
+    $handler = /\bfunction\s+action(FilesMan|SecInfo|Console|Bruteforce|SelfRemove|SafeMode|StringTools)\s*\(/
+    $command = /\bfunction\s+(wsoEx|wsoHeader|myshellexec|shell_?execute?|c99\w{1,20}|r57\w{1,20}|b374k\w{0,20})\s*\(/i
+  condition:
+    $php and ($action or $handler or $password or $command)
+}
+
+rule php_function_decided_by_object {
+  meta:
+    description = "PHP restores objects of a cookie or form, and an object of the same small file calls what its property names"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $restores = /\bunserialize\s*\(\s*(\w{3,20}\s*\(\s*){0,3}\$_(GET|POST|REQUEST|COOKIE)\s*[\[{]/i
+    $magic = /function\s+__(destruct|wakeup|toString|unserialize)\s*\(/i
+    $calls = /\(\s*\$this\s*->\s*\w{1,40}\s*\)\s*\(|call_user_func(_array)?\s*\(\s*\$this\s*->|(^|[^\w>:$'"-])(eval|assert|system|passthru|shell_exec|exec|popen|include|require)[\s(]{1,4}\$this\s*->/i
+  condition:
+    filesize < 16KB and all of them
+}
+
+rule php_filter_callback_request {
+  meta:
+    description = "PHP filters a value by the function that the request names"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $options = /FILTER_CALLBACK\s*,\s*(array\s*\(|\[)\s*['"]options['"]\s*=>\s*\(?(string\)\s*)?\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $numbered = /filter_(var|input)(_array)?\s*\([^;]{1,120},\s*1024\s*,[^;]{0,40}\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+  condition:
+    any of them
+}
+
+rule php_include_made_address {
+  meta:
+    description = "PHP includes inline data or another host's file, by an address that it puts together of parts with the request in it"
+    severity = "suspect"
+    attack = "T1505.003"
+  strings:
+    $parts = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(@]{1,4}(\$\w{1,40}|['"][\w:]{1,12}['"])\s*\.\s*['"]:?\/\/[^;]{0,120}\$_(GET|POST|REQUEST|COOKIE|SERVER)\s*[\[{]/i
+    $wrapper = /(^|[^\w>:$'"-])(include|require)(_once)?[\s(@]{1,4}\$\w{1,40}\s*\.\s*['"]:?\/\/(text\/plain|input|filter|,|;?base64)/i
+  condition:
+    any of them
+}
+
+rule php_body_kept_as_named {
+  meta:
+    description = "A small PHP file writes the request's body to the file that the request names"
+    severity = "suspect"
+    attack = "T1105"
+  strings:
+    $opened = /fopen\s*\([^;,]{0,100}\$_(SERVER\s*\[\s*['"](QUERY_STRING|PATH_INFO|HTTP_\w{1,30}|REQUEST_URI)|GET|POST|REQUEST|COOKIE)[^;,]{0,40},\s*['"][waxc]b?\+?b?['"]/i
+    $body = /fopen\s*\(\s*['"]php:\/\/input['"]|file_get_contents\s*\(\s*['"]php:\/\/input['"]/i
+    $kept = /stream_copy_to_stream\s*\(|\b(fwrite|fputs)\s*\(/i
+  condition:
+    filesize < 16KB and all of them
+}

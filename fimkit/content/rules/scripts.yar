@@ -51,8 +51,9 @@ rule perl_web_shell {
     $socket = /IO::Socket|use\s+Socket/
     $join = /JOIN\s+[#$]/
     $hash = /(\bsystem|\bexec|\beval)\s*\(?\s*["']?\$\w+\s*(->\s*)?[\[{]/
+    $piped = /\bopen\s*\(?\s*(my\s*)?\$?\w{1,20}\s*,\s*["']-\|["']\s*,[^;]{0,60}(\$\w{1,20}\s*->\s*|\b)param\s*\(/
   condition:
-    $perl and ($direct or (filesize < 8KB and $take and any of ($ticks, $open, $pipe, $run, $hash, $two)) or ($bot and $socket and $join and $bot_run))
+    $perl and ($direct or $piped or (filesize < 8KB and $take and any of ($ticks, $open, $pipe, $run, $hash, $two)) or ($bot and $socket and $join and $bot_run))
 }
 
 rule perl_runs_decoded {
