@@ -29,8 +29,12 @@ rule htaccess_runs_everything {
     $exec = /(^|\n)[ \t]*Options[ \t]+[^\n]{0,60}\+?ExecCGI/i
     $handler = /(^|\n)[ \t]*(AddHandler[ \t]+cgi-script[ \t]+\S|SetHandler[ \t]+cgi-script)/i
     $server = /<(Directory|VirtualHost|Location)|\n\s*(Script)?Alias(Match)?\s/i
+    // An honest CGI program says what its front page is, and has no endings but the usual ones run.
+    $usual = /(^|\n)[ \t]*AddHandler[ \t]+cgi-script([ \t]+\.(f?cgi|rb|pl|py))+[ \t]*\r?(\n|$)/i
+    $front = /(^|\n)[ \t]*DirectoryIndex[ \t]+[\w.-]+\.(f?cgi|rb|pl|py)\b/i
   condition:
-    not $server and (($all and filesize < 2KB) or ($exec and $handler and filesize < 1KB))
+    not $server and (($all and filesize < 2KB)
+      or ($exec and $handler and filesize < 1KB and not ($front and #usual == #handler)))
 }
 
 rule htaccess_prepends {
