@@ -1,10 +1,14 @@
 """The general mail: a burst is one mail, nobody gets two, and nothing is lost when the server or this process goes away."""
 
+import asyncio
 import os
 import signal
 import sqlite3
+import ssl
+import threading
 from email import policy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +131,50 @@ def test_a_server_that_is_down_gets_it_later_and_nobody_twice(certificates: Cert
             assert not again.taken
             assert [recipients for recipients, _ in server.received] == [["ops@example.org"]]
             assert server.received[0][1]["Message-ID"] == message["Message-ID"]
+
+    in_private_net(run)
+
+
+class PausingServer(RealServer):
+    """It takes the first letter's words in and never says that it has it; each later one is taken as usual."""
+
+    def __init__(self, *, port: int, context: ssl.SSLContext) -> None:
+        super().__init__(port=port, context=context)
+        self.holds = threading.Event()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if not self.holds.is_set():
+            self.holds.set()
+            await asyncio.sleep(600)
+        return await super().handle_DATA(server, session, envelope)
+
+
+def test_a_process_killed_while_it_sends_loses_nothing_and_what_it_had_is_sent_once(
+    certificates: Certificates, state_dir: bytes
+) -> None:
+    def run() -> None:
+        server = PausingServer(port=587, context=certificates.context(certificates.right))
+        PeerNet().call(server.start)
+        by = mailer(certificates, 587)
+        with Outbox(state_dir) as outbox:
+            outbox.add([finding(1)], now_ns=TIME_NS)
+            assert make_alerts(outbox, config(), addresses=[], now_ns=TIME_NS) + make_digests(
+                outbox, config(), addresses=[], now_ns=TIME_NS, hurry=True
+            )
+        child = os.fork()
+        if child == 0:
+            with Outbox(state_dir) as outbox:
+                send_due(outbox, lambda: by, now_ns=TIME_NS)
+            os._exit(1)
+        assert server.holds.wait(60)
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        with Outbox(state_dir) as outbox:
+            assert send_due(outbox, lambda: by, now_ns=TIME_NS + 60 * _S) == []  # it may still be at it
+            (receipt,) = send_due(outbox, lambda: by, now_ns=TIME_NS + 601 * _S)
+            assert list(receipt.taken) == ["ops@example.org"]
+            assert send_due(outbox, lambda: by, now_ns=TIME_NS + 9999 * _S) == []
+        assert [recipients for recipients, _ in server.received] == [["ops@example.org"]]
 
     in_private_net(run)
 
