@@ -55,10 +55,12 @@ def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
     """Give one actor a process, in the order of the steps."""
     found: list[Actor] = []
     by_pid: dict[int | None, list[Actor]] = {}
+    met: set[tuple[object, ...]] = set()
     for step in steps:
         actor = step.change.actor
-        if actor is None:
+        if actor is None or (sort := (actor.pid, actor.auid, actor.ses, actor.exe, actor.ppid)) in met:
             continue
+        met.add(sort)
         others = by_pid.setdefault(actor.pid, [])
         if not any(same_process(actor, other) for other in others):
             others.append(actor)

@@ -51,8 +51,9 @@ class Columns(NamedTuple):
 
     def number_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no row concerns it."""
-        key = None if state is None else state.key
-        return -1 if key is None else self.numbers.get(key, -1)
+        if state is None or state.dev is None or state.inode is None:
+            return -1
+        return self.numbers.get((state.dev, state.inode), -1)
 
 
 def make_columns(ledger: ChangeLedger, before: States, after: States) -> Columns:

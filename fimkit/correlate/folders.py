@@ -189,26 +189,32 @@ def _joined(
 ) -> list[bytes | None]:
     """Join every change to its folder's path as of its order."""
     few = len(table.changes) + len(rows) < _MANY_ROWS
-    places = join_few(table.row_parents, rows) if few else join_many(table.frame, rows)
+    places = join_few(table.row_parents, rows) if few else join_many(table.row_parents, rows)
     return [_place(change, place, inodes) for change, place in zip(table.changes, places, strict=True)]
 
 
-def join_many(frame: pd.DataFrame, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:
+def join_many(parents: Sequence[int], rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:
     """Find each row's folder as of its order, in one as-of join.
 
     Args:
-        frame: CHANGES frame.
-        rows: The folders' places: number, from after which order on, path.
+        parents: The number of each row's folder, in the total order; -1 for none.
+        rows: The folders' places: number, from after which row on, path.
 
     Returns:
         One path a row; ``None`` where the folder is not known.
     """
-    if not rows or frame.empty:
-        return [None] * len(frame)
+    if not rows or not parents:
+        return [None] * len(parents)
+    wanted = set(parents)
+    places = sorted((row for row in rows if row[0] in wanted), key=_order_of)
+    lives = pd.DataFrame(
+        {"parent": [row[0] for row in places], "order": [row[1] for row in places], "place": range(len(places))}, dtype="int64"
+    )
+    frame = pd.DataFrame({"order": range(len(parents)), "parent": parents}, dtype="int64")
     # a folder's own rename takes effect after the record that tells of it
-    lives = pd.DataFrame(rows, columns=["parent", "order", "place"]).sort_values("order", kind="stable")
-    joined = pd.merge_asof(frame[["order", "parent"]], lives, on="order", by="parent", allow_exact_matches=False)
-    return [place if isinstance(place, bytes) else None for place in joined["place"]]
+    joined = pd.merge_asof(frame, lives, on="order", by="parent", allow_exact_matches=False)["place"].fillna(-1)
+    found = [row[2] for row in places] + [None]
+    return [found[place] for place in joined.astype("int64").tolist()]
 
 
 def join_few(parents: Sequence[int], rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:

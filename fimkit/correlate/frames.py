@@ -57,9 +57,9 @@ class ChangeTable:
 
     def key_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no change concerns it."""
-        if state is None or state.key is None:
+        if state is None or state.dev is None or state.inode is None:
             return -1
-        return self.keys.get(state.key, -1)
+        return self.keys.get((state.dev, state.inode), -1)  # type: ignore[call-overload, no-any-return] # a key is such a pair
 
 
 def is_about_folder(change: Change) -> bool:
@@ -82,9 +82,10 @@ def _total_order(change: Change) -> tuple[object, ...]:
     )
 
 
-def _same(change: Change) -> tuple[object, ...]:
+def _more_of(change: Change) -> tuple[object, ...]:
+    """Give what else must be the same where the place in the order is, to be the same claim."""
     who = None if change.actor is None else (change.actor.event, change.actor.pid)
-    return (*_total_order(change), change.cookie, change.sha256, change.size, who)
+    return (change.cookie, change.sha256, change.size, who)
 
 
 def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> dict[int, int]:
@@ -102,13 +103,21 @@ def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -
 
 def in_order(changes: Iterable[Change]) -> list[Change]:
     """Sort changes in their total order, and drop those that are told twice."""
-    seen: set[tuple[object, ...]] = set()
+    whole = list(changes)
+    keys = list(map(_total_order, whole))
     kept: list[Change] = []
-    for change in sorted(changes, key=_total_order):
-        name = _same(change)
-        if name not in seen:
-            seen.add(name)
-            kept.append(change)
+    last: tuple[object, ...] | None = None
+    twins: set[tuple[object, ...]] = set()
+    for place in sorted(range(len(whole)), key=keys.__getitem__):
+        if keys[place] != last:  # what is told twice has one place in the order, so few need be compared further
+            last, twins = keys[place], set()
+            kept.append(whole[place])
+            first = whole[place]
+            continue
+        twins = twins or {_more_of(first)}
+        if (more := _more_of(whole[place])) not in twins:
+            twins.add(more)
+            kept.append(whole[place])
     return kept
 
 
@@ -125,11 +134,16 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
     kept = in_order(changes)
     devices = _device_names(kept, paths)
     keys: dict[FileKey, int] = {}
+    numbers: dict[tuple[int, int], int] = {}
 
     def number(dev: int | None, inode: int | None) -> int:
         if dev is None or inode is None:
             return -1
-        return keys.setdefault(FileKey(devices.get(dev, dev), inode), len(keys))
+        dev = devices.get(dev, dev)
+        known = numbers.get((dev, inode))
+        if known is None:
+            known = numbers[dev, inode] = keys[FileKey(dev, inode)] = len(keys)
+        return known
 
     return ChangeTable(
         changes=kept,

@@ -1,6 +1,8 @@
 """Correlates a host's changes however many there are: what can matter is selected first, and correlated as always. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from fimkit.correlate.correlate import Around, baseline_time, correlate
 from fimkit.correlate.judge import DataFolders
@@ -40,6 +42,18 @@ class _FoldersWhenAsked(DataFolders):
         return folder in self._counted
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold the collector back: nothing here goes in circles, and each of its walks is through millions of states."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def correlate_ledger(
     *,
     host: str,
@@ -69,32 +83,33 @@ def correlate_ledger(
         seen_ns: When the rescan was taken.
         many: From how many changes on only those are taken that can matter.
     """
-    since = baseline_time(before) if since_ns is None else since_ns
-    around, taken = None, list(changes) if len(changes) < many else None
-    if taken is None:
-        from fimkit.correlate.selection import select_changes
+    with _uncollected():
+        since = baseline_time(before) if since_ns is None else since_ns
+        around, taken = None, list(changes) if len(changes) < many else None
+        if taken is None:
+            from fimkit.correlate.selection import select_changes
 
-        selection = select_changes(
-            changes,
+            selection = select_changes(
+                changes,
+                before=before,
+                after=after,
+                diffs=diffs,
+                since_ns=since,
+                watched=lambda path: watches.watch_of(path, is_folder=False) is not None,
+            )
+            around = Around(data_folders=_FoldersWhenAsked(before), span=selection.span)
+            taken, before, after = selection.changes, selection.before, selection.after
+        findings = correlate(
+            host=host,
+            watches=watches,
             before=before,
             after=after,
             diffs=diffs,
+            changes=taken,
+            notes=notes,
             since_ns=since,
-            watched=lambda path: watches.watch_of(path, is_folder=False) is not None,
+            accepted_ns=accepted_ns,
+            seen_ns=seen_ns,
+            around=around,
         )
-        around = Around(data_folders=_FoldersWhenAsked(before), span=selection.span)
-        taken, before, after = selection.changes, selection.before, selection.after
-    findings = correlate(
-        host=host,
-        watches=watches,
-        before=before,
-        after=after,
-        diffs=diffs,
-        changes=taken,
-        notes=notes,
-        since_ns=since,
-        accepted_ns=accepted_ns,
-        seen_ns=seen_ns,
-        around=around,
-    )
-    return Correlated(findings, taken)
+        return Correlated(findings, taken)

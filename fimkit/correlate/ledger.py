@@ -7,12 +7,13 @@ ledger for a sequence of changes that are made when they are asked for.
 
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Generic, TypeVar, overload
 
-from fimkit.model.changes import Actor, Change
+from fimkit.model.changes import Action, Actor, Change, Source
 
 __all__ = ["ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables"]
 
@@ -20,6 +21,8 @@ ROW_FIELDS = ("time_ns", "serial", "key", "parent", "path", "actor", "plain", "i
 """Two 64-bit and eight 32-bit numbers, in the machine's order."""
 ROW = Struct("=qqiiiiiiii")
 _MORE = Struct("=qqqi")
+_ACTOR_PLACE, _PLAIN_PLACE, _NODE_PLACE = 7, 8, 8
+"""Where a row has its process and what is plain, in 32-bit numbers; and where that has the host."""
 _NONE, _DERIVED = -1, -2
 _NO_NUMBER = -(1 << 63)
 _LIMIT = (1 << 63) - 1
@@ -137,6 +140,45 @@ class ChangeLedger(Sequence[Change]):
         """Make the change of a row anew."""
         places = range(len(self))[row]
         return self._change(places) if isinstance(places, int) else [self._change(place) for place in places]
+
+    def changes_at(self, rows: Iterable[int]) -> list[Change]:
+        """Make the changes of some rows."""
+        return list(map(self._change, rows))
+
+    def between(self, since_ns: int, until_ns: int) -> Iterator[Change]:
+        """Give the changes of a time, both ends included, in the order in which they came."""
+        times = memoryview(self.rows).cast("q")[:: ROW.size // 8]
+        return map(self._change, [row for row, time_ns in enumerate(times) if since_ns <= time_ns <= until_ns])
+
+    def actions(self) -> set[Action]:
+        """Tell which actions there are among the changes."""
+        numbers = memoryview(self.rows).cast("i")[_PLAIN_PLACE :: ROW.size // 4]
+        return {self.tables.plain.values[number][1] for number in set(numbers)}
+
+    def of_source(self, source: Source) -> Iterator[Change]:
+        """Give what one source claims."""
+        wanted = {number for number, values in enumerate(self.tables.plain.values) if values[0] is source}
+        numbers = memoryview(self.rows).cast("i")[_PLAIN_PLACE :: ROW.size // 4]
+        return map(self._change, [row for row, number in enumerate(numbers) if number in wanted])
+
+    def first_of_each_process(self) -> Iterator[Change]:
+        """Give the first change of each process, as the records tell processes apart; those without one are left out."""
+        met: set[int] = {_NONE}
+        for row, number in enumerate(memoryview(self.rows).cast("i")[_ACTOR_PLACE :: ROW.size // 4]):
+            if number not in met:
+                met.add(number)
+                yield self._change(row)
+
+    def forget_node(self, node: str) -> None:
+        """Say of the changes that name this host that they name none: of one host's rows alone, every ledger over the tables."""
+        plain = self.tables.plain
+        for number, values in enumerate(plain.values):
+            if values[_NODE_PLACE] == node:
+                new = (*values[:_NODE_PLACE], None, *values[_NODE_PLACE + 1 :])
+                del plain.numbers[values]
+                plain.numbers.setdefault(new, number)
+                plain.values[number] = new
+        self.whole = {row: replace(change, node=None) if change.node == node else change for row, change in self.whole.items()}
 
     def extend(self, changes: Iterable[Change]) -> None:
         """Take more changes in; of a ledger over the same tables the rows are copied."""

@@ -146,6 +146,8 @@ class _Walk:
         self._name_todo.append(path)
         for own in self._keys_of_states(path):
             self._core_todo += self.picture.paths_of(own)
+        for own in self._keys_at(path):  # what was here, and went on: the finding of where it was tells of that
+            self._core_todo += self.picture.before.paths_of(own)
         for row in self._rows_at(path):
             change = self.index[row]
             if change.action is Action.DENIED and (key := key_of_change(change)) is not None:

@@ -86,7 +86,7 @@ class _Selector:
     def _places(self) -> dict[int, set[bytes]]:
         """Find every path that each folder had, by its number; of the folders that rows name."""
         columns = self.columns
-        changes = in_order(self.ledger[row] for row in np.flatnonzero(self.told).tolist())
+        changes = in_order(self.ledger.changes_at(np.flatnonzero(self.told).tolist()))
         keys: dict[FileKey, int] = {}
 
         def number(dev: int | None, inode: int | None) -> int:
@@ -203,7 +203,7 @@ class _Selector:
             self._states(states, folders, wanted, inodes)
             for states, folders in zip((self.before, self.after), self.folders, strict=True)
         )
-        return Selection(list(map(self.ledger.__getitem__, np.flatnonzero(rows).tolist())), before, after, span)
+        return Selection(self.ledger.changes_at(np.flatnonzero(rows).tolist()), before, after, span)
 
     def _states(
         self, states: States, folders: dict[bytes, FileState], wanted: Collection[bytes], inodes: Collection[int]

@@ -155,10 +155,10 @@ class Canaries:
     def _looked_at_again(state: FileState, look: Callable[[bytes], FileState | None]) -> FileState | None:
         return look(state.path) if state.sha256 is None and state.problem is not None else state
 
-    def strip(self, changes: Sequence[Change]) -> list[Change]:
+    def strip(self, changes: Sequence[Change]) -> Sequence[Change]:
         """Leave out what the canaries' own process did, and osquery's rows of it; all of a canary stays that others touched."""
         if not self._birds:
-            return list(changes)
+            return changes
         own: set[int] = set()
         for bird in self._birds.values():
             own |= _own_rows(bird, changes)

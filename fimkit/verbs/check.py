@@ -1,6 +1,7 @@
 """Rescans, reads what is new in the logs, correlates, stores, and tells what is new and what is still open."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,11 +10,12 @@ from pathlib import Path
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import Scan, scan_watches
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.store import Store, open_store
-from fimkit.model.changes import Action, Change, StateDiff
+from fimkit.model.changes import Action, Change, Source, StateDiff
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding, Verdict
@@ -99,7 +101,8 @@ class Checked:
 class Look:
     """One look at the host: the watches, the two states, what was open when it began, and what the logs said.
 
-    ``changes`` are all that it was judged by: those of earlier readings too. ``found`` are the findings whose files rules hit now.
+    ``changes`` are all that it was judged by: those of earlier readings too; ``relevant`` those that can bear on a finding.
+    ``found`` are the findings whose files rules hit now.
     """
 
     watches: WatchSet
@@ -112,7 +115,8 @@ class Look:
     seen_ns: int
     audit: Gathered = field(default_factory=Gathered)
     osquery: Gathered = field(default_factory=Gathered)
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = field(default_factory=list)
+    relevant: Sequence[Change] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
 
@@ -211,7 +215,7 @@ def look_at_all(
     """
     look = _look(config, options, store, since_ns)
     known = {finding.id for finding in look.was_open}
-    explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.changes)
+    explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.relevant)
     look.words += explained.words
     findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
     findings = _search(desk, look, findings)
@@ -299,12 +303,13 @@ def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(look.watches, look.before, look.after)
-    stored = list(store.changes(look.since_ns - _SLACK_NS))
+    stored = ChangeLedger(store.changes(look.since_ns - _SLACK_NS))
     scope.learn(stored)
+    earlier = list(stored.of_source(Source.OSQUERY))
     known = {finding.id for finding in look.was_open}
     for attempt in range(_SETTLE_TRIES):
         _read_logs(config, options, store, look, scope)
-        mend_osquery(look.osquery, before=look.before, after=look.after, earlier=stored, own=not options.osquery_logs)
+        mend_osquery(look.osquery, before=look.before, after=look.after, earlier=earlier, own=not options.osquery_logs)
         findings = _correlate(config, store, look, stored)
         waits = look.audit.cursor is not None and any(_is_young(finding, look) and finding.id not in known for finding in findings)
         if attempt == _SETTLE_TRIES - 1 or not waits:
@@ -357,15 +362,17 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
     return None if saved is None else LogCursor(**saved)
 
 
-def _correlate(config: Config, store: Store, look: Look, stored: Sequence[Change]) -> list[Finding]:
-    look.changes = [*stored, *look.audit.changes, *look.osquery.changes]
-    changes = _canaries(store).strip(look.changes)
-    if not look.diffs and _PASSED.isdisjoint(change.action for change in changes):
+def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change]) -> list[Finding]:
+    whole = ChangeLedger(itertools.chain(stored, look.audit.changes, look.osquery.changes))
+    look.changes = whole
+    stripped = _canaries(store).strip(whole)
+    changes = stripped if isinstance(stripped, ChangeLedger) else ChangeLedger(stripped)
+    if not look.diffs and _PASSED.isdisjoint(changes.actions()):
         return []
-    from fimkit.correlate.correlate import correlate  # pandas: a quiet host needs none
+    from fimkit.correlate.large import correlate_ledger  # pandas: a quiet host needs none
 
     earlier = load_earlier(store)
-    findings = correlate(
+    findings = correlate_ledger(
         host=config.host.name,
         watches=look.watches,
         before=look.before,
@@ -377,13 +384,14 @@ def _correlate(config: Config, store: Store, look: Look, stored: Sequence[Change
         accepted_ns=earlier.accepted_ns,
         seen_ns=look.seen_ns,
     )
-    return earlier.unsettled(findings, changes)
+    look.relevant = findings.changes
+    return earlier.unsettled(findings, findings.changes)
 
 
 def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findings: Sequence[Finding]) -> Checked:
     """Store all of one look in one commit: what is read is never read again, and what is found is never lost."""
     with store.transaction():
-        store.add_changes((*look.audit.changes, *look.osquery.changes))
+        store.add_changes(itertools.chain(look.audit.changes, look.osquery.changes))
         store.add_notes(look.audit.notes)
         for source, log, gathered, by_hand in (
             ("audit", config.sources.audit_log, look.audit, options.audit_logs),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config, Watch
@@ -442,8 +443,9 @@ def _recorded_in(store: Store) -> ChangesOf:
 
 def _recorded_among(changes: Sequence[Change]) -> ChangesOf:
     def give(since_ns: int, until_ns: int, uid: int | None) -> Iterable[Change]:
+        near = changes.between(since_ns, until_ns) if isinstance(changes, ChangeLedger) else changes
         return [
-            one for one in changes
+            one for one in near
             if since_ns <= one.time_ns <= until_ns and one.actor is not None and one.actor.uid == uid
         ]  # fmt: skip
 

@@ -5,12 +5,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
 from fimkit.audit.logfile import LogCursor, load_events, load_lines
+from fimkit.correlate.ledger import ChangeLedger, ChangeTables
 from fimkit.model.changes import Change, Note
 from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
@@ -32,13 +33,13 @@ _MOST_HOSTS = 10
 
 @dataclass(slots=True)
 class Gathered:
-    """What a source's logs said: changes and notes in the order read, bad lines, words on the reading, where it stopped.
+    """What a source's logs said: changes (audit's as a ledger) and notes in the order read, bad lines, words, where it stopped.
 
     ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what an osquery log had, by what
     became of it.
     """
 
-    changes: list[Change] = field(default_factory=list)
+    changes: Sequence[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     bad_lines: list[BadLine] = field(default_factory=list)
     uncounted: Counter[str] = field(default_factory=Counter)
@@ -87,19 +88,26 @@ def gather_audit(
     events = load_events(
         paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,))
     )
-    by_node: dict[bytes | None, Gathered] = {}
+    tables = ChangeTables()
+    by_node: dict[bytes | None, tuple[ChangeLedger, list[Note]]] = {}
     for event in events:
-        of_node = by_node.get(event.node) or by_node.setdefault(event.node, Gathered())
+        of_node = by_node.get(event.node)
+        if of_node is None:
+            of_node = by_node[event.node] = ChangeLedger(tables=tables), []
         if worth is None or worth(event):
-            of_node.changes += filter(wanted, reader.changes_of(event))
+            of_node[0].extend(filter(wanted, reader.changes_of(event)))
         else:
             reader.pass_over(event)
-        of_node.notes += reader.notes_of(event)
+        of_node[1].extend(reader.notes_of(event))
     own, words = _own_nodes(set(by_node), host)
+    whole = ChangeLedger(tables=tables)
     for node in own:
-        # It is this host: its live records, which have no node, must be the same claims.
-        gathered.changes += (change if node is None else replace(change, node=None) for change in by_node[node].changes)
-        gathered.notes += by_node[node].notes
+        ledger, notes = by_node.pop(node)
+        if node is not None:  # It is this host: its live records, which have no node, must be the same claims.
+            ledger.forget_node(render_path(node))
+        whole.extend(ledger)
+        gathered.notes += notes
+    gathered.changes = whole
     gathered.problems += words
     gathered.bad_lines += events.bad
     gathered.uncounted = met - Counter(line.file for line in events.bad)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.snapshot import read_snapshot
-from fimkit.correlate.correlate import correlate
-from fimkit.model.changes import Actor, Note
+from fimkit.correlate.large import correlate_ledger
+from fimkit.correlate.ledger import ChangeLedger
+from fimkit.model.changes import Actor, Note, Source
 from fimkit.model.config import Config
 from fimkit.model.findings import Finding
 from fimkit.model.watches import WatchSet
@@ -67,22 +68,25 @@ def investigate(
     )
     mend_osquery(osquery, before=before, after=later)
     bad = [f"{line.file}:{line.line}: {line.error}" for line in (*audit.bad_lines, *osquery.bad_lines)]
-    findings = correlate(
+    changes = audit.changes if isinstance(audit.changes, ChangeLedger) else ChangeLedger(audit.changes)
+    changes.extend(osquery.changes)
+    findings = correlate_ledger(
         host=config.host.name,
         watches=watches,
         before=before,
         after=later,
         diffs=diff_states(before, later),
-        changes=[*audit.changes, *osquery.changes],
+        changes=changes,
         notes=audit.notes,
         seen_ns=time.time_ns() if now_ns is None else now_ns,
     )
+    recorded = [change for change in changes.first_of_each_process() if change.source is Source.AUDIT]
     problems = (*before_rows.problems, *after_rows.problems, *audit.problems, *osquery.problems, *bad)
     return Investigation(
         findings=tuple(findings),
         problems=problems,
         notes=tuple(audit.notes),
-        processes=parents_among(findings, audit.changes),
+        processes=parents_among(findings, recorded),
         sources=(
             f"Compared: {baseline}, {len(before):,} paths, with {after}, {len(later):,} paths",
             f"Audit logs: {', '.join(map(str, audit_logs)) or 'none'}",

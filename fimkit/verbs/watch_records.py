@@ -197,7 +197,7 @@ class AuditLogTail:
     def _heard(self, gathered: Gathered) -> Heard:
         self.cursor = gathered.cursor or self.cursor
         return Heard(
-            changes=gathered.changes, notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
+            changes=list(gathered.changes), notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
             cursor=self.cursor,
         )
 
@@ -238,6 +238,6 @@ class OsqueryTail:
         self.rows += len(gathered.changes)
         self.cursor = gathered.cursor or self.cursor
         return Heard(
-            changes=gathered.changes, notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
+            changes=list(gathered.changes), notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
             cursor=self.cursor,
         )

@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +15,7 @@ ROW = st.tuples(st.integers(0, 3), st.integers(-1, 12), st.sampled_from([b"/a", 
 
 @given(st.lists(st.integers(-1, 4), max_size=12), st.lists(ROW, max_size=10))
 def test_few_rows_are_joined_as_many_are(parents: list[int], rows: list[tuple[int, int, bytes]]) -> None:
-    frame = pd.DataFrame({"order": range(len(parents)), "parent": parents}).astype("int64")
-    assert join_few(parents, rows) == join_many(frame, rows)
+    assert join_few(parents, rows) == join_many(parents, rows)
 
 
 def test_a_rename_takes_effect_after_the_record_that_tells_of_it() -> None:

@@ -1,6 +1,6 @@
 """A ledger gives back every change as it came, whatever is in it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +63,27 @@ def test_what_audit_says_takes_no_more_than_a_row() -> None:
     kept = (tables.paths, tables.keys, tables.plain, tables.processes)
     assert [len(table.values) for table in kept] == [1, 1, 1, 1]
     assert not (tables.actors or tables.cookies.values or tables.more or ledger.whole)
+
+
+@given(st.lists(CHANGE, max_size=8), st.integers(-3, 3), st.integers(-3, 3))
+def test_questions_of_a_ledger_are_answered_as_a_list_would(changes: list[Change], low: int, high: int) -> None:
+    ledger = ChangeLedger(changes)
+    assert list(ledger.of_source(Source.AUDIT)) == [change for change in changes if change.source is Source.AUDIT]
+    assert ledger.actions() == {change.action for change in changes}
+    assert list(ledger.between(low, high)) == [change for change in changes if low <= change.time_ns <= high]
+    firsts = list(ledger.first_of_each_process())
+    assert {change.actor for change in firsts if change.actor is not None and change.actor.event == "0.000:1"} <= {
+        change.actor for change in changes
+    }
+    processes = {(one.actor.pid, one.actor.exe, one.actor.cmdline) for one in changes if one.actor is not None}
+    assert {(one.actor.pid, one.actor.exe, one.actor.cmdline) for one in firsts} == processes
+
+
+@given(st.lists(CHANGE, max_size=8), st.sampled_from(["", "web01"]))
+def test_a_node_is_forgotten_in_every_change_and_known_again_in_later_ones(changes: list[Change], node: str) -> None:
+    rows = [replace(change, node=node) if place % 2 else change for place, change in enumerate(changes)]
+    ledger = ChangeLedger(rows)
+    ledger.forget_node(node)
+    assert list(ledger) == [replace(change, node=None) if change.node == node else change for change in rows]
+    ledger.extend(rows)
+    assert list(ledger)[len(rows) :] == rows
