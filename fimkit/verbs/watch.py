@@ -50,7 +50,7 @@ _OSQUERY_REST_S = 5.0
 """A log that has not grown for so long is asked for with the tick alone: each look beside it wakes a core."""
 _LOG_S = 0.02
 _SHOWN_S = 0.05
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.0001
 """So long the thread that shows waits for this one, which would be 5 ms."""
 _CATCH_UP_S = 10.0
 _LIMITS_S = 3600.0

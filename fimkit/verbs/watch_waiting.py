@@ -15,7 +15,7 @@ from fimkit.verbs.watch_looks import Glimpse, Looks
 
 __all__ = ["LATER_S", "LONGEST_SETTLE_S", "MOST_PATHS", "QUIET_S", "SETTLE_S", "Waiting", "WaitingPaths"]
 
-QUIET_S = 0.002
+QUIET_S = 0.001
 """What has bytes, and the same ones after this time, is taken as written."""
 SETTLE_S = 0.015
 """What is empty or as it was may be about to be written: it has so long from its opening on."""
@@ -23,7 +23,7 @@ LONGEST_SETTLE_S = 0.06
 LATER_S = (0.3, 2.0)
 LARGE_WAITS_S = 5.0
 MOST_PATHS = 2000
-_SLACK_S = 0.001
+_SLACK_S = 0.0002
 
 
 @dataclass(slots=True)
