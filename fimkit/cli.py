@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from fimkit import __version__
-from fimkit.model.errors import ConfigError, FimkitError, SnapshotError, UsageError
+from fimkit.model.errors import ConfigError, FimkitError, SealError, SnapshotError, UsageError
 from fimkit.model.paths import render_terminal
 
 __all__ = ["DEFAULT_CONFIG", "VERBS", "main"]
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             _say(problem)
         return 2
-    except (UsageError, SnapshotError) as error:
+    except (UsageError, SealError, SnapshotError) as error:
         _say(str(error))
         return 2
     except FimkitError as error:

@@ -108,7 +108,27 @@ _SEVENTH = (
         folder BLOB NOT NULL, steps TEXT NOT NULL) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_SEALS = (
+    # Every seal that was ever taken: none of an earlier number is taken again.
+    """CREATE TABLE seals (
+        number INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, key TEXT NOT NULL, body NOT NULL)""",
+)
+
+_CHAIN = (
+    # Every finding's version, batch of changes, acceptance and incident, as it was stored: each link has the hash of the one before.
+    # The last link of a subject says what it is now; ``parts`` are the short hashes of a batch's rows, or a checkpoint's words.
+    """CREATE TABLE chain (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, kind TEXT NOT NULL, subject NOT NULL, rows INTEGER NOT NULL,
+        digest BLOB NOT NULL, link BLOB NOT NULL, parts BLOB)""",
+    "CREATE INDEX chain_subject ON chain (kind, subject, seq)",
+    "ALTER TABLE changes ADD COLUMN batch INTEGER",
+    "CREATE INDEX changes_batch ON changes (batch)",
+    # What frames ask for: the open findings of a time, and what was moved to a place.
+    "CREATE INDEX findings_open_seen ON findings (last_seen_ns) WHERE status = 'open'",
+    "CREATE INDEX findings_moved_to ON findings (moved_to) WHERE moved_to IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

@@ -22,6 +22,7 @@ from fimkit.evidence import (
     log_rows,
     pin_rows,
     retention,
+    seal_rows,
 )
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
@@ -182,6 +183,42 @@ class Store:
         """Load what acceptances made of one path, or of all, the oldest first."""
         with translated_errors(self.path):
             yield from history_rows.load_history(self._connection, path)
+
+    # The seal of the baseline.
+
+    def add_seal(self, number: int, *, time_ns: int, key: str, body: str) -> None:
+        """Store a seal: its number, when, the key's fingerprint, and its file's text.
+
+        Raises:
+            SealError: If the number is not above every earlier one.
+        """
+        with self.transaction():
+            seal_rows.add_seal(self._connection, number, time_ns=time_ns, key=key, body=body)
+
+    def seals(self) -> list[tuple[int, str]]:
+        """Load number and text of every seal, the oldest first."""
+        with translated_errors(self.path):
+            return seal_rows.load_seals(self._connection)
+
+    def baseline_lines(self) -> Iterator[list[bytes]]:
+        """Read the baseline's canonical lines in path order, some at a time."""
+        with translated_errors(self.path):
+            yield from seal_rows.load_lines(self._connection)
+
+    def passed_lines(self, acceptance: int) -> Iterator[tuple[int, int, bytes]]:
+        """Read what the acceptances after one made of the rows: acceptance, side and canonical line, by path, then in time."""
+        with translated_errors(self.path):
+            yield from seal_rows.load_passed_lines(self._connection, acceptance)
+
+    def dropped_since(self, acceptance: int) -> list[int]:
+        """List the acceptances after one whose old states were dropped, at least in part."""
+        with translated_errors(self.path):
+            return seal_rows.load_dropped_since(self._connection, acceptance)
+
+    def acceptances_digest(self, last: int) -> str:
+        """Hash who took what as good, up to one acceptance."""
+        with translated_errors(self.path):
+            return seal_rows.digest_acceptances(self._connection, last)
 
     # What packages are believed by.
 

@@ -7,8 +7,8 @@ from fimkit.model.channels import Channel
 from fimkit.model.findings import Tier
 
 __all__ = [
-    "Config", "Content", "Host", "Live", "Mail", "Panic", "Scanning", "Sources", "StoreLimits", "Syslog", "Transport", "Watch",
-    "Webhook",
+    "Config", "Content", "Host", "Live", "Mail", "Panic", "Scanning", "SealPolicy", "Sources", "StoreLimits", "Syslog", "Transport",
+    "Watch", "Webhook",
 ]  # fmt: skip
 
 
@@ -155,6 +155,18 @@ class StoreLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealPolicy:
+    """``[seal]``: whose seal the baseline is to bear.
+
+    Where there is no file at the default ``public_key``, the key of the first seal is trusted. ``require`` makes findings of a
+    baseline without a seal, and of what was accepted since.
+    """
+
+    public_key: bytes = b"/etc/fimkit/seal.pub"
+    require: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panic:
     """``[panic]``: what happens when something changes that must never change.
 
@@ -194,4 +206,5 @@ class Config:
     webhook: Webhook = field(default_factory=Webhook)
     channels: tuple[Channel, ...] = ()
     store: StoreLimits = field(default_factory=StoreLimits)
+    seal: SealPolicy = field(default_factory=SealPolicy)
     panic: Panic = field(default_factory=Panic)

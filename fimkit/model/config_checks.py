@@ -273,6 +273,7 @@ CHECKS: dict[str, Check] = {
     "store.max_mb": _between(1, 16_777_216),
     "store.keep_content_kb": _between(1, 4096),
     "store.mask": _check_mask,
+    "seal.public_key": _check_path,
     "panic.action": _check_action,
     "panic.keep_interfaces": _check_text,
     "panic.allow": _check_peer,

@@ -13,7 +13,21 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from fimkit.model.channels import Channel
-from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import (
+    Config,
+    Content,
+    Host,
+    Live,
+    Mail,
+    Panic,
+    Scanning,
+    SealPolicy,
+    Sources,
+    StoreLimits,
+    Syslog,
+    Watch,
+    Webhook,
+)
 from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
@@ -24,7 +38,7 @@ __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
     "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning, "content": Content,
-    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
+    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy, "panic": Panic,
 }
 _NEEDED: dict[type[Any], tuple[str, ...]] = {Watch: ("path",), Channel: ("name", "url_file")}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -181,6 +195,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         webhook=Webhook(**parts["webhook"]),
         channels=_read_channels(raw, problems),
         store=StoreLimits(**parts["store"]),
+        seal=SealPolicy(**parts["seal"]),
         panic=Panic(**parts["panic"]),
     )
     _check_together(config, own_name, problems)

@@ -6,6 +6,7 @@ FimkitError
 ├── RecordError (ValueError)       one bad line of a log; counted and kept, never fatal
 ├── SnapshotError (ValueError)     a snapshot file that is none
 ├── PackageError (ValueError)      a package, index, signature or package database that is none; never fatal
+├── SealError (ValueError)         a seal, a key or a request to seal that is none
 ├── StoreError (RuntimeError)      the evidence store is of a later version, or damaged
 ├── OsqueryError                   exit 3: osqueryd did not give what was asked for
 │   ├── OsqueryAbsentError (ConnectionError)    no socket, or nobody behind it
@@ -31,6 +32,7 @@ __all__ = [
     "OsqueryQueryError",
     "OsqueryTimeoutError",
     "RecordError",
+    "SealError",
     "SnapshotError",
     "StoreError",
     "UsageError",
@@ -77,6 +79,10 @@ class SnapshotError(FimkitError, ValueError):
 
 class PackageError(FimkitError, ValueError):
     """A package, an index, a signature or a package database that cannot be used: what it would prove stays unproved."""
+
+
+class SealError(FimkitError, ValueError):
+    """A seal, a key or a request to seal that is none, or is not what is needed."""
 
 
 class StoreError(FimkitError, RuntimeError):

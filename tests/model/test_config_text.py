@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.model.channels import Channel, Gets
-from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, SealPolicy, Sources, StoreLimits, Syslog, Watch, Webhook
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError
@@ -88,6 +88,9 @@ keep_days = 1
 max_mb = 2
 keep_content_kb = 3
 mask = ["code: (.*)"]
+[seal]
+public_key = "/k.pub"
+require = true
 [panic]
 action = "isolate"
 include_namespaces = true
@@ -139,6 +142,7 @@ def test_every_key_of_the_contract_is_read_and_typed() -> None:
     assert config.syslog == Syslog(server="log.example.org:6514", transport="udp", ca_file=b"/ca2")
     assert config.webhook == Webhook(url="https://hooks.example.org/x?y=1", ca_file=b"/ca3", token_file=b"/t")
     assert config.store == StoreLimits(keep_days=1, max_mb=2, keep_content_kb=3, mask=("code: (.*)",))
+    assert config.seal == SealPolicy(public_key=b"/k.pub", require=True)
     assert config.panic == Panic(
         action="isolate", include_namespaces=True, keep_interfaces=("mgmt*",), allow=("192.0.2.10:22", "[2001:db8::1]:22"),
         threshold=2, windows=("sun 23:00-01:00", "2026-11-22T20:00:00Z/2026-11-22T22:00:00Z"), deadline_s=3,
@@ -152,7 +156,8 @@ def test_no_key_of_the_example_is_left_at_its_default() -> None:
     given_keys = {f"{name}.{key}" for name, table in tables.items() for key in table}
     classes = {
         "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning,
-        "content": Content, "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "panic": Panic,
+        "content": Content, "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy,
+        "panic": Panic,
     }
     assert given_keys == {f"{table}.{field.name}" for table, cls in classes.items() for field in dataclasses.fields(cls)}
     assert set(CHECKS) <= given_keys
