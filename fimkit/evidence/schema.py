@@ -115,11 +115,11 @@ _SEALS = (
 )
 
 _CHAIN = (
-    # Every finding's version, batch of changes, acceptance and incident, as it was stored: each link has the hash of the one before.
+    # Every finding's version, batch of changes, acceptance and incident, as it was stored: a link has the hash of the one before.
     # The last link of a subject says what it is now; ``parts`` are the short hashes of a batch's rows, or a checkpoint's words.
     """CREATE TABLE chain (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, kind TEXT NOT NULL, subject NOT NULL, rows INTEGER NOT NULL,
-        digest BLOB NOT NULL, link BLOB NOT NULL, parts BLOB)""",
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ns INTEGER NOT NULL, kind TEXT NOT NULL, subject NOT NULL,
+        rows INTEGER NOT NULL, digest BLOB NOT NULL, link BLOB NOT NULL, parts BLOB)""",
     "CREATE INDEX chain_subject ON chain (kind, subject, seq)",
     "ALTER TABLE changes ADD COLUMN batch INTEGER",
     "CREATE INDEX changes_batch ON changes (batch)",
@@ -128,7 +128,17 @@ _CHAIN = (
     "CREATE INDEX findings_moved_to ON findings (moved_to) WHERE moved_to IS NOT NULL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN)
+_TICKETS = (
+    # Changes that somebody announced, and of each path of one: a finding that matched it, or that none came in time.
+    """CREATE TABLE tickets (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, who NOT NULL, auid INTEGER, announced_ns NOT NULL, from_ns NOT NULL,
+        until_ns NOT NULL, reason NOT NULL, body TEXT NOT NULL, cancelled_ns, cancelled_by)""",
+    """CREATE TABLE ticket_ends (
+        ticket INTEGER NOT NULL REFERENCES tickets (id), pattern NOT NULL, event TEXT NOT NULL, finding TEXT NOT NULL,
+        time_ns NOT NULL, PRIMARY KEY (ticket, pattern, event, finding)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN, _TICKETS)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 
