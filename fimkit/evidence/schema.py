@@ -138,7 +138,18 @@ _TICKETS = (
         time_ns NOT NULL, PRIMARY KEY (ticket, pattern, event, finding)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN, _TICKETS)
+_COVERAGE = (
+    # The times in which a source did not tell all: open (no ``to_ns``) as long as that lasts, one of a kind and a path at a time.
+    """CREATE TABLE coverage (
+        row_id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, cause TEXT NOT NULL, path BLOB NOT NULL DEFAULT x'',
+        from_ns NOT NULL, to_ns, words NOT NULL, lost, evidence TEXT NOT NULL DEFAULT '[]', seen_ns NOT NULL,
+        UNIQUE (source, cause, path, from_ns))""",
+    "CREATE UNIQUE INDEX coverage_open ON coverage (source, cause, path) WHERE to_ns IS NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN, _TICKETS, _COVERAGE,
+)
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
 

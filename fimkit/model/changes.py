@@ -115,6 +115,7 @@ class NoteKind(StrEnum):
     INCOMPLETE = "incomplete"
     LOG_STARTED = "log_started"
     LOG_ENDED = "log_ended"
+    CLOCK_STEPPED = "clock_stepped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
