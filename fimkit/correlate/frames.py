@@ -1,59 +1,24 @@
-"""The CHANGES frame: the one place that turns changes into rows, in their total order. Pure.
-
-Columns: ``row`` (position in the list of changes), ``order`` (0, 1, 2, …: by time, serial, item), ``key`` and ``parent`` (a small
-integer for one (dev, inode), -1 for none), ``audit`` (else osquery), ``folder`` (the inode is one), ``action`` (text).
-"""
+"""The table of changes: sorted in their total order, by time, serial and item, with a number for each file. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import pandas as pd
-
-from fimkit.model.changes import Change, Source
+from fimkit.model.changes import Change
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["COLUMNS", "ChangeTable", "in_order", "is_about_folder", "tabulate"]
+__all__ = ["ChangeTable", "in_order", "is_about_folder", "tabulate"]
 
-COLUMNS = {
-    "row": "int64",
-    "order": "int64",
-    "key": "int64",
-    "parent": "int64",
-    "audit": "bool",
-    "folder": "bool",
-    "action": "object",
-}
 _FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeTable:
-    """Changes in their total order, and the numbers that stand for (dev, inode); by row the file's number and its folder's.
-
-    The frame over them is made when it is asked for: for a handful of rows that would take longer than all the rest.
-    """
+    """Changes in their total order, and the numbers that stand for (dev, inode); by row the file's number and its folder's."""
 
     changes: Sequence[Change]
     keys: Mapping[FileKey, int]
     row_keys: Sequence[int]
     row_parents: Sequence[int]
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """The CHANGES frame."""
-        count = len(self.changes)
-        return pd.DataFrame(
-            {
-                "row": range(count),
-                "order": range(count),
-                "key": self.row_keys,
-                "parent": self.row_parents,
-                "audit": [change.source is Source.AUDIT for change in self.changes],
-                "folder": [is_about_folder(change) for change in self.changes],
-                "action": [change.action.value for change in self.changes],
-            }
-        ).astype(COLUMNS)
 
     def key_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no change concerns it."""
