@@ -4,9 +4,11 @@ import hashlib
 import itertools
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from fimkit.evidence.chain_rows import add_batch, next_seq
+from fimkit.evidence.chain_subjects import CHANGE_COLUMNS, PROCESS_COLUMNS, change_tag, process_tag
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.changes import Action, Actor, Change, Source
 
@@ -17,20 +19,14 @@ __all__ = [
 
 _CHUNK = 2000
 _AUDIT_EVENT = re.compile(r"(\d{1,12})\.(\d{3}):\d+")
-_COLUMNS = (
-    "time_ns", "identity", "source", "action", "serial", "item", "path", "path_sure", "dev", "inode", "parent_dev", "parent_inode",
-    "mode", "new_mode", "cookie", "error", "sha256", "uid", "gid", "size", "mtime_ns", "node", "process", "syscall",
-    "actor_time_ns", "event", "hash_late", "last_ns",
-)  # fmt: skip
-_PROCESS_COLUMNS = (
-    "auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses",
-)  # fmt: skip
-_INSERT = f"INSERT OR IGNORE INTO changes ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_COLUMNS = CHANGE_COLUMNS[:-1]
+_PROCESS = CHANGE_COLUMNS.index("process")
+_INSERT = f"INSERT OR IGNORE INTO changes ({', '.join(CHANGE_COLUMNS)}) VALUES ({', '.join('?' * len(CHANGE_COLUMNS))})"
 _INSERT_PROCESS = (
-    f"INSERT OR IGNORE INTO processes (digest, {', '.join(_PROCESS_COLUMNS)}) VALUES (?{', ?' * len(_PROCESS_COLUMNS)})"
+    f"INSERT OR IGNORE INTO processes (digest, {', '.join(PROCESS_COLUMNS)}) VALUES (?{', ?' * len(PROCESS_COLUMNS)})"
 )
 SELECT_CHANGES = (
-    f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in _PROCESS_COLUMNS)}"
+    f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"
     " FROM changes c LEFT JOIN processes p ON p.id = c.process"
 )
 _SOURCES = {str(source): source for source in Source}
@@ -83,6 +79,7 @@ class _Processes:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.ids: dict[tuple[Any, ...], int] = {}
+        self.tags: dict[int | None, bytes] = {None: b""}
 
     def id_of(self, actor: Actor | None) -> int | None:
         if actor is None:
@@ -93,21 +90,21 @@ class _Processes:
         )  # fmt: skip
         number = self.ids.get(row)
         if number is None:
-            digest = _digest(row)
-            self.connection.execute(_INSERT_PROCESS, (digest, *_plain(row)))
+            digest, plain = _digest(row), _plain(row)
+            self.connection.execute(_INSERT_PROCESS, (digest, *plain))
             number = int(self.connection.execute("SELECT id FROM processes WHERE digest = ?", (digest,)).fetchone()[0])
-            self.ids[row] = number
+            self.ids[row], self.tags[number] = number, process_tag(plain)
         return number
 
 
-def _encode(change: Change, process: int | None) -> tuple[Any, ...]:
+def _encode(change: Change, process: int | None, batch: int) -> tuple[Any, ...]:
     actor = change.actor
     return (
         change.time_ns, _identity(change), _word(change.source), _word(change.action), change.serial, change.item, change.path,
-        change.path_sure, change.dev, change.inode, change.parent_dev, change.parent_inode, change.mode, change.new_mode,
+        int(change.path_sure), change.dev, change.inode, change.parent_dev, change.parent_inode, change.mode, change.new_mode,
         change.cookie, change.error, change.sha256, change.uid, change.gid, change.size, change.mtime_ns, change.node, process,
         None if actor is None else actor.syscall, None if actor is None or actor.time_ns == change.time_ns else actor.time_ns,
-        _event(change), change.hash_late, change.last_ns,
+        _event(change), int(change.hash_late), change.last_ns, batch,
     )  # fmt: skip
 
 
@@ -117,19 +114,31 @@ def add_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> in
     Returns:
         How many were new.
     """
-    before = connection.total_changes
     processes = _Processes(connection)
-    added_processes = 0
-    stream = iter(changes)
+    stream, added = iter(changes), 0
     while chunk := list(itertools.islice(stream, _CHUNK)):
-        mark = connection.total_changes
-        rows = [_encode(change, processes.id_of(change.actor)) for change in chunk]
-        added_processes += connection.total_changes - mark
-        try:
-            connection.executemany(_INSERT, rows)
-        except (OverflowError, UnicodeEncodeError):
-            connection.executemany(_INSERT, map(_plain, rows))
-    return connection.total_changes - before - added_processes
+        added += _add_batch(connection, chunk, processes)
+    return added
+
+
+def _add_batch(connection: sqlite3.Connection, chunk: Sequence[Change], processes: _Processes) -> int:
+    """Store some changes, and link those that are new as one batch of the evidence chain."""
+    batch = next_seq(connection)
+    rows = [_encode(change, processes.id_of(change.actor), batch) for change in chunk]
+    before = connection.total_changes
+    try:
+        connection.executemany(_INSERT, rows)
+    except (OverflowError, UnicodeEncodeError):
+        rows = list(map(_plain, rows))
+        connection.executemany(_INSERT, rows)
+    added = connection.total_changes - before
+    if not added:
+        return 0
+    if added < len(rows):  # some were stored before; of two that are one, the first counts
+        stored = set(connection.execute("SELECT time_ns, identity FROM changes WHERE batch = ?", (batch,)))
+        rows = list({row[:2]: row for row in reversed(rows) if row[:2] in stored}.values())
+    add_batch(connection, [change_tag(row, processes.tags[row[_PROCESS]]) for row in rows])
+    return added
 
 
 def decode_change(row: tuple[Any, ...]) -> Change:

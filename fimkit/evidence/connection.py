@@ -247,14 +247,18 @@ def open_patiently(connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connect
 
 
 @contextmanager
-def write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make all writes inside one commit, or none. One inside another is part of the outer one."""
+def write_transaction(
+    connection: sqlite3.Connection, before_commit: Callable[[sqlite3.Connection], None] | None = None
+) -> Iterator[None]:
+    """Make all writes inside one commit, or none. One inside another is part of the outer one; ``before_commit`` ends it."""
     if connection.in_transaction:
         yield
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        if before_commit is not None:
+            before_commit(connection)
         connection.execute("COMMIT")
         # Sets the mark that others read up to: after the first commit to an empty -wal file, who may not write -shm finds none.
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()

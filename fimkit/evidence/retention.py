@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fimkit.evidence.canary_rows import drop_canaries
 from fimkit.model.time import render_time
 
-__all__ = ["drop_old", "drop_surplus", "shrink_file", "used_bytes"]
+__all__ = ["drop_old", "drop_surplus", "oldest_ns", "shrink_file", "used_bytes"]
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MIB = 1024 * 1024
@@ -49,9 +49,10 @@ _NOTES = _Kind(
     words="notes of the sources", table="notes", key="time_ns, source, kind, text", age="time_ns",
     where="time_ns < (SELECT max(time_ns) FROM notes n WHERE n.source = notes.source AND n.kind = notes.kind)",
 )  # fmt: skip
+_GAPS = _Kind(words="gaps in what was seen", table="coverage", key="row_id", age="to_ns", where="to_ns IS NOT NULL")
 _HISTORY = _Kind(words="old states of accepted paths", table="history", key="acceptance, path, side", age="acceptance", where="1")
 
-_BY_AGE = (_CLOSED, _PASSED, _CHANGES, _NOTES, _BAD_LINES)
+_BY_AGE = (_CLOSED, _PASSED, _CHANGES, _NOTES, _GAPS, _BAD_LINES)
 
 
 def _where(kind: _Kind, words: str, condition: str) -> _Kind:
@@ -144,6 +145,13 @@ def drop_surplus(connection: sqlite3.Connection, *, max_mb: int) -> Iterator[str
             f"the store still takes {-(-used // _MIB)} MB of {max_mb} MB: the baseline, the open findings and what they stand on"
             " are never dropped; accept findings, or raise store.max_mb"
         )
+
+
+def oldest_ns(connection: sqlite3.Connection, keep_days: int, now_ns: int) -> int:
+    """Give the time before which there is little left: the age limit's, or that of the oldest change where size goes first."""
+    first = connection.execute("SELECT time_ns FROM changes ORDER BY time_ns LIMIT 1").fetchone()
+    limit_ns = now_ns - keep_days * _DAY_NS
+    return limit_ns if first is None or not isinstance(first[0], int) else min(now_ns, max(limit_ns, first[0]))
 
 
 def shrink_file(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,10 @@ from typing import Any, Self
 from fimkit.evidence import (
     baseline_rows,
     canary_rows,
+    chain_rows,
+    chain_verify,
     changes_rows,
+    coverage_rows,
     findings_rows,
     history_rows,
     incident_rows,
@@ -23,15 +26,20 @@ from fimkit.evidence import (
     pin_rows,
     retention,
     seal_rows,
+    ticket_rows,
 )
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
+from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.pin_rows import PinsRow
+from fimkit.evidence.ticket_rows import Ticket, TicketEnd
+from fimkit.model.chain import Head
 from fimkit.model.changes import Change, Note
+from fimkit.model.coverage import Cause, Gap, Sense
 from fimkit.model.findings import Finding
 from fimkit.model.records import BadLine
 from fimkit.model.states import FileState
@@ -47,9 +55,16 @@ class Store:
         HostError: From any method, if the host refuses (a full disk, a lock).
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: bytes) -> None:
-        """Take an open connection; :func:`open_store` makes one."""
+    def __init__(self, connection: sqlite3.Connection, path: bytes, *, writes: bool = True) -> None:
+        """Take an open connection; :func:`open_store` makes one. What writes links all that it stores into the evidence chain."""
         self._connection = connection
+        self._before_commit = chain_rows.link_touched if writes else None
+        if writes:
+            with translated_errors(path):
+                chain_rows.watch_rows(connection)
+                if not chain_rows.has_chain(connection):
+                    with write_transaction(connection):
+                        chain_rows.begin_chain(connection)
         self._errors = ExitStack()
         self.path = path
 
@@ -68,7 +83,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
-        with translated_errors(self.path), write_transaction(self._connection):
+        with translated_errors(self.path), write_transaction(self._connection, self._before_commit):
             yield
 
     @contextmanager
@@ -232,6 +247,33 @@ class Store:
         with translated_errors(self.path):
             return pin_rows.load_pins(self._connection)
 
+    # What was announced.
+
+    def add_ticket(self, ticket: Ticket) -> int:
+        """Store an announced change, and give its number."""
+        with self.transaction():
+            return ticket_rows.add_ticket(self._connection, ticket)
+
+    def cancel_ticket(self, number: int, *, who: str, time_ns: int) -> bool:
+        """End an announced change before its time, and tell whether there was one that could be."""
+        with self.transaction():
+            return ticket_rows.cancel_ticket(self._connection, number, who=who, time_ns=time_ns)
+
+    def tickets(self) -> list[Ticket]:
+        """Load every announced change, the oldest first."""
+        with translated_errors(self.path):
+            return ticket_rows.load_tickets(self._connection)
+
+    def end_tickets(self, ends: Iterable[TicketEnd]) -> None:
+        """Store what came of announced changes, each once however often it is given."""
+        with self.transaction():
+            ticket_rows.add_ends(self._connection, ends)
+
+    def ticket_ends(self) -> list[TicketEnd]:
+        """Load what came of announced changes, in the order of time."""
+        with translated_errors(self.path):
+            return ticket_rows.load_ends(self._connection)
+
     # What the sources said.
 
     def add_changes(self, changes: Iterable[Change]) -> int:
@@ -301,6 +343,25 @@ class Store:
         """Load the bad lines that are kept with their text."""
         with translated_errors(self.path):
             yield from log_rows.load_bad_lines(self._connection)
+
+    # What they could not see.
+
+    def add_gaps(self, gaps: Iterable[Gap]) -> None:
+        """Store gaps that are over; one that is given again is the same."""
+        with self.transaction():
+            coverage_rows.add_gaps(self._connection, gaps)
+
+    def settle_gaps(self, gaps: Iterable[Gap], *, judged: Collection[tuple[Sense, Cause]], now_ns: int) -> None:
+        """Open what lasts now, and close what was open of the kinds that were judged and lasts no more."""
+        with self.transaction():
+            coverage_rows.settle_gaps(self._connection, gaps, judged=judged, now_ns=now_ns)
+
+    def gaps(self, since_ns: int | None = None) -> list[Gap]:
+        """Load the gaps that lasted into a time, or all; empty for a store from before the ledger."""
+        with translated_errors(self.path):
+            if not coverage_rows.has_ledger(self._connection):
+                return []
+            return coverage_rows.load_gaps(self._connection, since_ns=since_ns)
 
     # What fimkit itself plants.
 
@@ -405,6 +466,18 @@ class Store:
         with translated_errors(self.path):
             return incident_rows.load_incidents(self._connection)
 
+    # The chain.
+
+    def head(self) -> Head | None:
+        """Give the last link of the evidence chain: kept elsewhere, it shows whether what was stored by now is there still."""
+        with translated_errors(self.path):
+            return chain_rows.last_head(self._connection) if chain_rows.has_chain(self._connection) else None
+
+    def verify_chain(self, *, after: Head | None = None, heads: Sequence[Head] = ()) -> ChainVerdict:
+        """Hold the store against its chain; see :func:`fimkit.evidence.chain_verify.verify_chain`."""
+        with self.reading():
+            return chain_verify.verify_chain(self._connection, after=after, heads=heads)
+
     # The limits.
 
     def apply_limits(self, *, keep_days: int, max_mb: int, now_ns: int) -> list[str]:
@@ -418,6 +491,9 @@ class Store:
                 *retention.drop_old(self._connection, keep_days=keep_days, now_ns=now_ns),
                 *retention.drop_surplus(self._connection, max_mb=max_mb),
             ]
+            if words:  # the links of what went go with it, as far back as all that is left is younger
+                chain_rows.link_touched(self._connection)
+                chain_rows.prune_chain(self._connection, before_ns=retention.oldest_ns(self._connection, keep_days, now_ns))
         if words and not self._connection.in_transaction:
             with translated_errors(self.path):
                 retention.shrink_file(self._connection)
@@ -435,7 +511,12 @@ def open_store(state_dir: bytes, *, create: bool = False) -> Store:
         StoreError: If there is none (and ``create`` is not said), or it is damaged, or of a later version.
         HostError: If folder or file is a symbolic link, another user's, or can be written by others, or cannot be opened.
     """
-    return Store(connect(state_dir, create=create), store_path(state_dir))
+    connection = connect(state_dir, create=create)
+    try:
+        return Store(connection, store_path(state_dir))
+    except BaseException:
+        connection.close()
+        raise
 
 
 def open_shared_store(state_dir: bytes) -> Store:
@@ -452,4 +533,4 @@ def open_shared_store(state_dir: bytes) -> Store:
         is_own = os.lstat(state_dir).st_uid == os.geteuid()
     except OSError:
         is_own = True  # opening says what is the matter
-    return open_store(state_dir) if is_own else Store(connect_reading(state_dir), store_path(state_dir))
+    return open_store(state_dir) if is_own else Store(connect_reading(state_dir), store_path(state_dir), writes=False)
