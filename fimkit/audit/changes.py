@@ -26,6 +26,8 @@ _NO_ID = {0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
 _DENIED = {errno.EACCES: "EACCES", errno.EPERM: "EPERM", errno.EROFS: "EROFS"}
 _ENABLED = re.compile(rb"\bop=set audit_enabled=(\d+) old=(\d+)")
 _RULE = re.compile(rb"\bop=(add_rule|remove_rule)\b.*?(?:\bkey=(\S+))?(?: list=\d+)")
+_AUID = re.compile(rb"\bauid=(\d+)")
+_CLOCK_CALLS = frozenset({"clock_settime", "clock_settime64", "settimeofday", "stime"})
 _BARE = re.compile(r"[\w@%+=:,./-]+")
 _LIVE_IN_QUOTES = frozenset('"$`\\!')
 _SIMPLE_ACTIONS = {
@@ -116,18 +118,35 @@ class AuditChanges:
             if kind == "DAEMON_START":
                 yield note(NoteKind.LOG_STARTED, "auditd started")
             elif kind in ("DAEMON_END", "DAEMON_ABORT"):
-                yield note(NoteKind.LOG_ENDED, "auditd stopped")
+                yield note(NoteKind.LOG_ENDED, "auditd stopped" + (self._by(event, body) if kind == "DAEMON_END" else " by itself"))
+            elif kind == "TIME_INJOFFSET":
+                yield note(NoteKind.CLOCK_STEPPED, f"the clock was stepped{self._by(event, body)}")
             elif kind == "CONFIG_CHANGE" and (match := _ENABLED.search(body)):
                 now, old = (int(group) for group in match.groups())
                 if bool(now) != bool(old):
                     yield note(
                         NoteKind.AUDIT_ENABLED if now else NoteKind.AUDIT_DISABLED,
-                        f"auditing was switched {'on' if now else 'off'}",
+                        f"auditing was switched {'on' if now else 'off'}{self._by(event, body)}",
                     )
             elif kind == "CONFIG_CHANGE" and (rule := _RULE.search(body)):
                 verb = "added" if rule[1] == b"add_rule" else "removed"
                 key = render_path((rule[2] or b"(null)").strip(b'"'))
-                yield note(NoteKind.RULES_CHANGED, f"an audit rule with key {key} was {verb}")
+                yield note(NoteKind.RULES_CHANGED, f"an audit rule with key {key} was {verb}{self._by(event, body)}")
+        if event.syscall in _CLOCK_CALLS and event.success:
+            yield note(NoteKind.CLOCK_STEPPED, f"the clock was set{self._by(event, b'')}")
+
+    def _by(self, event: AuditEvent, body: bytes) -> str:
+        """Say who did something to auditing, as well as the event tells, and which event that is."""
+        process, auid = event.process, _AUID.search(body)
+        number = process.auid if process is not None else int(auid[1]) if auid is not None else None
+        words = []
+        if number is not None and number not in _NO_ID:
+            user = self._user_of(number) if self._user_of is not None else None
+            words.append(f"auid {number}" + (f" ({user})" if user else ""))
+        if process is not None and process.exe is not None:
+            words.append(f"{render_path(process.exe)}, pid {process.pid}")
+        who = f" by {', '.join(words)}" if words else ""
+        return f"{who} (event {_event_text(event)})"
 
     def actor_of(self, event: AuditEvent) -> Actor | None:
         """Give who made an event, whatever its call; ``None`` where no record says so. Events are to come in their order."""

@@ -39,6 +39,7 @@ class LogCursor:
 
     ``fingerprint`` is of the file's first ``head_bytes``; ``offset`` is in its (uncompressed) bytes, ``line`` the number of the
     line that begins there. ``pending`` are the lines of events that were still open: file, line, and the bytes as Latin-1 text.
+    ``serials`` is the state of a :class:`fimkit.audit.serials.SerialTrack`, for who follows the kernel's numbers.
     """
 
     dev: int
@@ -48,10 +49,12 @@ class LogCursor:
     fingerprint: str
     head_bytes: int
     pending: tuple[tuple[str, int, str], ...] = ()
+    serials: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """JSON knows lists only."""
         object.__setattr__(self, "pending", tuple((file, line, text) for file, line, text in self.pending))
+        object.__setattr__(self, "serials", tuple(map(tuple, self.serials)))
 
 
 class Piece(NamedTuple):
@@ -65,6 +68,8 @@ class Piece(NamedTuple):
 class LogReader:
     """The pieces of a log, in order. ``problems`` says in words what could not be read; ``cursor`` is where it stands.
 
+    ``lost`` are those of the problems by which text is gone that was never read: a rotation too fast, a file cut or replaced.
+
     Counting lines is not free: who has counted those of the last piece may set ``lines_taken``.
     """
 
@@ -73,6 +78,7 @@ class LogReader:
     ) -> None:
         """Use :func:`read_log`. Nothing is opened yet."""
         self.problems: list[str] = []
+        self.lost: list[str] = []
         self.lines_taken: int | None = None
         self._cursor = cursor
         self._place: tuple[LogPart, int, int] | None = None
@@ -157,7 +163,7 @@ class LogReader:
         alike = [number for number, part in enumerate(parts) if _is_of(part, cursor)]
         if not alike:
             if parts:
-                self.problems.append(
+                self._lose(
                     f"the file that was read last (inode {cursor.inode}) is gone: what it got after byte {cursor.offset} was not "
                     "seen; all that is there was read from its start"
                 )
@@ -167,17 +173,21 @@ class LogReader:
         begin = (parts[first], cursor.offset, cursor.line)
         size = parts[first].size_bytes
         if size is not None and size < cursor.offset:
-            self.problems.append(
+            self._lose(
                 f"{parts[first].label} is shorter ({size} bytes) than when it was read last ({cursor.offset}): read from its start"
             )
             begin = (parts[first], 0, 1)
         return [begin, *((part, 0, 1) for part in parts[first + 1 :])]
 
+    def _lose(self, words: str) -> None:
+        self.problems.append(words)
+        self.lost.append(words)
+
     def _read_all(self, places: Sequence[tuple[LogPart, int, int]]) -> Iterator[Piece | BadLine]:
         for number, (part, offset, line) in enumerate(places):
             try:
                 if offset and not part.skip(offset):
-                    self.problems.append(f"{part.label} ends before byte {offset}, where it was left")
+                    self._lose(f"{part.label} ends before byte {offset}, where it was left")
                     continue
                 yield from self._read_part(part, offset, line, leave_rest=self._live and number == len(places) - 1)
             except READ_ERRORS as error:
@@ -309,6 +319,11 @@ class EventLoad:
         left_out = self.counters.bad_lines - MAX_BAD_KEPT
         return self._reader.problems + ([f"{left_out} more bad lines were counted, and not kept"] if left_out > 0 else [])
 
+    @property
+    def lost(self) -> list[str]:
+        """Those of the problems by which text is gone that was never read."""
+        return list(self._reader.lost)
+
     def __iter__(self) -> Iterator[AuditEvent]:
         """Read to the end."""
         assembler = self._assembler
@@ -369,6 +384,11 @@ class LineLoad:
     def problems(self) -> list[str]:
         """What could not be read, in words; ``bad`` is not told again."""
         return list(self._reader.problems)
+
+    @property
+    def lost(self) -> list[str]:
+        """Those of the problems by which text is gone that was never read."""
+        return list(self._reader.lost)
 
     def __iter__(self) -> Iterator[tuple[bytes, str, int]]:
         """Read to the end."""

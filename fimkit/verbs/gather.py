@@ -5,12 +5,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
 from fimkit.audit.logfile import LogCursor, load_events, load_lines
+from fimkit.audit.serials import MissingSerials, SerialTrack
 from fimkit.correlate.ledger import ChangeLedger, ChangeTables
 from fimkit.model.changes import Change, Note
 from fimkit.model.errors import clip
@@ -36,7 +37,8 @@ class Gathered:
     """What a source's logs said: changes (audit's as a ledger) and notes in the order read, bad lines, words, where it stopped.
 
     ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what an osquery log had, by what
-    became of it.
+    became of it. ``lost`` are the problems by which text is gone that was never read; ``missing`` serials, and ``restarts`` of auditd
+    that nothing had ended (the times before and after, in milliseconds), are those of an audit log.
     """
 
     changes: Sequence[Change] = field(default_factory=list)
@@ -46,6 +48,9 @@ class Gathered:
     problems: list[str] = field(default_factory=list)
     cursor: LogCursor | None = None
     rows: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    missing: list[MissingSerials] = field(default_factory=list)
+    restarts: list[tuple[int, int]] = field(default_factory=list)
 
 
 def name_user(number: int) -> str | None:
@@ -89,11 +94,12 @@ def gather_audit(
         paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,))
     )
     tables = ChangeTables()
-    by_node: dict[bytes | None, tuple[ChangeLedger, list[Note]]] = {}
+    by_node: dict[bytes | None, tuple[ChangeLedger, list[Note], _Numbers]] = {}
     for event in events:
         of_node = by_node.get(event.node)
         if of_node is None:
-            of_node = by_node[event.node] = ChangeLedger(tables=tables), []
+            of_node = by_node[event.node] = ChangeLedger(tables=tables), [], _Numbers(() if cursor is None else cursor.serials)
+        of_node[2].take(event)
         if worth is None or worth(event):
             of_node[0].extend(filter(wanted, reader.changes_of(event)))
         else:
@@ -101,8 +107,11 @@ def gather_audit(
         of_node[1].extend(reader.notes_of(event))
     own, words = _own_nodes(set(by_node), host)
     whole = ChangeLedger(tables=tables)
+    states = [numbers for _, _, numbers in by_node.values()]
     for node in own:
-        ledger, notes = by_node.pop(node)
+        ledger, notes, numbers = by_node.pop(node)
+        gathered.missing += numbers.track.missing(everything=not live)
+        gathered.restarts += numbers.restarts
         if node is not None:  # It is this host: its live records, which have no node, must be the same claims.
             ledger.forget_node(render_path(node))
         whole.extend(ledger)
@@ -112,8 +121,40 @@ def gather_audit(
     gathered.bad_lines += events.bad
     gathered.uncounted = met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
+    gathered.lost += events.lost
     gathered.cursor = events.cursor
+    if gathered.cursor is not None:
+        gathered.cursor = replace(gathered.cursor, serials=_state_of(states, cursor))
     return gathered
+
+
+class _Numbers:
+    """The serials of one node's events, and the starts of its auditd that no end stands before."""
+
+    def __init__(self, state: Sequence[Sequence[int]]) -> None:
+        self.track = SerialTrack(state)
+        self.restarts: list[tuple[int, int]] = []
+        self._ended = False
+
+    def take(self, event: AuditEvent) -> None:
+        first = event.types[0] if event.types else ""
+        if not first.startswith("DAEMON_"):
+            self.track.take(*reversed(event.event_id))
+        elif first == "DAEMON_START":
+            time_ms = event.event_id.time_ms
+            if not self._ended and 0 < self.track.newest_ms <= time_ms:
+                self.restarts.append((self.track.newest_ms, time_ms))
+            self._ended = False
+            self.track.restart()
+        elif first in ("DAEMON_END", "DAEMON_ABORT"):
+            self._ended = True
+
+
+def _state_of(numbers: Sequence["_Numbers"], cursor: LogCursor | None) -> tuple[tuple[int, ...], ...]:
+    """Give what the next reading needs to know of the serials: of a log of one host, for others share no numbers."""
+    if not numbers and cursor is not None:
+        return cursor.serials
+    return numbers[0].track.state if len(numbers) == 1 else ()
 
 
 def _own_nodes(nodes: set[bytes | None], host: str) -> tuple[list[bytes | None], list[str]]:
@@ -166,6 +207,7 @@ def gather_osquery(
     if not live:  # of its own log a host need not be told what it calls itself there
         words += _other_name(results.names, host)
     gathered.problems += [*lines.problems, *words, *results.problems]
+    gathered.lost += lines.lost
     gathered.rows = Counter(
         {"read": results.rows, "of other tables": results.other_rows, "removed": results.removed_rows, "accesses":
         results.read_rows}
