@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from fimkit.commands.baseline_seal import SEAL_ACTIONS, add_seal_actions
 from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_pinned, render_states
 from fimkit.commands.progress import Progress
 from fimkit.commands.scan_options import add_scan_options, limited
@@ -60,15 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument("--expected", action="store_true", help="only findings that signed packages prove: an upgrade, all at once")
     pin = actions.add_parser("pin", help="trust for packages what apt and rpm trust now, in the same baseline", allow_abbrev=False)
     pin.add_argument("--dry-run", action="store_true", help="only show which keys would come and go")
+    add_seal_actions(actions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do one action.
 
     Returns:
-        0, or 1 if `diff` found differences or `accept` left something open.
+        0, or 1 if `diff` or `verify` found differences or `accept` left something open.
     """
-    actions = {"create": _create, "show": _show, "diff": _diff, "accept": _accept, "pin": _pin}
+    actions = {"create": _create, "show": _show, "diff": _diff, "accept": _accept, "pin": _pin, **SEAL_ACTIONS}
     return actions[arguments.action](arguments)
 
 

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", metavar="TIME", help="leave out tries and passing files recorded before (RFC 3339)")
     parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
+    parser.add_argument(
+        "--require-seal",
+        action="store_true",
+        help="a baseline without a seal, and what was accepted since it was sealed, are findings; as [seal] require",
+    )
     add_scan_options(parser)
     add_panic_options(parser)
     parser.add_argument("--all", action="store_true", help="print what is still open too, not only what is new")
@@ -68,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
                 osquery_logs=tuple(arguments.osquery_log),
                 since_ns=since_ns,
                 quick=arguments.quick,
+                require_seal=arguments.require_seal,
                 nomail=arguments.nomail,
                 nokill=arguments.nokill,
                 on_progress=progress.show,

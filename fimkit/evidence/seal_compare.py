@@ -130,7 +130,7 @@ def parse_row_change(diff: LineDiff) -> RowChange:
 
     >>> change = parse_row_change(LineDiff(b'["x61","file",420]', b'["x61","file",493]'))
     >>> change.path, change.fault.value, change.fields
-    (b'a', 'altered', (('mode', '420', '493'),))
+    (b'a', 'altered', (('mode', '0644', '0755'),))
     """
     old, new = (None if line is None else _cells(line) for line in diff)
     path = (old or new or [b""])[0]
@@ -146,7 +146,9 @@ def parse_row_change(diff: LineDiff) -> RowChange:
 
 
 def _cell(name: str, value: object) -> str | None:
-    """Show a value as people know it: a digest in lower case, without the mark."""
+    """Show a value as people know it: a digest in lower case, without the mark; the mode in octal."""
+    if name == "mode" and isinstance(value, int):
+        return f"{value:04o}"
     if name == "sha256" and isinstance(value, str):
         return value[1:].lower()
     return None if value is None else str(value)

@@ -28,6 +28,7 @@ class Passed(StrEnum):
 
     EXPECTED = "expected"      # proved by a package, accepted or announced
     ATTEMPTED = "attempted"    # a denied try
+    MAY_BE_OURS = "what an administrator may have done too"
     MINOR = "not critical"
     SEEN = "judged before"
     UNARMED = "not armed"
@@ -60,6 +61,8 @@ def why_never(finding: Finding) -> Passed | None:
         return Passed.EXPECTED
     if finding.kind is Kind.ATTEMPTED:
         return Passed.ATTEMPTED
+    if finding.kind is Kind.TAMPERED and finding.verdict is not Verdict.SUSPECT:
+        return Passed.MAY_BE_OURS
     return None if finding.severity is Severity.CRITICAL else Passed.MINOR
 
 

@@ -39,6 +39,7 @@ from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.panic_notices import send_waiting
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
+from fimkit.verbs.seal_findings import find_seal_findings
 from fimkit.verbs.sight import Sight, recall_states
 
 __all__ = ["CheckOptions", "Checked", "Look", "check", "look_at_all", "mark_told"]
@@ -64,14 +65,15 @@ class CheckOptions:
     """What the caller may ask for. Logs given by hand take the place of the host's own, and leave their reading where it stands.
 
     ``since_ns`` leaves out tries and passing files of before, which a later check without it still finds; ``quick`` takes the hash
-    of a file whose times did not move from the baseline. ``nomail`` and ``nokill`` are what a panic leaves out, ``runner`` is the
-    command of its runner.
+    of a file whose times did not move from the baseline; ``require_seal`` wants the baseline sealed, as
+    ``[seal] require`` does. ``nomail`` and ``nokill`` are what a panic leaves out, ``runner`` is the command of its runner.
     """
 
     audit_logs: tuple[Path, ...] = ()
     osquery_logs: tuple[Path, ...] = ()
     since_ns: int | None = None
     quick: bool = False
+    require_seal: bool = False
     on_progress: Progress | None = None
     nomail: bool = False
     nokill: bool = False
@@ -219,6 +221,7 @@ def look_at_all(
     look.words += explained.words
     findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
     findings = _search(desk, look, findings)
+    findings += find_seal_findings(config, store, require=options.require_seal)
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
     checked = _keep(config, options, store, look, findings)
     budget_s = _BEFORE_PANIC_KEEP_S if any(map(may_panic, findings)) else None
