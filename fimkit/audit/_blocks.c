@@ -1,7 +1,10 @@
-/* The inner loop of reading audit logs: the commonest event, SYSCALL [CWD] PATH... PROCTITLE in one run of lines.
+/* The inner loop of reading audit logs: the commonest events.
  *
- * It takes what fimkit.audit.fastpath.BLOCK and the memories there take, and no more: whatever else stands in the log it leaves
- * where it is, and the caller reads those lines the Python way. What a text means is Python's affair too: each text that is new
+ * - SYSCALL [CWD] PATH... PROCTITLE in one run of lines: what fimkit.audit.fastpath.BLOCK and the memories there take, and no more.
+ * - The same with one EXECVE or OPENAT2 behind the SYSCALL, and single records of types that say nothing of a call (USER_LOGIN,
+ *   DAEMON_START): the exact way holds these with their lines, for what may still come, and so does this (fimkit.audit.draft.Held).
+ *
+ * Whatever else stands in the log it leaves where it is, and the caller reads those lines the Python way. What a text means is Python's affair too: each text that is new
  * here (a process, a folder, a device with its mode) is read by the functions that the memories have, and remembered by its bytes.
  * Here are the tokens, the numbers that never repeat, and the making of tuples. The two ways give equal events (tested).
  *
@@ -19,11 +22,16 @@
 #error "the memories here count on the interpreter's lock; without it the Python way is used"
 #endif
 
+#define REVISION 2 /* as fimkit.audit.compiled.REVISION: raised with every change here */
+
 #define SLOTS 4096        /* of each memory: a power of two */
 #define LONGEST_KEPT 1024 /* bytes of one remembered text */
 #define MOST_ITEMS 63     /* as fastpath.COUNTS has them */
 
-enum { EVENT_FIELDS = 17, PATH_FIELDS = 8, PROCESS_FIELDS = 14, ID_FIELDS = 2 };
+#define NUMBERS 1024      /* of the numbers that are remembered: a power of two */
+#define LONGEST_KIND 64   /* bytes of a record type's name */
+
+enum { EVENT_FIELDS = 17, PATH_FIELDS = 8, PROCESS_FIELDS = 14, ID_FIELDS = 2, HELD_FIELDS = 2 };
 enum why { AT_END, NOT_MINE, CLOCK_TURNED };
 
 typedef struct {
@@ -45,6 +53,8 @@ typedef struct {
 typedef struct {
     PyObject *read; /* what to call for a text that is not here; NULL: none */
     Slot *slots;
+    Text last_first, last_second; /* asked for last, in the lines at hand: it is likely to be asked for again */
+    PyObject *last;               /* its value, or NULL */
 } Memory;
 
 static uint64_t load64(const char *at)
@@ -127,19 +137,45 @@ static Slot *slot_of(Memory *memory, Text first, Text second, uint64_t *hash)
     return &memory->slots[*hash & (SLOTS - 1)];
 }
 
+static int is_same(Text one, Text other)
+{
+    return one.size == other.size && (one.size == 0 || memcmp(one.at, other.at, (size_t)one.size) == 0);
+}
+
+static void forget_last(Memory *memory)
+{
+    PyObject *value = memory->last;
+    memory->last = NULL;
+    Py_XDECREF(value);
+}
+
+/* What is remembered, as a new reference, or NULL without an error and the place where it belongs. */
+static PyObject *find(Memory *memory, Text first, Text second, Slot **slot, uint64_t *hash)
+{
+    if (memory->last != NULL && is_same(first, memory->last_first) && is_same(second, memory->last_second))
+        return Py_NewRef(memory->last);
+    *slot = slot_of(memory, first, second, hash);
+    if (!is_kept(*slot, *hash, first, second))
+        return NULL;
+    forget_last(memory);
+    memory->last_first = first;
+    memory->last_second = second;
+    memory->last = Py_NewRef((*slot)->value);
+    return Py_NewRef(memory->last);
+}
+
 /* A new reference, or NULL with the reader's error. */
 static PyObject *recall(Memory *memory, Text text)
 {
     uint64_t hash;
-    Slot *slot = slot_of(memory, text, NOTHING, &hash);
-    if (is_kept(slot, hash, text, NOTHING)) {
-        Py_INCREF(slot->value);
-        return slot->value;
-    }
+    Slot *slot;
+    PyObject *value = find(memory, text, NOTHING, &slot, &hash);
+    if (value != NULL)
+        return value;
     PyObject *key = PyBytes_FromStringAndSize(text.at, text.size);
     if (key == NULL)
         return NULL;
-    PyObject *value = PyObject_CallOneArg(memory->read, key);
+    value = PyObject_CallOneArg(memory->read, key);
     Py_DECREF(key);
     if (value != NULL)
         keep(slot, hash, text, NOTHING, value);
@@ -148,14 +184,25 @@ static PyObject *recall(Memory *memory, Text text)
 
 /* ---- the type ---- */
 
-/* PATHS, PROCESSES and ARGS are made here; the first two ask Python for what is written otherwise. */
-enum { HEADS, PATHS, RESTS, PROCESSES, USERS, TITLES, CWDS, ARGS, MEMORIES };
+/* PATHS and PROCESSES are made here, and ask Python for what is written otherwise. */
+enum { HEADS, PATHS, RESTS, PROCESSES, USERS, TITLES, CWDS, KINDS, MEMORIES };
+
+/* What stands between SYSCALL and CWD. */
+enum between { NONE, NO_CWD, EXECVE, OPENAT2, SHAPES };
+
+/* A number, where it was made before: flags and modes are few, addresses come again in one program. */
+typedef struct {
+    uint64_t number;
+    PyObject *value;
+} Number;
 
 typedef struct {
     PyObject_HEAD
-    PyTypeObject *event, *event_id, *path, *process; /* named tuples */
-    PyObject *types, *types_without_cwd;   /* tuples of tuples of record types, by the number of PATHs */
+    PyTypeObject *event, *event_id, *path, *process, *held; /* named tuples */
+    PyObject *types[SHAPES];                                /* tuples of tuples of record types, by the number of PATHs */
+    PyObject *empty;                                        /* () */
     Memory memories[MEMORIES];
+    Number *numbers;
     int busy;
 } Blocks;
 
@@ -240,13 +287,16 @@ static int hex_digit(char letter)
 /* ---- one event's lines ---- */
 
 typedef struct {
+    const char *start;
     Text node;  /* "node=NAME ", or nothing */
+    Text kind;  /* of a single record; else nothing */
     Text stamp; /* "SECONDS.MILLISECONDS:SERIAL" */
-    Text head, args, process, cwd, title;
-    Text paths[MOST_ITEMS]; /* from "item=" on */
+    Text head, process, between, cwd, title; /* `between` is a single record's text, too */
+    Text paths[MOST_ITEMS];                  /* from "item=" on */
     uint64_t arguments[4];
-    int64_t time_ms, serial;
+    int64_t time_ms, serial, oflag;
     Py_ssize_t count, lines;
+    enum between shape;
     const char *end; /* behind the last line */
 } Run;
 
@@ -256,45 +306,71 @@ static Text text_between(const char *from, const char *to)
     return text;
 }
 
-/* SYSCALL's line, from `at` on. */
-static int scan_syscall(Run *run, const char *at, const char *end)
+static int take_stamp(Run *run, Cursor *line)
 {
-    const char *newline = memchr(at, '\n', (size_t)(end - at));
-    if (newline == NULL)
-        return 0;
-    Cursor line = {at, newline};
-    if (TAKE(&line, "node=")) {
-        if (!take_run(&line) || !TAKE(&line, " "))
-            return 0;
-    }
-    run->node = text_between(at, line.at);
-    if (!TAKE(&line, "type=SYSCALL msg=audit("))
-        return 0;
-    const char *stamp = line.at;
-    int64_t seconds, milliseconds, items;
+    const char *stamp = line->at;
+    int64_t seconds, milliseconds;
     /* [1-8] and nine digits: no other time is of this century and fits 64 bits of nanoseconds */
-    if (!take_decimal(&line, 10, &seconds) || line.at - stamp != 10 || *stamp < '1' || *stamp > '8' || !TAKE(&line, "."))
+    if (!take_decimal(line, 10, &seconds) || line->at - stamp != 10 || *stamp < '1' || *stamp > '8' || !TAKE(line, "."))
         return 0;
-    const char *fraction = line.at;
-    if (!take_decimal(&line, 3, &milliseconds) || line.at - fraction != 3 || !TAKE(&line, ":")
-        || !take_decimal(&line, 18, &run->serial))
+    const char *fraction = line->at;
+    if (!take_decimal(line, 3, &milliseconds) || line->at - fraction != 3 || !TAKE(line, ":")
+        || !take_decimal(line, 18, &run->serial))
         return 0;
     run->time_ms = seconds * 1000 + milliseconds;
-    run->stamp = text_between(stamp, line.at);
-    if (!TAKE(&line, "): "))
+    run->stamp = text_between(stamp, line->at);
+    return TAKE(line, "):");
+}
+
+/* A record's type and stamp, from `line` on; all types but SYSCALL are a single record's. */
+static int scan_header(Run *run, Cursor *line)
+{
+    const char *at = line->at;
+    if (TAKE(line, "node=")) {
+        if (!take_run(line) || !TAKE(line, " "))
+            return 0;
+    }
+    run->start = at;
+    run->node = text_between(at, line->at);
+    run->kind = NOTHING;
+    if (TAKE(line, "type=SYSCALL msg=audit("))
+        return take_stamp(run, line) && TAKE(line, " ");
+    if (!TAKE(line, "type="))
         return 0;
+    const char *kind = line->at;
+    while (line->at < line->end && ((*line->at >= 'A' && *line->at <= 'Z') || (line->at > kind && (is_digit(*line->at) || *line->at == '_'))))
+        line->at++;
+    run->kind = text_between(kind, line->at);
+    return run->kind.size > 0 && run->kind.size <= LONGEST_KIND && TAKE(line, " msg=audit(") && take_stamp(run, line);
+}
+
+/* One record that says nothing of a call: its text is all behind the stamp, as far as auditd's resolved names. */
+static int scan_single(Run *run, Cursor line)
+{
+    (void)TAKE(&line, " ");
+    if (line.at < line.end && line.end[-1] == '\r')
+        return 0;
+    const char *resolved = memchr(line.at, '\x1d', (size_t)(line.end - line.at));
+    run->between = text_between(line.at, resolved != NULL ? resolved : line.end);
+    run->end = line.end + 1;
+    run->lines = 1;
+    return 1;
+}
+
+/* SYSCALL's line, behind its stamp. */
+static int scan_syscall(Run *run, Cursor line)
+{
+    int64_t items;
     const char *head = line.at;
     if (!TAKE(&line, "arch=") || !take_run(&line) || !TAKE(&line, " syscall=") || !take_run(&line))
         return 0;
     if (TAKE(&line, " success=") && (!take_run(&line) || !TAKE(&line, " exit=") || !take_run(&line)))
         return 0;
     run->head = text_between(head, line.at);
-    const char *args = line.at;
     if (!TAKE(&line, " a0=") || !take_hex(&line, &run->arguments[0]) || !TAKE(&line, " a1=")
         || !take_hex(&line, &run->arguments[1]) || !TAKE(&line, " a2=") || !take_hex(&line, &run->arguments[2])
         || !TAKE(&line, " a3=") || !take_hex(&line, &run->arguments[3]))
         return 0;
-    run->args = text_between(args, line.at);
     const char *items_at = line.at + sizeof(" items=") - 1;
     if (!TAKE(&line, " items=") || !take_decimal(&line, 2, &items) || items > MOST_ITEMS
         || (line.at - items_at == 2 && *items_at == '0') || !TAKE(&line, " "))
@@ -304,7 +380,7 @@ static int scan_syscall(Run *run, const char *at, const char *end)
         return 0;
     run->process = text_between(process, line.end);
     run->count = (Py_ssize_t)items;
-    run->end = newline + 1;
+    run->end = line.end + 1;
     return 1;
 }
 
@@ -325,14 +401,49 @@ static int scan_line(Run *run, const char *end, const char *kind, size_t kind_si
 }
 #define SCAN(run, end, kind, body) scan_line(run, end, "type=" kind " msg=audit(", sizeof("type=" kind " msg=audit(") - 1, body)
 
+/* The flags are the first that an OPENAT2 record says. */
+static int scan_flags(Run *run)
+{
+    Cursor body = {run->between.at, run->between.at + run->between.size};
+    int count = 0;
+    run->oflag = 0;
+    if (!TAKE(&body, "oflag="))
+        return 0;
+    for (; body.at < body.end && *body.at >= '0' && *body.at <= '7'; body.at++) {
+        if (++count > 20)
+            return 0;
+        run->oflag = run->oflag << 3 | (*body.at - '0');
+    }
+    return count > 0 && TAKE(&body, " mode=");
+}
+
 static int scan_run(Run *run, const char *at, const char *end)
 {
-    if (!scan_syscall(run, at, end))
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    if (newline == NULL)
+        return 0;
+    Cursor line = {at, newline};
+    if (!scan_header(run, &line))
+        return 0;
+    if (run->kind.size > 0)
+        return scan_single(run, line);
+    if (!scan_syscall(run, line))
         return 0;
     run->lines = 1;
-    run->cwd.at = NULL;
-    run->cwd.size = 0;
-    (void)SCAN(run, end, "CWD", &run->cwd);
+    run->cwd = NOTHING;
+    run->shape = NONE;
+    if (SCAN(run, end, "CWD", &run->cwd))
+        ;
+    else if (SCAN(run, end, "EXECVE", &run->between))
+        run->shape = EXECVE;
+    else if (SCAN(run, end, "OPENAT2", &run->between))
+        run->shape = OPENAT2;
+    else
+        run->shape = NO_CWD;
+    if (run->shape == OPENAT2 && !scan_flags(run))
+        return 0;
+    if ((run->shape == EXECVE || run->shape == OPENAT2) && !SCAN(run, end, "CWD", &run->cwd))
+        return 0;
     for (Py_ssize_t number = 0; number < run->count; number++) {
         int64_t item;
         if (!SCAN(run, end, "PATH", &run->paths[number]))
@@ -351,13 +462,15 @@ static int scan_run(Run *run, const char *at, const char *end)
 /* A named tuple of so many empty places. The collector need not look at it: it is made of what cannot be part of a circle. */
 static PyObject *new_tuple(PyTypeObject *type, Py_ssize_t size)
 {
-    PyObject *made = type->tp_alloc(type, size);
-    if (made == NULL)
+    PyTupleObject *tuple = PyObject_GC_NewVar(PyTupleObject, type, size); /* not tracked yet */
+    if (tuple == NULL)
         return NULL;
+    for (Py_ssize_t place = 0; place < size; place++)
+        tuple->ob_item[place] = NULL;
+    PyObject *made = (PyObject *)tuple;
 #if PY_VERSION_HEX >= 0x030E0000
-    ((PyTupleObject *)made)->ob_hash = -1;
+    tuple->ob_hash = -1;
 #endif
-    PyObject_GC_UnTrack(made);
     return made;
 }
 
@@ -453,10 +566,11 @@ done:
 static PyObject *make_first_path(Blocks *self, Text text)
 {
     uint64_t hash;
-    Slot *slot = slot_of(&self->memories[PATHS], text, NOTHING, &hash);
-    if (is_kept(slot, hash, text, NOTHING))
-        return shared(slot->value);
-    PyObject *made = make_path(self, text, 0);
+    Slot *slot;
+    PyObject *made = find(&self->memories[PATHS], text, NOTHING, &slot, &hash);
+    if (made != NULL)
+        return made;
+    made = make_path(self, text, 0);
     if (made != NULL)
         keep(slot, hash, text, NOTHING, made);
     return made;
@@ -528,36 +642,90 @@ done:
 static PyObject *recall_process(Blocks *self, const Run *run)
 {
     uint64_t hash;
-    Slot *slot = slot_of(&self->memories[PROCESSES], run->process, run->title, &hash);
-    if (is_kept(slot, hash, run->process, run->title))
-        return shared(slot->value);
-    PyObject *made = make_process(self, run);
+    Slot *slot;
+    PyObject *made = find(&self->memories[PROCESSES], run->process, run->title, &slot, &hash);
+    if (made != NULL)
+        return made;
+    made = make_process(self, run);
     if (made != NULL)
         keep(slot, hash, run->process, run->title, made);
     return made;
 }
 
+/* An int; one that was made before, where it is remembered. */
+static PyObject *make_number(Blocks *self, uint64_t number)
+{
+    Number *place = &self->numbers[mix(number, 0) >> 20 & (NUMBERS - 1)];
+    if (place->value != NULL && place->number == number)
+        return Py_NewRef(place->value);
+    PyObject *made = PyLong_FromUnsignedLongLong(number);
+    if (made != NULL) {
+        PyObject *before = place->value;
+        place->number = number;
+        place->value = Py_NewRef(made);
+        Py_XDECREF(before);
+    }
+    return made;
+}
+
 static PyObject *make_args(Blocks *self, const Run *run)
 {
-    uint64_t hash;
-    Slot *slot = slot_of(&self->memories[ARGS], run->args, NOTHING, &hash);
-    if (is_kept(slot, hash, run->args, NOTHING))
-        return shared(slot->value);
     PyObject *made = PyTuple_New(4);
     for (int number = 0; made != NULL && number < 4; number++)
-        if (!put(made, number, PyLong_FromUnsignedLongLong(run->arguments[number])))
+        if (!put(made, number, make_number(self, run->arguments[number])))
             Py_CLEAR(made);
-    if (made != NULL) {
+    if (made != NULL)
         PyObject_GC_UnTrack(made);
-        keep(slot, hash, run->args, NOTHING, made);
+    return made;
+}
+
+/* EXECVE's arguments, a0 to the last, each whole. NULL without an error: written otherwise. */
+static PyObject *make_argv(Text text)
+{
+    Cursor body = {text.at, text.at + text.size};
+    int64_t argc;
+    if (!TAKE(&body, "argc=") || !take_decimal(&body, 5, &argc) || argc > text.size / 4)
+        return NULL;
+    PyObject *made = PyTuple_New((Py_ssize_t)argc);
+    for (int64_t number = 0; made != NULL && number < argc; number++) {
+        int64_t place;
+        const char *digits = body.at + 2;
+        PyObject *value = NULL;
+        if (TAKE(&body, " a") && take_decimal(&body, 5, &place) && place == number && (*digits != '0' || body.at - digits == 1)
+            && TAKE(&body, "="))
+            value = take_name(&body);
+        if (value == Py_None) { /* (null): an argument that the kernel could not read */
+            Py_DECREF(value);
+            value = PyBytes_FromStringAndSize(NULL, 0);
+        }
+        if (!put(made, (Py_ssize_t)number, value))
+            Py_CLEAR(made);
     }
+    if (made != NULL && body.at != body.end)
+        Py_CLEAR(made);
+    if (made != NULL && argc > 0)
+        PyObject_GC_UnTrack(made);
+    return made;
+}
+
+/* The same process with its arguments; takes the arguments over. */
+static PyObject *with_arguments(Blocks *self, PyObject *process, PyObject *argv)
+{
+    PyObject *made = new_tuple(self->process, PROCESS_FIELDS);
+    for (Py_ssize_t place = 0; made != NULL && place < PROCESS_FIELDS; place++)
+        if (place != 11)
+            PyTuple_SET_ITEM(made, place, shared(PyTuple_GET_ITEM(process, place)));
+    if (made == NULL)
+        Py_DECREF(argv);
+    else
+        PyTuple_SET_ITEM(made, 11, argv);
     return made;
 }
 
 static PyObject *make_id(Blocks *self, const Run *run)
 {
     PyObject *made = new_tuple(self->event_id, ID_FIELDS);
-    if (made != NULL && (!put(made, 0, PyLong_FromLongLong(run->time_ms)) || !put(made, 1, PyLong_FromLongLong(run->serial))))
+    if (made != NULL && (!put(made, 0, make_number(self, (uint64_t)run->time_ms)) || !put(made, 1, PyLong_FromLongLong(run->serial))))
         Py_CLEAR(made);
     return made;
 }
@@ -572,45 +740,110 @@ static PyObject *make_key(const Run *run)
     return made;
 }
 
+/* What every event has: id, node, cwd, the place, and nothing in all other places. */
+static PyObject *begin_event(Blocks *self, const Run *run, PyObject *file, Py_ssize_t line)
+{
+    PyObject *event = new_tuple(self->event, EVENT_FIELDS);
+    if (event == NULL)
+        return NULL;
+    PyTuple_SET_ITEM(event, 15, shared(file));
+    if (!put(event, 0, make_id(self, run))
+        || !put(event, 1, run->node.size == 0 ? shared(Py_None) : PyBytes_FromStringAndSize(run->node.at + 5, run->node.size - 6))
+        || !put(event, 16, PyLong_FromSsize_t(line)))
+        Py_CLEAR(event);
+    return event;
+}
+
 /* NULL with an error: LookupError and ValueError are the readers' word for what only the exact way reads. */
 static PyObject *make_event(Blocks *self, const Run *run, PyObject *file, Py_ssize_t line)
 {
-    PyObject *event = NULL, *head = NULL, *process = NULL;
+    PyObject *event = NULL, *head = NULL, *who = NULL, *process = NULL;
     PyObject *paths = make_paths(self, run);
     if (paths == NULL)
         return NULL;
     head = recall(&self->memories[HEADS], run->head);
     if (head == NULL || !is_tuple_of(head, 4))
         goto done;
-    process = recall_process(self, run);
-    if (process == NULL || !is_tuple_of(process, 3))
+    who = recall_process(self, run);
+    if (who == NULL || !is_tuple_of(who, 3))
         goto done;
-    event = new_tuple(self->event, EVENT_FIELDS);
+    process = shared(PyTuple_GET_ITEM(who, 0));
+    if (run->shape == EXECVE) {
+        PyObject *argv = make_argv(run->between);
+        if (argv == NULL && !PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "arguments that only the exact way reads");
+        if (argv == NULL)
+            goto done;
+        Py_SETREF(process, with_arguments(self, process, argv));
+        if (process == NULL)
+            goto done;
+    }
+    event = begin_event(self, run, file, line);
     if (event == NULL)
         goto done;
-    PyObject *types = run->cwd.at != NULL ? self->types : self->types_without_cwd;
-    PyObject *call = PyTuple_GET_ITEM(process, 2); /* as the log resolved it; else by its number */
-    PyTuple_SET_ITEM(event, 2, shared(PyTuple_GET_ITEM(types, run->count)));
+    PyObject *call = PyTuple_GET_ITEM(who, 2); /* as the log resolved it; else by its number */
+    PyTuple_SET_ITEM(event, 2, shared(PyTuple_GET_ITEM(self->types[run->shape], run->count)));
     PyTuple_SET_ITEM(event, 3, shared(call != Py_None ? call : PyTuple_GET_ITEM(head, 0)));
     for (Py_ssize_t place = 1; place < 4; place++)
         PyTuple_SET_ITEM(event, place + 3, shared(PyTuple_GET_ITEM(head, place)));
-    PyTuple_SET_ITEM(event, 8, shared(PyTuple_GET_ITEM(process, 1)));
-    PyTuple_SET_ITEM(event, 9, shared(PyTuple_GET_ITEM(process, 0)));
+    PyTuple_SET_ITEM(event, 8, shared(PyTuple_GET_ITEM(who, 1)));
+    PyTuple_SET_ITEM(event, 9, shared(process));
     PyTuple_SET_ITEM(event, 11, shared(paths));
-    PyTuple_SET_ITEM(event, 13, shared(Py_None));
-    PyTuple_SET_ITEM(event, 15, shared(file));
-    if (!put(event, 0, make_id(self, run))
-        || !put(event, 1, run->node.size == 0 ? shared(Py_None) : PyBytes_FromStringAndSize(run->node.at + 5, run->node.size - 6))
-        || !put(event, 7, make_args(self, run))
+    PyTuple_SET_ITEM(event, 14, shared(self->empty));
+    if (!put(event, 7, make_args(self, run))
         || !put(event, 10, run->cwd.at == NULL ? shared(Py_None) : recall(&self->memories[CWDS], run->cwd))
-        || !put(event, 12, PyLong_FromSsize_t(run->count)) || !put(event, 14, PyTuple_New(0))
-        || !put(event, 16, PyLong_FromSsize_t(line)))
+        || !put(event, 12, PyLong_FromSsize_t(run->count))
+        || !put(event, 13, run->shape == OPENAT2 ? PyLong_FromLongLong(run->oflag) : shared(Py_None)))
         Py_CLEAR(event);
 done:
     Py_DECREF(paths);
     Py_XDECREF(head);
+    Py_XDECREF(who);
     Py_XDECREF(process);
     return event;
+}
+
+/* An event of a single record. */
+static PyObject *make_single(Blocks *self, const Run *run, PyObject *file, Py_ssize_t line)
+{
+    PyObject *event = NULL, *text = NULL, *one = NULL;
+    PyObject *kind = recall(&self->memories[KINDS], run->kind); /* a tuple of the one type */
+    if (kind == NULL || !is_tuple_of(kind, 1))
+        goto done;
+    text = PyBytes_FromStringAndSize(run->between.at, run->between.size);
+    one = text == NULL ? NULL : PyTuple_Pack(2, PyTuple_GET_ITEM(kind, 0), text);
+    if (one == NULL)
+        goto done;
+    event = begin_event(self, run, file, line);
+    if (event == NULL)
+        goto done;
+    static const Py_ssize_t NO[] = {3, 4, 5, 6, 8, 9, 10, 12, 13};
+    for (size_t number = 0; number < sizeof NO / sizeof *NO; number++)
+        PyTuple_SET_ITEM(event, NO[number], shared(Py_None));
+    PyTuple_SET_ITEM(event, 2, shared(kind));
+    PyTuple_SET_ITEM(event, 7, shared(self->empty));
+    PyTuple_SET_ITEM(event, 11, shared(self->empty));
+    if (!put(event, 14, PyTuple_Pack(1, one)))
+        Py_CLEAR(event);
+done:
+    Py_XDECREF(kind);
+    Py_XDECREF(text);
+    Py_XDECREF(one);
+    return event;
+}
+
+/* An event with its lines; takes the event over. */
+static PyObject *hold(Blocks *self, const Run *run, PyObject *event)
+{
+    PyObject *held = new_tuple(self->held, HELD_FIELDS);
+    if (held == NULL) {
+        Py_DECREF(event);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(held, 0, event);
+    if (!put(held, 1, PyBytes_FromStringAndSize(run->start, run->end - run->start)))
+        Py_CLEAR(held);
+    return held;
 }
 
 /* ---- what Python calls ---- */
@@ -637,7 +870,10 @@ static int take_one(Blocks *self, Work *work, const Run *run)
             goto done;
         }
     }
-    PyObject *event = make_event(self, run, work->file, work->line);
+    int single = run->kind.size > 0, is_held = single || run->shape == EXECVE || run->shape == OPENAT2;
+    PyObject *event = single ? make_single(self, run, work->file, work->line) : make_event(self, run, work->file, work->line);
+    if (event != NULL && is_held)
+        event = hold(self, run, event);
     if (event == NULL) {
         if (PyErr_ExceptionMatches(PyExc_LookupError) || PyErr_ExceptionMatches(PyExc_ValueError))
             PyErr_Clear();
@@ -645,11 +881,18 @@ static int take_one(Blocks *self, Work *work, const Run *run)
             result = -1;
         goto done;
     }
-    result = PyDict_SetItem(work->young, key, event) < 0 ? -1 : 1;
+    result = PyDict_SetItem(is_held ? work->young_drafts : work->young, key, event) < 0 ? -1 : 1;
     Py_DECREF(event);
 done:
     Py_DECREF(key);
     return result;
+}
+
+/* Whether the generations turn, as EventAssembler._tick has it: before a whole event those that are held do not count. */
+static int turns(const Work *work, const Run *run, int held_too)
+{
+    Py_ssize_t open = PyDict_GET_SIZE(work->young) + (held_too ? PyDict_GET_SIZE(work->young_drafts) : 0);
+    return run->time_ms > work->turn_ms || open >= work->full;
 }
 
 static int take_all(Blocks *self, Work *work, enum why *why)
@@ -661,7 +904,8 @@ static int take_all(Blocks *self, Work *work, enum why *why)
         *why = NOT_MINE;
         if (!scan_run(&run, at, end))
             break;
-        if (run.time_ms > work->turn_ms || PyDict_GET_SIZE(work->young) >= work->full) {
+        int is_held = run.kind.size > 0 || run.shape == EXECVE || run.shape == OPENAT2;
+        if (turns(work, &run, is_held)) {
             work->turn_ms = run.time_ms;
             *why = CLOCK_TURNED;
             break;
@@ -675,6 +919,11 @@ static int take_all(Blocks *self, Work *work, enum why *why)
             work->newest_ms = run.time_ms;
         at = run.end;
         work->line += run.lines;
+        if (is_held && run.lines > 1 && turns(work, &run, 1)) { /* the exact way looks at every line */
+            work->turn_ms = run.time_ms;
+            *why = CLOCK_TURNED;
+            break;
+        }
         *why = AT_END;
     }
     work->position = at - start;
@@ -683,9 +932,9 @@ static int take_all(Blocks *self, Work *work, enum why *why)
 
 PyDoc_STRVAR(take_doc,
 "take(lines, position, line, file, young, old, young_drafts, old_drafts, newest_ms, turn_ms, full, /)\n--\n\n"
-"Put the events that begin at a position into ``young``, up to the first line that is for the Python way.\n\n"
-"Returns the position and the line where it stopped, the newest time seen, and why: 0 at the end, 1 at something else, and 2 at an\n"
-"event before which the generations turn, with its time as the fifth value.");
+"Put the events that begin at a position into ``young`` or, with their lines, ``young_drafts``; stop at what is for the Python way.\n\n"
+"Returns the position and the line where it stopped, the newest time seen, and why: 0 at the end, 1 at something else, and 2 where\n"
+"the generations turn, with the time of the event at which they do as the fifth value.");
 
 static PyObject *blocks_take(Blocks *self, PyObject *arguments)
 {
@@ -705,7 +954,15 @@ static PyObject *blocks_take(Blocks *self, PyObject *arguments)
         return NULL;
     }
     self->busy = 1;
+    /* The collector would look through all open events again and again, and none can be part of a circle. */
+    int collects = PyGC_Disable();
     int failed = take_all(self, &work, &why);
+    if (PyObject_GC_IsTracked(work.young))
+        PyObject_GC_UnTrack(work.young);
+    if (collects)
+        PyGC_Enable();
+    for (int number = 0; number < MEMORIES; number++) /* they point into the lines */
+        forget_last(&self->memories[number]);
     self->busy = 0;
     if (failed)
         return NULL;
@@ -732,16 +989,20 @@ static int is_table(PyObject *table)
 
 static PyObject *blocks_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    PyObject *event, *event_id, *path, *process, *types, *types_without_cwd, *read[MEMORIES] = {NULL};
-    static char *names[] = {"event", "event_id", "path", "process", "types", "types_without_cwd", "heads", "paths", "rests", "users",
-                            "titles", "cwds", NULL};
+    PyObject *event, *event_id, *path, *process, *held, *types[SHAPES], *read[MEMORIES] = {NULL};
+    static char *names[] = {"event", "event_id", "path", "process", "held", "types", "types_without_cwd", "types_execve",
+                            "types_openat2", "heads", "paths", "rests", "users", "titles", "cwds", "kinds", NULL};
     if (!PyArg_ParseTupleAndKeywords(
-            arguments, keywords, "OOOOOOOOOOOO", names, &event, &event_id, &path, &process, &types, &types_without_cwd,
-            &read[HEADS], &read[PATHS], &read[RESTS], &read[USERS], &read[TITLES], &read[CWDS]))
+            arguments, keywords, "OOOOOOOOOOOOOOOO", names, &event, &event_id, &path, &process, &held, &types[NONE], &types[NO_CWD],
+            &types[EXECVE], &types[OPENAT2], &read[HEADS], &read[PATHS], &read[RESTS], &read[USERS], &read[TITLES], &read[CWDS],
+            &read[KINDS]))
         return NULL;
     if (!is_plain_tuple_type(event) || !is_plain_tuple_type(event_id) || !is_plain_tuple_type(path) || !is_plain_tuple_type(process)
-        || !is_table(types) || !is_table(types_without_cwd))
+        || !is_plain_tuple_type(held))
         return NULL;
+    for (int shape = 0; shape < SHAPES; shape++)
+        if (!is_table(types[shape]))
+            return NULL;
     Blocks *self = (Blocks *)type->tp_alloc(type, 0); /* all zero */
     if (self == NULL)
         return NULL;
@@ -749,16 +1010,17 @@ static PyObject *blocks_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     self->event_id = (PyTypeObject *)shared(event_id);
     self->path = (PyTypeObject *)shared(path);
     self->process = (PyTypeObject *)shared(process);
-    self->types = shared(types);
-    self->types_without_cwd = shared(types_without_cwd);
-    for (int number = 0; number < MEMORIES; number++) {
-        Py_XINCREF(read[number]);
-        self->memories[number].read = read[number];
-        self->memories[number].slots = PyMem_Calloc(SLOTS, sizeof(Slot));
-        if (self->memories[number].slots == NULL) {
-            Py_DECREF(self);
-            return PyErr_NoMemory();
-        }
+    self->held = (PyTypeObject *)shared(held);
+    for (int shape = 0; shape < SHAPES; shape++)
+        self->types[shape] = shared(types[shape]);
+    for (int number = 0; number < MEMORIES; number++)
+        self->memories[number].read = Py_XNewRef(read[number]);
+    int good = (self->empty = PyTuple_New(0)) != NULL && (self->numbers = PyMem_Calloc(NUMBERS, sizeof(Number))) != NULL;
+    for (int number = 0; good && number < MEMORIES; number++)
+        good = (self->memories[number].slots = PyMem_Calloc(SLOTS, sizeof(Slot))) != NULL;
+    if (!good) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
     }
     return (PyObject *)self;
 }
@@ -771,14 +1033,20 @@ static void blocks_dealloc(Blocks *self)
         for (size_t place = 0; memory->slots != NULL && place < SLOTS; place++)
             empty_slot(&memory->slots[place]);
         PyMem_Free(memory->slots);
+        forget_last(memory);
         Py_XDECREF(memory->read);
     }
+    for (size_t place = 0; self->numbers != NULL && place < NUMBERS; place++)
+        Py_XDECREF(self->numbers[place].value);
+    PyMem_Free(self->numbers);
     Py_XDECREF(self->event);
     Py_XDECREF(self->event_id);
     Py_XDECREF(self->path);
     Py_XDECREF(self->process);
-    Py_XDECREF(self->types);
-    Py_XDECREF(self->types_without_cwd);
+    Py_XDECREF(self->held);
+    Py_XDECREF(self->empty);
+    for (int shape = 0; shape < SHAPES; shape++)
+        Py_XDECREF(self->types[shape]);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -789,7 +1057,7 @@ static PyMethodDef blocks_methods[] = {
 };
 
 static PyType_Slot blocks_slots[] = {
-    {Py_tp_doc, "Reads runs of SYSCALL, CWD, PATH and PROCTITLE lines; what a text means is asked of the functions given."},
+    {Py_tp_doc, "Reads the commonest events' lines; what a text means is asked of the functions given."},
     {Py_tp_new, blocks_new},
     {Py_tp_dealloc, blocks_dealloc},
     {Py_tp_methods, blocks_methods},
@@ -805,7 +1073,7 @@ static int exec_module(PyObject *module)
         return -1;
     int failed = PyModule_AddObjectRef(module, "Blocks", type);
     Py_DECREF(type);
-    return failed;
+    return failed ? failed : PyModule_AddIntMacro(module, REVISION);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from typing import Any, final
 
-from fimkit.audit.draft import Draft
+from fimkit.audit.draft import Draft, Held
 from fimkit.model.records import AuditEvent
 
-__all__ = ["Blocks"]
+__all__ = ["REVISION", "Blocks"]
+
+REVISION: int
 
 @final
 class Blocks:
-    """Reads runs of SYSCALL, CWD, PATH and PROCTITLE lines; what a text means is asked of the functions given."""
+    """Reads the commonest events' lines; what a text means is asked of the functions given."""
 
     def __new__(
         cls,
@@ -18,14 +20,18 @@ class Blocks:
         event_id: type[tuple[Any, ...]],
         path: type[tuple[Any, ...]],
         process: type[tuple[Any, ...]],
+        held: type[tuple[Any, ...]],
         types: tuple[tuple[str, ...], ...],
         types_without_cwd: tuple[tuple[str, ...], ...],
+        types_execve: tuple[tuple[str, ...], ...],
+        types_openat2: tuple[tuple[str, ...], ...],
         heads: Callable[[bytes], tuple[Any, ...]],
         paths: Callable[[bytes], tuple[Any, ...]],
         rests: Callable[[bytes], tuple[Any, ...]],
         users: Callable[[bytes], tuple[Any, ...]],
         titles: Callable[[bytes], bytes | None],
         cwds: Callable[[bytes], bytes | None],
+        kinds: Callable[[bytes], tuple[str]],
     ) -> Blocks: ...
     def take(
         self,
@@ -35,8 +41,8 @@ class Blocks:
         file: str,
         young: dict[bytes, AuditEvent],
         old: dict[bytes, AuditEvent],
-        young_drafts: dict[bytes, Draft],
-        old_drafts: dict[bytes, Draft],
+        young_drafts: dict[bytes, Draft | Held],
+        old_drafts: dict[bytes, Draft | Held],
         newest_ms: int,
         turn_ms: int,
         full: int,

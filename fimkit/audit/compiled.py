@@ -1,8 +1,10 @@
 """The compiled inner loop, where it was built, and which way events are read. Pure.
 
-``_blocks.c`` is built with the package where there is a compiler, and takes what :data:`fimkit.audit.fastpath.BLOCK` takes, in a
-fraction of the time; without it the Python way gives the same events in the same order (tested). Both leave the rest to the exact
-way.
+``_blocks.c`` is built with the package where there is a compiler, and takes what :data:`fimkit.audit.fastpath.BLOCK` takes, the
+same with an EXECVE or OPENAT2 record, and single records, in a fraction of the time; without it the Python way gives the same
+events in the same order (tested). Both leave the rest to the exact way.
+
+A checkout may have newer sources than what was built of them once: a module of another revision than this file's is not used.
 
 Columns over the bytes were measured first: on 226 MB of records, numpy takes as long for the positions of newlines, blanks, ``=``
 and 0x1D (0.55 s), and as long again for one slice a line, as the expression takes to find all events with their texts (0.65 s).
@@ -11,13 +13,17 @@ and 0x1D (0.55 s), and as long again for one slice a line, as the expression tak
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fimkit.audit.fastpath import TYPES, TYPES_WITHOUT_CWD, Memories
+from fimkit.audit.draft import Held
+from fimkit.audit.fastpath import TYPES, TYPES_EXECVE, TYPES_OPENAT2, TYPES_WITHOUT_CWD, Memories, single_kind
 from fimkit.model.records import AuditEvent, AuditProcess, EventId, PathItem
 
 if TYPE_CHECKING:
     from fimkit.audit._blocks import Blocks
 
-__all__ = ["AT_END", "CLOCK_TURNED", "NOT_MINE", "Way", "best_way", "new_blocks"]
+__all__ = ["AT_END", "CLOCK_TURNED", "NOT_MINE", "REVISION", "Way", "best_way", "new_blocks", "why_python"]
+
+REVISION = 2
+"""Of ``_blocks.c``, which says the same of itself: raised with every change there (tested by its digest)."""
 
 AT_END, NOT_MINE, CLOCK_TURNED = range(3)
 """Why the compiled loop stopped: no more lines; something for the Python way; an event before which the generations turn."""
@@ -30,13 +36,21 @@ class Way(StrEnum):
     PYTHON = "Python"
 
 
-def best_way() -> Way:
-    """Give the quickest way that is here; a loop that was built for another Python is none."""
+def why_python() -> str | None:
+    """Say why the compiled loop is not used; ``None``: it is."""
     try:
-        import fimkit.audit._blocks  # noqa: F401
+        from fimkit.audit import _blocks
     except ImportError:
-        return Way.PYTHON
-    return Way.COMPILED
+        return "the compiled loop was not built (no C compiler, or no headers of this Python, when it was installed)"
+    built = getattr(_blocks, "REVISION", None)
+    if built != REVISION:
+        return f"the compiled loop was built of other sources (revision {built}, not {REVISION}): install again to build it anew"
+    return None
+
+
+def best_way() -> Way:
+    """Give the quickest way that is here; a loop that was built for another Python, or of other sources, is none."""
+    return Way.COMPILED if why_python() is None else Way.PYTHON
 
 
 def new_blocks(memories: Memories) -> "Blocks":
@@ -55,12 +69,16 @@ def new_blocks(memories: Memories) -> "Blocks":
         event_id=EventId,
         path=PathItem,
         process=AuditProcess,
+        held=Held,
         types=tuple(TYPES),
         types_without_cwd=tuple(TYPES_WITHOUT_CWD),
+        types_execve=tuple(TYPES_EXECVE),
+        types_openat2=tuple(TYPES_OPENAT2),
         heads=memories.heads.compute,
         paths=memories.paths.compute,
         rests=memories.rests.compute,
         users=memories.users.compute,
         titles=memories.titles.compute,
         cwds=memories.cwds.compute,
+        kinds=single_kind,
     )

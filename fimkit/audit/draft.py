@@ -12,12 +12,13 @@ from fimkit.audit.fields import (
     decode_number,
     decode_signed,
     parse_fields,
+    parse_header,
 )
 from fimkit.audit.syscalls import io_uring_name, syscall_name
 from fimkit.model.errors import RecordError, clip
 from fimkit.model.records import AuditEvent, AuditProcess, EventId, NameType, PathItem
 
-__all__ = ["CALL_TYPES", "Caller", "Draft", "RawLine", "decode_caller", "decode_path", "decode_text"]
+__all__ = ["CALL_TYPES", "Caller", "Draft", "Held", "RawLine", "decode_caller", "decode_path", "decode_text", "is_of_a_call"]
 
 CALL_TYPES = frozenset({"SYSCALL", "URINGOP"})
 MAX_ARGUMENTS = 65536
@@ -360,6 +361,55 @@ class Draft:
 
     def _read_other(self, kind: str, body: bytes) -> None:
         self._extra.append((kind, cut_enrichment(body)[0]))
+
+
+class Held(NamedTuple):
+    """An event that the compiled loop made, with its lines: held as a draft is, and made one where one more record comes."""
+
+    whole: AuditEvent
+    lines: bytes
+
+    @property
+    def event_id(self) -> EventId:
+        """As a draft's."""
+        return self.whole.event_id
+
+    @property
+    def raw(self) -> list[RawLine]:
+        """As a draft's."""
+        return [RawLine(self.whole.file, line, text) for line, text in enumerate(self.lines.split(b"\n")[:-1], self.whole.line)]
+
+    @property
+    def incomplete(self) -> bool:
+        """Never: what lacks a record is no event of the compiled loop's."""
+        return False
+
+    @property
+    def complete(self) -> bool:
+        """As a draft's: of a call all is there, and a single record may be a call's first one."""
+        return self.whole.syscall is not None
+
+    def event(self) -> AuditEvent:
+        """As a draft's."""
+        return self.whole
+
+    def reopen(self) -> Draft:
+        """Read the lines the exact way."""
+        draft = Draft(self.whole.event_id, self.whole.node, file=self.whole.file, line=self.whole.line)
+        for raw in self.raw:
+            header = parse_header(raw.text)
+            draft.add(header.type, header.body)
+            draft.raw.append(raw)
+        return draft
+
+
+def is_of_a_call(kind: str) -> bool:
+    """Tell whether records of this type say something of a call, or end it: they are joined to an event.
+
+    >>> is_of_a_call("PATH"), is_of_a_call("EOE"), is_of_a_call("USER_LOGIN")
+    (True, True, False)
+    """
+    return kind in _READERS
 
 
 def _item_number(item: PathItem) -> int:

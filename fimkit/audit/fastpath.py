@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from fimkit.audit.draft import decode_caller, decode_path, decode_text
+from fimkit.audit.draft import decode_caller, decode_path, decode_text, is_of_a_call
 from fimkit.audit.fields import NO_ID, decode_name
 from fimkit.model.errors import RecordError
 from fimkit.model.records import AuditProcess, NameType, PathItem
@@ -20,6 +20,8 @@ __all__ = [
     "COUNTS",
     "FIRST_ITEMS",
     "TYPES",
+    "TYPES_EXECVE",
+    "TYPES_OPENAT2",
     "TYPES_WITHOUT_CWD",
     "Block",
     "Head",
@@ -29,6 +31,7 @@ __all__ = [
     "User",
     "Who",
     "block_lines",
+    "single_kind",
 ]
 
 Block = tuple[bytes, ...]
@@ -82,6 +85,8 @@ FIRST_ITEMS = [list(range(count)) for count in range(len(COUNTS))]
 
 TYPES = [("SYSCALL", "CWD", *("PATH",) * count, "PROCTITLE") for count in range(len(COUNTS))]
 TYPES_WITHOUT_CWD = [("SYSCALL", *("PATH",) * count, "PROCTITLE") for count in range(len(COUNTS))]
+TYPES_EXECVE = [("SYSCALL", "EXECVE", *types[1:]) for types in TYPES]
+TYPES_OPENAT2 = [("SYSCALL", "OPENAT2", *types[1:]) for types in TYPES]
 
 _NO_ID = b"%d" % NO_ID
 _TEXT = rb'("[^" \x1d]*+"|[0-9A-F]++|\(null\))'
@@ -111,6 +116,21 @@ def block_lines(block: Block) -> list[bytes]:
     if title:
         lines.append(b"%bPROCTITLE%b%b" % (prefix, suffix, title))
     return lines
+
+
+def single_kind(kind: bytes) -> tuple[str]:
+    """Give the types of an event that one record of this type makes by itself.
+
+    Raises:
+        RecordError: If a record of this type is one of several that make an event.
+
+    >>> single_kind(b"USER_LOGIN")
+    ('USER_LOGIN',)
+    """
+    name = kind.decode("ascii")
+    if is_of_a_call(name):
+        raise RecordError("a record that only the exact way joins to its event")
+    return (name,)
 
 
 class Memory(dict[Key, Value]):

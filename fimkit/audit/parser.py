@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fimkit.audit.compiled import AT_END, CLOCK_TURNED, Way, best_way, new_blocks
-from fimkit.audit.draft import Draft, RawLine
+from fimkit.audit.draft import Draft, Held, RawLine
 from fimkit.audit.fastpath import BLOCK, COUNTS, FIRST_ITEMS, TYPES, TYPES_WITHOUT_CWD, Block, Memories, block_lines
 from fimkit.audit.fields import Header, parse_header
 from fimkit.model.errors import RecordError
@@ -76,8 +76,8 @@ class EventAssembler:
         self._turn_ms = 0
         self._young: dict[bytes, AuditEvent] = {}
         self._old: dict[bytes, AuditEvent] = {}
-        self._young_drafts: dict[bytes, Draft] = {}
-        self._old_drafts: dict[bytes, Draft] = {}
+        self._young_drafts: dict[bytes, Draft | Held] = {}
+        self._old_drafts: dict[bytes, Draft | Held] = {}
 
     def push(self, lines: bytes, *, file: str, line: int = 1) -> list[AuditEvent]:
         """Take whole lines in.
@@ -274,6 +274,8 @@ class EventAssembler:
         key = header.key
         drafts = self._young_drafts if key in self._young_drafts else self._old_drafts
         draft = drafts.get(key)
+        if isinstance(draft, Held):
+            draft = drafts[key] = draft.reopen()
         if draft is not None:
             if draft.accepts(header.type):
                 return draft
@@ -289,7 +291,7 @@ class EventAssembler:
         out.append(event)
         return None
 
-    def _give(self, draft: Draft, out: list[AuditEvent]) -> None:
+    def _give(self, draft: Draft | Held, out: list[AuditEvent]) -> None:
         self.counters.incomplete += draft.incomplete
         out.append(draft.event())
 

@@ -1,14 +1,18 @@
 """The compiled way through the commonest events, beside the Python way: the same events, in the same order, counted alike."""
 
 import gc
+import hashlib
+import json
 import random
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimkit.audit.compiled import Way, best_way
+from fimkit.audit import compiled
+from fimkit.audit.compiled import REVISION, Way, best_way, why_python
 from fimkit.audit.logfile import load_events
 from fimkit.audit.parser import EventAssembler
 from fimkit.model.records import AuditEvent
@@ -209,7 +213,7 @@ def test_an_error_of_a_reader_is_told_and_the_loop_can_be_used_again() -> None:
     types = tuple(("SYSCALL",) for _ in range(64))
     text = text_of(event_lines())
     for reader, error in ((fail, KeyboardInterrupt), (wrong, TypeError)):
-        blocks = kind(tuple, tuple, tuple, tuple, types, types, reader, reader, reader, reader, reader, reader)  # type: ignore[arg-type]
+        blocks = kind(*[tuple] * 5, *[types] * 4, *[reader] * 7)  # type: ignore[call-overload,arg-type]
         for _ in range(2):
             young: dict[bytes, AuditEvent] = {}
             with pytest.raises(error):
@@ -219,7 +223,133 @@ def test_an_error_of_a_reader_is_told_and_the_loop_can_be_used_again() -> None:
 
 def test_other_than_named_tuples_are_refused() -> None:
     kind = type(EventAssembler(way=Way.COMPILED)._blocks)
+    types = tuple(("SYSCALL",) for _ in range(64))
     with pytest.raises(TypeError):
-        kind(list, tuple, tuple, tuple, (), (), len, len, len, len, len, len)  # type: ignore[arg-type]
+        kind(list, *[tuple] * 4, *[types] * 4, *[len] * 7)  # type: ignore[call-overload,arg-type]
     with pytest.raises(TypeError):
-        kind(tuple, tuple, tuple, tuple, (), (), len, len, len, len, len, len)  # type: ignore[arg-type]
+        kind(*[tuple] * 5, *[()] * 4, *[len] * 7)  # type: ignore[call-overload,arg-type]
+    kind(*[tuple] * 5, *[types] * 4, *[len] * 7)  # type: ignore[call-overload,arg-type]
+
+
+def test_a_change_of_the_sources_raises_the_revision() -> None:
+    digests = json.loads((Path(__file__).parents[1] / "data" / "audit" / "blocks-revisions.json").read_text())
+    source = Path(compiled.__file__).with_name("_blocks.c").read_bytes()
+    assert digests[str(REVISION)] == hashlib.sha256(source).hexdigest(), "raise REVISION in both files, and note the digest"
+    assert b"#define REVISION %d " % REVISION in source
+    assert list(digests) == [str(number) for number in range(2, REVISION + 1)]
+
+
+def test_a_module_built_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = ModuleType("fimkit.audit._blocks")
+    monkeypatch.setattr("fimkit.audit._blocks", older)
+    for revision in (None, REVISION - 1, REVISION + 1):
+        if revision is not None:
+            older.REVISION = revision  # type: ignore[attr-defined]
+        assert best_way() is Way.PYTHON
+        assert f"revision {revision}, not {REVISION}" in (why_python() or "")
+    monkeypatch.undo()
+    assert why_python() is None
+
+
+def _execve_lines(body: str, *, serial: int = 1, time_ms: int = T0) -> list[bytes]:
+    lines = event_lines(serial=serial, time_ms=time_ms)
+    lines[0] = lines[0].replace(b"syscall=257", b"syscall=59")
+    return [lines[0], record("EXECVE", body, serial=serial, time_ms=time_ms), *lines[1:]]
+
+
+ARGUMENTS = [
+    'argc=2 a0="cp" a1="-r"', 'argc=1 a0=2F612062', "argc=0", 'argc=1 a0=""', "argc=1 a0=(null)", 'argc=2 a0="cp"', "argc=1",
+    'argc=1 a0="cp" a1="x"', 'argc=2 a1="x" a0="cp"', 'argc=1 a00="cp"', 'argc=01 a0="cp"', 'argc=1 a0="c p"', 'argc=1 a0="cp"x',
+    'argc=1 a0="cp" x', 'argc=1  a0="cp"', 'argc=1 a0=', 'argc=1 a0=2f6', 'argc=1 a0=cp', 'argc=1 a0="c\x1dp"',
+    'argc=1 a0="cp"\x1dU="x"', 'argc=2 a0="cp" a1_len=6 a1[0]="xyz" a1[1]="abc"', 'a1="x"', 'argc=99999 a0="x"',
+    'argc=99999999999 a0="x"', 'argc=-1', 'argc=', "argc=12 " + " ".join(f'a{number}="{number}"' for number in range(12)),
+    'argc=1 a0="cp"\r', 'argc=1 a0=2F\r', "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ARGUMENTS)
+def test_every_way_to_write_arguments(body: str) -> None:
+    assert_alike(text_of([*event_lines(), *_execve_lines(body, serial=2), *event_lines(serial=3)]))
+    assert_alike(text_of([*_execve_lines(body, serial=2), record("EXECVE", 'a1="more"', serial=2), *event_lines(serial=3)]))
+
+
+def test_a_program_with_plain_arguments_is_taken_whole() -> None:
+    lines = _execve_lines('argc=3 a0="cp" a1=2F612062 a2=(null)')
+    assert taken_whole(lines)
+    events, _ = read(text_of(lines), Way.COMPILED)
+    assert events[0].process is not None
+    assert events[0].process.argv == (b"cp", b"/a b", b"")
+
+
+FLAGS = [
+    "oflag=0101 mode=0644 resolve=0x0", "oflag=0 mode=0", "oflag=", "oflag=8 mode=0", "oflag=07 word mode=0", "oflag=07",
+    "oflag=07x mode=0", "mode=0 oflag=07", "oflag=077777777777777777777 mode=0", "oflag=1777777777777777777777 mode=0",
+    "oflag=7777777777777777777777 mode=0", "oflag=07 oflag=01 mode=0", "oflag=07 mode=0\x1dX=1", "oflag=07 mode=0\r", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", FLAGS)
+def test_every_way_to_write_flags(body: str) -> None:
+    lines = event_lines()
+    for place in (1, 2):
+        other = [*lines[:place], record("OPENAT2", body), *lines[place:]]
+        assert_alike(text_of(other + event_lines(serial=2)))
+
+
+SINGLES = [
+    record("USER_LOGIN", "pid=1 msg='op=login'"), record("USER", ""), record("A", "x\x1dUID=\"root\""), record("CWD", 'cwd="/"'),
+    record("EOE", ""), record("PROCTITLE", 'proctitle="x"'), record("EXECVE", 'argc=1 a0="x"'),
+    record("OPENAT2", "oflag=0 mode=0"), record("URINGOP", "uring_op=18 ppid=1 pid=2 uid=0"), record("SYSCALL", "x"),
+    record("USER", "x\r"), record("USER", "\r"), record("USER", "\x1d"), record("1300", "x"), record("1112", "x"),
+    record("UNKNOWN[1337]", "x"), record("_A", "x"), record("9A", "x"), record("a", "x"), record("U" * 64, "x"),
+    record("U" * 65, "x"), b"node=h " + record("USER", "y"), b"node= " + record("USER", "y"),
+    record("USER", "z").replace(b": z", b":z"), record("USER", "z").replace(b": z", b":  z"),
+    record("USER", "z").replace(b"): z", b")z"), record("USER", "z").replace(b"audit(1", b"audit(01"),
+    record("USER", "z").replace(b" msg", b"  msg"), record("USER", "\x00\xff"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SINGLES)
+def test_single_records_of_every_kind(line: bytes) -> None:
+    for lines in (
+        [line], [line, line], [line, *event_lines()], [*event_lines(), line],
+        [*event_lines()[:2], line, *event_lines()[2:]],
+        [*event_lines(serial=2), line, *event_lines(serial=3), *event_lines(), line],
+    ):  # fmt: skip
+        assert_alike(text_of(lines))
+        assert_alike(text_of(lines), max_open=2)
+
+
+MIXED = [
+    *(record("USER", "hello", serial=serial, time_ms=T0 + 300 * serial) for serial in range(4)),
+    *(line for serial in range(4) for line in event_lines(serial=serial, time_ms=T0 + 300 * serial)),
+    *(line for serial in (4, 5) for line in _execve_lines('argc=1 a0="x"', serial=serial, time_ms=T0 + 300 * serial)),
+    *(record("EOE", "", serial=serial, time_ms=T0 + 300 * serial) for serial in range(6)),
+]
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(MIXED) - 1), st.integers(1, 7)), max_size=24), st.sampled_from([2, 4, 6, 16, 16384]),
+    st.sampled_from([1, 300, 900, 2000]),
+)  # fmt: skip
+def test_held_events_among_others_are_given_out_alike(picks: list[tuple[int, int]], max_open: int, window_ms: int) -> None:
+    lines = [line for start, count in picks for line in MIXED[start : start + count]]
+    assert_alike(text_of(lines), max_open=max_open, window_ms=window_ms)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(MIXED) - 1), st.integers(1, 7)), min_size=1, max_size=24), st.data())
+def test_what_is_left_open_at_the_end_of_a_live_log_is_alike(picks: list[tuple[int, int]], data: st.DataObject) -> None:
+    lines = [line for start, count in picks for line in MIXED[start : start + count]]
+    cut = data.draw(st.integers(0, len(lines)))
+    seen = []
+    for way in Way:
+        first, second = EventAssembler(way=way), EventAssembler(way=way)
+        given_out = first.push(text_of(lines[:cut]), file="a.log", line=1) if cut else []
+        settled = first.settle()
+        left = first.pending()
+        again = second.restore(left)
+        rest = second.push(text_of(lines[cut:]), file="a.log", line=cut + 1) if cut < len(lines) else []
+        seen.append((given_out, settled, left, again, rest, second.flush(), first.counters, second.counters, first.pending()))
+    assert seen[0] == seen[1]
