@@ -1,7 +1,7 @@
 """A ledger's rows as columns of numbers, with each file's number as ``stat`` would have it. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,34 +19,70 @@ States = Mapping[bytes, FileState]
 
 _DTYPE = np.dtype([(name, np.int64 if place < 2 else np.int32) for place, name in enumerate(ROW_FIELDS)])
 _FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
+_PART_ROWS = 1 << 17
 assert _DTYPE.itemsize == ROW.size
 
 
 class Columns(NamedTuple):
-    """One value a row; ``key``, ``parent``, ``path`` and ``cookie`` are -1 for none.
+    """One value a row: what is asked of every row as columns of their own, the rest where the ledger has it.
 
-    ``audit``, ``folder`` (it is about one) and ``witness`` (osquery names a process) say what a row is. ``kinds`` has for each row
-    the place of its action in :data:`ACTIONS`. ``devices`` is what ``stat`` calls those that records call otherwise, ``numbers``
-    gives a file's number by device and inode, and ``deciding`` the rows that the devices were told by.
+    ``key`` and ``path`` are -1 for none. ``audit`` tells which rows are audit's, ``plain`` is the number of what is plain of a row,
+    in ``table``. ``devices`` is what ``stat`` calls those that records call otherwise, ``true_keys`` then the number that a key
+    stands for, ``numbers`` gives a file's number by device and inode, and ``deciding`` the rows that the devices were told by.
     """
 
-    time_ns: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.void]
     key: Numbers
-    parent: Numbers
     path: Numbers
-    cookie: Numbers
     audit: Bools
-    folder: Bools
-    witness: Bools
-    kinds: npt.NDArray[np.int8]
+    plain: Numbers
+    table: Sequence[tuple[Any, ...]]
     devices: Mapping[int, int]
+    true_keys: Numbers | None
     numbers: Mapping[tuple[int, int], int]
     deciding: Sequence[int]
 
+    def parents(self, part: slice) -> Numbers:
+        """Give the numbers of the folders of some rows; -1 for none."""
+        told = self.rows["parent"][part]
+        return told if self.true_keys is None else self.true_keys[told]
+
+    def parts(self) -> Iterator[slice]:
+        """Divide the rows into parts for which what is worked out on the way stays in the processor's cache."""
+        return (slice(first, first + _PART_ROWS) for first in range(0, len(self.rows), _PART_ROWS))
+
+    def audit_span(self) -> tuple[int, int] | None:
+        """Give the first and the last time of audit's rows."""
+        spans = []
+        for part in self.parts():
+            times = self.rows["time_ns"][part][self.audit[part]]
+            if len(times):
+                spans.append((int(times.min()), int(times.max())))
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
     def is_any(self, actions: Sequence[Action]) -> Bools:
         """Tell which rows have one of some actions."""
-        table = np.array([action in actions for action in Action])
-        found: Bools = table[self.kinds]
+        return self._rows_of([one[1] in actions for one in self.table])
+
+    def is_told_folder(self, actions: Sequence[Action]) -> Bools:
+        """Tell which rows are audit's, about a folder, with one of some actions."""
+        return self._rows_of(
+            [
+                one[0] is Source.AUDIT and one[1] in actions and ((one[3] or 0) & _FORMAT_MASK) == _FOLDER_BITS
+                for one in self.table
+            ]
+        )
+
+    def at(self, rows: npt.NDArray[np.intp]) -> Bools:
+        """Give some rows as a mask."""
+        found: Bools = np.zeros(len(self.rows), dtype=bool)
+        found[rows] = True
+        return found
+
+    def _rows_of(self, wanted: Sequence[bool]) -> Bools:
+        if not any(wanted):
+            return np.zeros(len(self.plain), dtype=bool)
+        found: Bools = np.array(wanted, dtype=bool)[self.plain]
         return found
 
     def number_of(self, state: FileState | None) -> int:
@@ -56,45 +92,40 @@ class Columns(NamedTuple):
         return self.numbers.get((state.dev, state.inode), -1)
 
 
-def make_columns(ledger: ChangeLedger, before: States, after: States) -> Columns:
+def make_columns(ledger: ChangeLedger, before: States, after: States, known: Collection[int | None]) -> Columns:
     """Read the columns of a ledger.
 
     Args:
         ledger: Of one host, any order.
         before: The earlier snapshot by path: it tells what devices are called.
         after: The later one.
+        known: The devices of both.
     """
     rows = np.frombuffer(ledger.rows, dtype=_DTYPE)
-    time_ns, key, parent, path, plain, cookie = (
-        np.ascontiguousarray(rows[name]) for name in ("time_ns", "key", "parent", "path", "plain", "cookie")
-    )
-    witness = rows["actor"] != -1
+    key, path, plain = (np.ascontiguousarray(rows[name]) for name in ("key", "path", "plain"))
     table = ledger.tables.plain.values
-    audit = np.array([one[0] is Source.AUDIT for one in table], dtype=bool)[plain]
-    kinds = {action: place for place, action in enumerate(Action)}
-    devices, deciding = _device_names(ledger, before, after, key, path)
+    devices, deciding = _device_names(ledger, before, after, key, path, known)
     numbers: dict[tuple[int, int], int] = ledger.tables.keys.numbers
+    true_keys = None
     if devices:
-        numbers, true_number = _renumber(ledger, devices)
-        key, parent = true_number[key], true_number[parent]
+        numbers, true_keys = _renumber(ledger, devices)
+        key = true_keys[key]
     return Columns(
-        time_ns=time_ns,
+        rows=rows,
         key=key,
-        parent=parent,
         path=path,
-        cookie=cookie,
-        audit=audit,
-        folder=np.array([((one[3] or 0) & _FORMAT_MASK) == _FOLDER_BITS for one in table], dtype=bool)[plain],
-        witness=~audit & witness,
-        kinds=np.array([kinds[one[1]] for one in table], dtype=np.int8)[plain],
+        audit=np.array([one[0] is Source.AUDIT for one in table], dtype=bool)[plain],
+        plain=plain,
+        table=table,
         devices=devices,
+        true_keys=true_keys,
         numbers=numbers,
         deciding=deciding,
     )
 
 
 def _device_names(
-    ledger: ChangeLedger, before: States, after: States, key: Numbers, path: Numbers
+    ledger: ChangeLedger, before: States, after: States, key: Numbers, path: Numbers, known: Collection[int | None]
 ) -> tuple[dict[int, int], list[int]]:
     """Find devices that the records call otherwise than ``stat`` does, each by the first row that shows it.
 
@@ -102,8 +133,9 @@ def _device_names(
         The names, and those rows.
     """
     keys, paths = ledger.tables.keys.values, ledger.tables.paths.values
-    known = {state.dev for states in (before, after) for state in states.values()}
     strange = np.array([dev not in known for dev, _ in keys] + [False], dtype=bool)
+    if not strange.any():
+        return {}, []
     rows = np.flatnonzero(strange[key] & (path >= 0))
     pairs, first = np.unique(key[rows].astype(np.int64) << 32 | path[rows], return_inverse=True)
     told: dict[int, int] = {}

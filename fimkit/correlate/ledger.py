@@ -13,6 +13,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, Generic, TypeVar, overload
 
+from fimkit.correlate.quick import OpenActor, OpenChange
 from fimkit.model.changes import Action, Actor, Change, Source
 
 __all__ = ["ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables"]
@@ -33,6 +34,7 @@ _process_of = attrgetter(
     "auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses", "syscall"
 )
 _NOTHING_MORE = (None, None, None, None)
+_NO_KEY = (None, None)
 
 T = TypeVar("T", bound=Hashable)
 
@@ -130,7 +132,7 @@ class ChangeLedger(Sequence[Change]):
         return len(self.rows) // ROW.size
 
     def __iter__(self) -> Iterator[Change]:
-        return (self._change(row) for row in range(len(self)))
+        return self._made(range(len(self)))
 
     @overload
     def __getitem__(self, row: int) -> Change: ...
@@ -139,16 +141,16 @@ class ChangeLedger(Sequence[Change]):
     def __getitem__(self, row: int | slice) -> Change | list[Change]:
         """Make the change of a row anew."""
         places = range(len(self))[row]
-        return self._change(places) if isinstance(places, int) else [self._change(place) for place in places]
+        return next(self._made((places,))) if isinstance(places, int) else list(self._made(places))
 
     def changes_at(self, rows: Iterable[int]) -> list[Change]:
         """Make the changes of some rows."""
-        return list(map(self._change, rows))
+        return list(self._made(rows))
 
     def between(self, since_ns: int, until_ns: int) -> Iterator[Change]:
         """Give the changes of a time, both ends included, in the order in which they came."""
         times = memoryview(self.rows).cast("q")[:: ROW.size // 8]
-        return map(self._change, [row for row, time_ns in enumerate(times) if since_ns <= time_ns <= until_ns])
+        return self._made([row for row, time_ns in enumerate(times) if since_ns <= time_ns <= until_ns])
 
     def actions(self) -> set[Action]:
         """Tell which actions there are among the changes."""
@@ -159,7 +161,7 @@ class ChangeLedger(Sequence[Change]):
         """Give what one source claims."""
         wanted = {number for number, values in enumerate(self.tables.plain.values) if values[0] is source}
         numbers = memoryview(self.rows).cast("i")[_PLAIN_PLACE :: ROW.size // 4]
-        return map(self._change, [row for row, number in enumerate(numbers) if number in wanted])
+        return self._made([row for row, number in enumerate(numbers) if number in wanted])
 
     def first_of_each_process(self) -> Iterator[Change]:
         """Give the first change of each process, as the records tell processes apart; those without one are left out."""
@@ -167,7 +169,7 @@ class ChangeLedger(Sequence[Change]):
         for row, number in enumerate(memoryview(self.rows).cast("i")[_ACTOR_PLACE :: ROW.size // 4]):
             if number not in met:
                 met.add(number)
-                yield self._change(row)
+                yield self[row]
 
     def forget_node(self, node: str) -> None:
         """Say of the changes that name this host that they name none: of one host's rows alone, every ledger over the tables."""
@@ -229,31 +231,32 @@ class ChangeLedger(Sequence[Change]):
             return _DERIVED
         return self.tables.cookies.number(change.cookie)
 
-    def _actor(self, number: int, time_ns: int, serial: int) -> Actor | None:
-        if number == _NONE:
-            return None
+    def _made(self, rows: Iterable[int]) -> Iterator[Change]:
+        """Make the changes of some rows, one after the other."""
+        tables, whole, width = self.tables, self.whole, ROW.size
+        plains, keys, paths, cookies = tables.plain.values, tables.keys.values, tables.paths.values, tables.cookies.values
+        for row in rows:
+            if whole and row in whole:
+                yield whole[row]
+                continue
+            time_ns, serial, key, parent, path, actor, plain, item, cookie, more = ROW.unpack_from(self.rows, row * width)
+            source, action, path_sure, mode, new_mode, uid, gid, error, node, hash_late = plains[plain]
+            dev, inode = keys[key] if key >= 0 else _NO_KEY
+            parent_dev, parent_inode = keys[parent] if parent >= 0 else _NO_KEY
+            size, mtime_ns, last_ns, sha256 = tables.more_at(more) if more >= 0 else _NOTHING_MORE
+            joins = cookies[cookie] if cookie >= 0 else None if cookie == _NONE else f"{_event_text(time_ns, serial)}/{inode}"
+            made = OpenChange(
+                source, action, time_ns, serial, item, paths[path] if path >= 0 else None, path_sure, dev, inode, parent_dev,
+                parent_inode, mode, new_mode, None if actor == _NONE else self._actor(actor, time_ns, serial), joins, error, sha256,
+                uid, gid, size, mtime_ns, node, hash_late, last_ns,
+            )  # fmt: skip
+            made.__class__ = Change
+            yield made
+
+    def _actor(self, number: int, time_ns: int, serial: int) -> Actor:
         if number < 0:
             return self.tables.actors[-2 - number]
-        auid, uid, euid, user, pid, ppid, exe, comm, cmdline, verified, tty, ses, syscall = self.tables.processes.values[number]
-        return Actor(
-            auid=auid, uid=uid, euid=euid, user=user, pid=pid, ppid=ppid, exe=exe, comm=comm, cmdline=cmdline,
-            cmdline_verified=verified, tty=tty, ses=ses, syscall=syscall, time_ns=time_ns, event=_event_text(time_ns, serial),
-        )  # fmt: skip
-
-    def _change(self, row: int) -> Change:
-        if self.whole and row in self.whole:
-            return self.whole[row]
-        tables = self.tables
-        time_ns, serial, key, parent, path, actor, plain, item, cookie, more = ROW.unpack_from(self.rows, row * ROW.size)
-        source, action, path_sure, mode, new_mode, uid, gid, error, node, hash_late = tables.plain.values[plain]
-        dev, inode = (None, None) if key < 0 else tables.keys.values[key]
-        parent_dev, parent_inode = (None, None) if parent < 0 else tables.keys.values[parent]
-        size, mtime_ns, last_ns, sha256 = tables.more_at(more)
-        joins = None if cookie == _NONE else f"{_event_text(time_ns, serial)}/{inode}"
-        return Change(
-            source=source, action=action, time_ns=time_ns, serial=serial, item=item,
-            path=None if path < 0 else tables.paths.values[path], path_sure=path_sure, dev=dev, inode=inode,
-            parent_dev=parent_dev, parent_inode=parent_inode, mode=mode, new_mode=new_mode,
-            actor=self._actor(actor, time_ns, serial), cookie=joins if cookie < 0 else tables.cookies.values[cookie], error=error,
-            sha256=sha256, uid=uid, gid=gid, size=size, mtime_ns=mtime_ns, node=node, hash_late=hash_late, last_ns=last_ns,
-        )  # fmt: skip
+        made = OpenActor(*self.tables.processes.values[number], time_ns, _event_text(time_ns, serial))
+        made.__class__ = Actor
+        actor: Actor = made
+        return actor

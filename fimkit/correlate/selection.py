@@ -11,6 +11,8 @@ or the text is of another, a name counts for all places that may be meant: too m
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import compress, repeat
+from operator import is_, itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ __all__ = ["Selection", "select_changes"]
 _FOLDER_ARRIVALS = (Action.BORN, Action.MOVED_TO)
 _DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
 _SOLE_UNKNOWN, _NO_PLACE = -2, -3
+_type_of, _inode_of, _dev_of = (itemgetter(FileState._fields.index(name)) for name in ("type", "inode", "dev"))
 
 States = Mapping[bytes, FileState]
 
@@ -68,16 +71,32 @@ def select_changes(
     return _Selector(ledger, before, after).select(diffs, since_ns, watched)
 
 
+class _OsqueryRows(NamedTuple):
+    """Where osquery's rows are, and what decides about them."""
+
+    rows: npt.NDArray[np.intp]
+    path: Numbers
+    cookie: Numbers
+    actor: Numbers
+
+    @classmethod
+    def of(cls, columns: Columns) -> "_OsqueryRows":
+        rows = np.flatnonzero(~columns.audit)
+        return cls(rows, columns.path[rows], columns.rows["cookie"][rows], columns.rows["actor"][rows])
+
+
 class _Selector:
     """One selection. ``core`` are the names that findings may be about, ``files`` those whose records all count."""
 
     def __init__(self, ledger: ChangeLedger, before: States, after: States) -> None:
         self.ledger, self.before, self.after = ledger, before, after
-        self.columns = make_columns(ledger, before, after)
+        self.devices = tuple(set(map(_dev_of, states.values())) for states in (before, after))
+        self.columns = make_columns(ledger, before, after, set().union(*self.devices))
         self.folders = tuple(
-            {path: state for path, state in states.items() if state.type is FileType.DIRECTORY} for states in (before, after)
+            {state.path: state for state in _folders_of(states)} for states in (before, after)
         )
-        self.told = self.columns.audit & self.columns.folder & self.columns.is_any(_FOLDER_ARRIVALS) & (self.columns.key >= 0)
+        self.osquery = _OsqueryRows.of(self.columns)
+        self.told = self.columns.is_told_folder(_FOLDER_ARRIVALS) & (self.columns.key >= 0)
         self.names = _Names(ledger, self.columns, self._places())
         self.core = self.names.none()
         # one more than there are: what has no number is no one's
@@ -122,7 +141,7 @@ class _Selector:
         rows |= odd | columns.is_any((Action.LOST,)) | self.told
         rows[columns.deciding] = True
         near = self._near_osquery()
-        rows |= self._osquery_rows(near)
+        rows[self._osquery_rows(near)] = True
         return self._selection(rows, near, [diff.path for diff in diffs])
 
     def _take(self, path: bytes, states: Iterable[FileState | None]) -> None:
@@ -134,7 +153,8 @@ class _Selector:
     def _passing(self, since_ns: int, watched: Callable[[bytes], bool]) -> Bools:
         """Find the watched names that something left, and that neither snapshot has."""
         columns, names = self.columns, self.names
-        left = names.of_rows(columns.is_any(_DEPARTURES) & (columns.time_ns >= since_ns))
+        rows = np.flatnonzero(columns.is_any(_DEPARTURES))
+        left = names.of_rows(columns.at(rows[columns.rows["time_ns"][rows] >= since_ns]))
         found = names.none()
         for number in np.flatnonzero(left).tolist():
             path = names.texts[number]
@@ -152,71 +172,84 @@ class _Selector:
         wanted = set(tried.tolist()) - {-1}
         if wanted:
             inodes = {inode for (_, inode), number in columns.numbers.items() if number in wanted}
-            for path, state in self.before.items():
-                if state.inode in inodes and columns.number_of(state) in wanted:
-                    self._take(path, (state, self.after.get(path)))
+            for state in _states_with(self.before, inodes):
+                if columns.number_of(state) in wanted:
+                    self._take(state.path, (state, self.after.get(state.path)))
 
     def _near_osquery(self) -> Bools:
         """Find the names that osquery joined by renames with those there is something to find about."""
-        columns = self.columns
-        halves = ~columns.audit & (columns.path >= 0) & (columns.cookie != -1)
+        halves = self.osquery.cookie != -1
+        path, cookie = self.osquery.path[halves], self.osquery.cookie[halves]
         near = self.core.copy()
-        if not halves.any():
-            return near
-        count = len(self.ledger.tables.cookies.values) + 2  # the last two: derived of the row itself, and none
+        near[-1] = False
         while True:
-            cookies: Bools = np.zeros(count, dtype=bool)
-            cookies[columns.cookie[halves & near[columns.path]]] = True
+            cookies = self._no_cookies()
+            cookies[cookie[near[path]]] = True
             more = near.copy()
-            more[columns.path[halves & cookies[columns.cookie]]] = True
+            more[path[cookies[cookie]]] = True
+            more[-1] = False
             if (more == near).all():
                 return near
             near = more
 
-    def _osquery_rows(self, near: Bools) -> Bools:
+    def _osquery_rows(self, near: Bools) -> npt.NDArray[np.intp]:
         """Take osquery's rows of some names; with a row that names a process those of the folders above; renames always whole."""
-        columns, names = self.columns, self.names
-        if columns.audit.all():
-            return ~columns.audit
-        if columns.witness.any():
+        osquery, names = self.osquery, self.names
+        if (osquery.actor != -1).any():
             folders = {folder for number in np.flatnonzero(near).tolist() for folder in folders_above(names.texts[number])}
             near[[names.numbers[folder] for folder in folders if folder in names.numbers]] = True
-        rows = ~columns.audit & near[columns.path]
-        cookies: Bools = np.zeros(len(self.ledger.tables.cookies.values) + 2, dtype=bool)
-        cookies[columns.cookie[rows]] = True
+        rows = near[osquery.path]
+        cookies = self._no_cookies()
+        cookies[osquery.cookie[rows]] = True
         cookies[-1] = False
-        whole: Bools = rows | (~columns.audit & cookies[columns.cookie])
-        return whole
+        return osquery.rows[rows | cookies[osquery.cookie]]
+
+    def _no_cookies(self) -> Bools:
+        """Give a mask over the cookies with none in it; the last two stand for: derived of the row itself, and none."""
+        return np.zeros(len(self.ledger.tables.cookies.values) + 2, dtype=bool)
 
     def _selection(self, rows: Bools, near: Bools, paths: Iterable[bytes]) -> Selection:
         columns, names = self.columns, self.names
         wanted = {*paths, *(names.texts[number] for number in np.flatnonzero(names.of_rows(rows) | near).tolist())}
         files = self.files.copy()
         files[columns.key[rows]] = True
-        times = columns.time_ns[columns.audit]
-        span = (int(times.min()), int(times.max())) if len(times) else None
+        span = columns.audit_span()
         whole = [change.time_ns for change in self.ledger.whole.values() if change.source is Source.AUDIT]
         if whole and span is not None:
             span = min(span[0], *whole), max(span[1], *whole)
         inodes = {inode for (_, inode), number in columns.numbers.items() if files[number]}
         before, after = (
-            self._states(states, folders, wanted, inodes)
-            for states, folders in zip((self.before, self.after), self.folders, strict=True)
+            self._states(states, folders, devices, wanted, inodes)
+            for states, folders, devices in zip((self.before, self.after), self.folders, self.devices, strict=True)
         )
         return Selection(self.ledger.changes_at(np.flatnonzero(rows).tolist()), before, after, span)
 
     def _states(
-        self, states: States, folders: dict[bytes, FileState], wanted: Collection[bytes], inodes: Collection[int]
+        self,
+        states: States,
+        folders: dict[bytes, FileState],
+        devices: Collection[int | None],
+        wanted: Collection[bytes],
+        inodes: Collection[int],
     ) -> dict[bytes, FileState]:
         """Take the folders, the names, the files, and one of each device: what is on none is a device by another name."""
-        found = {path: state for path, state in states.items() if state.inode in inodes} | folders
+        found = {state.path: state for state in _states_with(states, inodes)} | folders
         found |= {path: states[path] for path in wanted if path in states}
-        missing = {state.dev for state in states.values()} - {state.dev for state in found.values()}
+        missing = {*devices} - {state.dev for state in found.values()}
         for path, state in states.items() if missing else ():
             if state.dev in missing:
                 found[path] = state
                 missing.discard(state.dev)
         return found
+
+
+def _folders_of(states: States) -> Iterator[FileState]:
+    return compress(states.values(), map(is_, map(_type_of, states.values()), repeat(FileType.DIRECTORY)))
+
+
+def _states_with(states: States, inodes: Collection[int]) -> Iterator[FileState]:
+    """Give the states whose inode is one of some: no line of Python is run for the millions of others."""
+    return compress(states.values(), map(inodes.__contains__, map(_inode_of, states.values())))
 
 
 class _Names:
@@ -233,9 +266,15 @@ class _Names:
         for key, paths in places.items():
             sole[key] = tables.folders.numbers.get(next(iter(paths)), _SOLE_UNKNOWN) if len(paths) == 1 else _SOLE_UNKNOWN
         folder_of = np.array([*tables.folder_of, -1], dtype=np.int32)
-        place = sole[columns.parent]
-        odd = np.flatnonzero((place != _NO_PLACE) & (place != folder_of[columns.path]) & (columns.path >= 0) & columns.audit)
-        pairs, which = np.unique(columns.parent[odd].astype(np.int64) << 32 | columns.path[odd], return_inverse=True)
+        found, parents = [], []
+        for part in columns.parts():
+            parent, path = columns.parents(part), columns.path[part]
+            place = sole[parent]
+            own = np.flatnonzero((place != _NO_PLACE) & (place != folder_of[path]) & (path >= 0) & columns.audit[part])
+            found.append(own + part.start)
+            parents.append(parent[own])
+        odd, parent = (np.concatenate([np.zeros(0, dtype=np.intp), *each]) for each in (found, parents))
+        pairs, which = np.unique(parent.astype(np.int64) << 32 | columns.path[odd], return_inverse=True)
         self._rows, self._paths = self._others(pairs, which, odd, places)
 
     def _others(
