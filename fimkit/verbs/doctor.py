@@ -9,6 +9,7 @@ from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
 from fimkit.verbs.doctor_notify import check_notify
 from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.doctor_panic import check_panic
+from fimkit.verbs.doctor_seal import check_seal
 from fimkit.verbs.doctor_web import check_web
 from fimkit.verbs.osquery_advice import osquery_advice
 
@@ -24,6 +25,7 @@ Section = Callable[[Config, DoctorHost], Iterable[Advice]]
 SECTIONS: tuple[Section, ...] = (
     check_paths,
     check_store,
+    check_seal,
     check_kernel,
     check_rules,
     check_context,

@@ -29,6 +29,7 @@ from fimkit.verbs.explain import may_be_explained
 from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
+from fimkit.verbs.seal_watch import SealWatch
 from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
@@ -181,6 +182,7 @@ class _Watcher:
             has_records=self._sources.dirty is None,
         )
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
+        self._seal = SealWatch(config, self.store)
         self._packages = PackageHold(frozen_config(config), self.store)
         self._osquery_changes = [change for change in look.changes if change.source is Source.OSQUERY]
         sources = config.sources
@@ -238,6 +240,7 @@ class _Watcher:
             if self._rescan is not None:
                 self._rescan.end()
             self._packages.end()
+            self._seal.end()
             self.status.stopped_ns = time.time_ns()
             self._write_status()
             notify_systemd.stopping()
@@ -468,7 +471,9 @@ class _Watcher:
         self._ask_hearing()
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)
-        self.engine.notice_others()
+        if self.engine.notice_others():
+            self._seal.note_write()
+        self._tell_seal()
         quiet = self.engine.waiting == 0 and self.status.backlog_bytes < 1 << 20
         if quiet and now_s >= self._next["catch_up"]:
             self._catch_up()
@@ -483,6 +488,13 @@ class _Watcher:
         self._write_status()
         notify_systemd.alive()
         notify_systemd.status(self._words())
+
+    def _tell_seal(self) -> None:
+        """Look at the seal where that is due, and tell what came of it."""
+        findings, words = self._seal.step()
+        self._telling.say(words)
+        if findings:
+            self._tell_new(self.store.add_findings(findings, now_ns=time.time_ns()).new)
 
     def _write_status(self) -> None:
         write_numbers(
@@ -507,6 +519,7 @@ class _Watcher:
             self._telling.say((*problems, "the new configuration is refused: the old one stays in force"))
         else:
             self.config, self._packages.config = config, frozen_config(config)
+            self._seal.config = config
             self._telling.report_file = config.host.report_file
             self._panic.reconfigure(config)
             self._content.reconfigure(config)
