@@ -10,7 +10,9 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.findings import Kind
 
-__all__ = ["AnnouncedActor", "Ticket", "TicketEnd", "TicketEvent", "add_ends", "add_ticket", "cancel_ticket", "load_ends", "load_tickets"]
+__all__ = [
+    "AnnouncedActor", "Ticket", "TicketEnd", "TicketEvent", "add_ends", "add_ticket", "cancel_ticket", "load_ends", "load_tickets",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,18 @@ from fimkit.model.changes import Actor, Source
 from fimkit.model.states import TIMES_ONLY, FileState
 
 __all__ = [
-    "FEWEST_HOSTS", "NEARLY_ALL", "Attribution", "ContentMark", "Finding", "Kind", "Severity", "Spread", "Tier", "Verdict",
-    "is_content_reason", "judge_content", "severity_in_fleet", "severity_of",
+    "ANNOUNCED", "ANNOUNCED_BYTES", "FEWEST_HOSTS", "NEARLY_ALL", "Attribution", "ContentMark", "Finding", "Kind", "Severity",
+    "Spread", "Tier", "Verdict", "is_announced", "is_content_reason", "judge_content", "severity_in_fleet", "severity_of",
 ]  # fmt: skip
 
 _CONTENT_REASONS = ("rule ", "content: ", "story: ")
 _HARMLESS = "info"
+
+ANNOUNCED = "announced: "
+"""How the reason begins of what is expected for somebody announced it, but not its bytes: a hit in them is suspect all the same."""
+
+ANNOUNCED_BYTES = "announced with its hash: "
+"""And of that whose very bytes were announced."""
 
 FEWEST_HOSTS = 3
 """With fewer hosts, "on all of them" and "on one alone" say nothing."""
@@ -188,8 +194,15 @@ def is_content_reason(text: str) -> bool:
     return text.startswith(_CONTENT_REASONS)
 
 
+def is_announced(finding: Finding) -> bool:
+    """Tell whether somebody announced a finding's change, and not the hash of its bytes."""
+    return any(text.startswith(ANNOUNCED) for text in finding.reasons)
+
+
 def judge_content(finding: Finding, content: tuple[ContentMark, ...] | None, reasons: Sequence[str]) -> Finding:
-    """Judge a finding by what is in the file: a hit makes it suspect, unless a package is proved to have brought just this.
+    """Judge a finding by what is in the file: a hit makes it suspect.
+
+    It does not where a package is proved to have brought just this, or where its hash was announced.
 
     Args:
         finding: As it was judged without.
@@ -201,7 +214,8 @@ def judge_content(finding: Finding, content: tuple[ContentMark, ...] | None, rea
     """
     others = [text for text in finding.reasons if not is_content_reason(text)]
     judged = replace(finding, content=content, reasons=tuple(dict.fromkeys((*reasons, *others))))
-    if finding.verdict is Verdict.EXPECTED or all(mark.severity == _HARMLESS for mark in content or ()):
+    is_proved = finding.verdict is Verdict.EXPECTED and not is_announced(finding)
+    if is_proved or all(mark.severity == _HARMLESS for mark in content or ()):
         return judged
     severity = severity_of(finding.tier, finding.kind, Verdict.SUSPECT, finding.changed)
     worse = max(severity, finding.severity, key=lambda one: one.rank)

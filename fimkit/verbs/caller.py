@@ -5,7 +5,7 @@ import pwd
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["load_caller", "name_caller"]
+__all__ = ["load_caller", "load_login", "name_caller"]
 
 _NO_LOGIN = 0xFFFFFFFF
 
@@ -41,10 +41,15 @@ def name_caller(login: int | None, environment: Mapping[str, str], uid: int, nam
     return who if who == acting else f"{who} as {acting}"
 
 
-def load_caller() -> str:
-    """Ask the kernel who called this process."""
+def load_login() -> int | None:
+    """Give the login that the kernel remembers of this process; ``None`` where it knows of none."""
     try:
         login = int(Path("/proc/self/loginuid").read_text())
     except (OSError, ValueError):
-        login = _NO_LOGIN
-    return name_caller(None if login == _NO_LOGIN else login, os.environ, os.geteuid())
+        return None
+    return None if login == _NO_LOGIN else login
+
+
+def load_caller() -> str:
+    """Ask the kernel who called this process."""
+    return name_caller(load_login(), os.environ, os.geteuid())

@@ -5,7 +5,7 @@ import re
 from fimkit.model.errors import UsageError, clip
 from fimkit.model.time import parse_time
 
-__all__ = ["parse_since"]
+__all__ = ["parse_ahead", "parse_since"]
 
 _AGO = re.compile(r"(\d{1,9})\s*(s|m|min|h|d|w)")
 _UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -27,9 +27,22 @@ def parse_since(text: str, *, now_ns: int) -> int:
     >>> parse_since("24h", now_ns=90_000 * 10**9), parse_since("1970-01-01T00:01:00Z", now_ns=0)
     (3600000000000, 60000000000)
     """
-    ago = _AGO.fullmatch(text.strip())
-    if ago is not None:
-        return now_ns - int(ago[1]) * _UNITS_S[ago[2]] * 1_000_000_000
+    return _parse(text, now_ns=now_ns, sign=-1)
+
+
+def parse_ahead(text: str, *, now_ns: int) -> int:
+    """Read a time to come: as :func:`parse_since`, and ``2h`` is two hours from now.
+
+    >>> parse_ahead("2h", now_ns=0), parse_ahead("1970-01-02", now_ns=0)
+    (7200000000000, 86400000000000)
+    """
+    return _parse(text, now_ns=now_ns, sign=1)
+
+
+def _parse(text: str, *, now_ns: int, sign: int) -> int:
+    away = _AGO.fullmatch(text.strip())
+    if away is not None:
+        return now_ns + sign * int(away[1]) * _UNITS_S[away[2]] * 1_000_000_000
     try:
         return parse_time(text.strip())
     except (ValueError, OverflowError):

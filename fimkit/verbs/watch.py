@@ -18,7 +18,7 @@ from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
 from fimkit.model.config import Config
 from fimkit.model.errors import ConfigError, FimkitError
-from fimkit.model.findings import Finding
+from fimkit.model.findings import Finding, Verdict, is_announced
 from fimkit.model.records import BadLine
 from fimkit.model.watches import WatchSet
 from fimkit.verbs import notify_systemd
@@ -59,6 +59,8 @@ _LIMITS_S = 3600.0
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
+_OVERDUE_S = 10
+"""What was announced and came at the last moment is recorded, judged and stored by then."""
 _END_S = 30.0
 _END_SHOW_S = 3.0
 _START_LOCK_S = 600.0
@@ -460,6 +462,8 @@ class _Watcher:
         """Tell what was searched, or is not to be, or has waited for long enough."""
         self._telling.say(judged.words)
         if judged.findings:
+            # What was announced was nobody's alarm before it was looked into.
+            self._panic.take([one for one in judged.findings if one.verdict is Verdict.SUSPECT and is_announced(one)])
             self._telling.tell_new(judged.findings)
             self._mail.take(judged.findings)
 
@@ -475,6 +479,9 @@ class _Watcher:
             self._seal.note_write()
         self._tell_seal()
         quiet = self.engine.waiting == 0 and self.status.backlog_bytes < 1 << 20
+        if quiet:
+            late_s = _OVERDUE_S if self._sources.name == "kernel" else _OVERDUE_S + self.config.sources.osquery_interval_s
+            self._tell_new(self.engine.find_unmet(now_ns=time.time_ns() - late_s * 1_000_000_000))
         if quiet and now_s >= self._next["catch_up"]:
             self._catch_up()
         if now_s >= self._next_rescan:

@@ -16,6 +16,7 @@ from fimkit.correlate.neighbourhood import Neighbourhood, Picture
 from fimkit.correlate.picture import ChangeIndex, Snapshot, key_of_change, parent_of_change
 from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.store import Store
+from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Note, Source
 from fimkit.model.config import Config, Watch
 from fimkit.model.findings import Attribution, Finding
@@ -23,6 +24,7 @@ from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import Earlier, load_earlier
+from fimkit.verbs.expected_changes import find_unmet, judge_announced
 from fimkit.verbs.watch_looks import Looks
 from fimkit.verbs.watch_waiting import Waiting, WaitingPaths
 
@@ -60,6 +62,7 @@ class _Unstored:
     notes: list[Note] = field(default_factory=list)
     cursors: dict[tuple[str, bytes], LogCursor] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
+    ends: list[TicketEnd] = field(default_factory=list)
 
 
 class Engine:
@@ -103,6 +106,7 @@ class Engine:
         self._unstored = _Unstored()
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
+        self._tickets, self._tickets_version, self._over = store.tickets(), store.version(), set[int]()
         for change in changes:
             self._remember(change)
         self.reload_store()
@@ -367,7 +371,38 @@ class Engine:
             seen_ns=time.time_ns(),
             around=Around(data_folders=self._data_folders, span=self._span),
         )
-        return self._earlier.unsettled([finding for finding in findings if finding.path in near.core], changes)
+        findings = self._earlier.unsettled([finding for finding in findings if finding.path in near.core], changes)
+        return self._judge_announced(findings)
+
+    def _judge_announced(self, findings: list[Finding]) -> list[Finding]:
+        """Judge by what was announced up to now: a change may follow its announcement within a moment."""
+        if not findings:
+            return findings
+        self._load_tickets()
+        judged, ends = judge_announced(findings, self._tickets)
+        self._unstored.ends += ends
+        return judged
+
+    def _load_tickets(self) -> None:
+        if (version := self.store.version()) != self._tickets_version:
+            self._tickets, self._tickets_version = self.store.tickets(), version
+
+    def find_unmet(self, *, now_ns: int) -> tuple[Finding, ...]:
+        """Store what was announced until a time and never came; gives what is new of it.
+
+        Args:
+            now_ns: Up to when all that came is known and stored.
+        """
+        self._load_tickets()
+        over = [one for one in self._tickets if one.until_ns < now_ns and one.number not in self._over]
+        if not over:
+            return ()
+        with self.store.transaction():
+            unmet = find_unmet(self.config.host.name, over, self.store.ticket_ends(), self.looks.watches, now_ns=now_ns)
+            self.store.end_tickets([end for _, end in unmet])
+            stored = self.store.add_findings([finding for finding, _ in unmet], now_ns=now_ns)
+        self._over.update(one.number for one in over)
+        return stored.new
 
     def _store_sources(self) -> None:
         self.store.add_changes(self._unstored.changes)
@@ -375,6 +410,7 @@ class Engine:
         for (source, log), cursor in self._unstored.cursors.items():
             self.store.set_cursor(source, log, asdict(cursor))
         self.store.tell(self._unstored.shown, time_ns=time.time_ns())
+        self.store.end_tickets(self._unstored.ends)
 
     def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int, left: Collection[bytes]) -> Batch:
         now_ns = time.time_ns()
