@@ -21,6 +21,7 @@ VERBS = {
     "uninstall": "take exactly those away again",
     "baseline": "create, show, compare or accept the known good state",
     "check": "rescan, correlate with the records, and print what is new",
+    "expect": "announce a change: what comes just so is expected, what departs from it or never comes is a finding",
     "watch": "the same live, as it happens, until it is stopped; --status says how it is doing",
     "investigate": "the same on files collected elsewhere",
     "findings": "what was found on this host, as a table to look through",

@@ -15,6 +15,7 @@ from fimkit.evidence.finding_life import PASSING
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.store import Store, open_store
+from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Source, StateDiff
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
@@ -30,6 +31,7 @@ from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.effective import effective_watches
+from fimkit.verbs.expected_changes import find_unmet, judge_announced
 from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
@@ -104,7 +106,7 @@ class Look:
     """One look at the host: the watches, the two states, what was open when it began, and what the logs said.
 
     ``changes`` are all that it was judged by: those of earlier readings too; ``relevant`` those that can bear on a finding.
-    ``found`` are the findings whose files rules hit now.
+    ``found`` are the findings whose files rules hit now; ``ends`` what came of announced changes.
     """
 
     watches: WatchSet
@@ -114,6 +116,7 @@ class Look:
     diffs: list[StateDiff]
     sight: Sight
     since_ns: int
+    began_ns: int
     seen_ns: int
     audit: Gathered = field(default_factory=Gathered)
     osquery: Gathered = field(default_factory=Gathered)
@@ -121,6 +124,7 @@ class Look:
     relevant: Sequence[Change] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
+    ends: Sequence[TicketEnd] = ()
 
 
 def check(config: Config, options: CheckOptions) -> Checked:
@@ -219,7 +223,8 @@ def look_at_all(
     known = {finding.id for finding in look.was_open}
     explained = explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.relevant)
     look.words += explained.words
-    findings = [finding if finding.id in known else mark(finding) for finding in explained.findings]
+    announced = _judge_announced(config, options, store, look, explained.findings)
+    findings = [finding if finding.id in known else mark(finding) for finding in announced]
     findings = _search(desk, look, findings)
     findings += find_seal_findings(config, store, require=options.require_seal)
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
@@ -227,6 +232,19 @@ def look_at_all(
     budget_s = _BEFORE_PANIC_KEEP_S if any(map(may_panic, findings)) else None
     unkept = ContentKeeper(config).keep_findings(checked.open, budget_s=budget_s)
     return replace(checked, words=(*checked.words, *unkept)), look
+
+
+def _judge_announced(
+    config: Config, options: CheckOptions, store: Store, look: Look, findings: Sequence[Finding]
+) -> Sequence[Finding]:
+    """Judge by what was announced, and add what was and never came; a log given by hand proves no plan was kept."""
+    tickets = [] if options.audit_logs or options.osquery_logs else store.tickets()
+    if not tickets:
+        return findings
+    judged, met = judge_announced(findings, tickets)
+    unmet = find_unmet(config.host.name, tickets, [*store.ticket_ends(), *met], look.watches, now_ns=look.began_ns)
+    look.ends = (*met, *(end for _, end in unmet))
+    return [*judged, *(finding for finding, _ in unmet)]
 
 
 def _search(desk: ContentDesk | None, look: Look, findings: list[Finding]) -> list[Finding]:
@@ -284,6 +302,7 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
         diffs=diffs,
         sight=sight,
         since_ns=since_ns,
+        began_ns=began_ns,
         seen_ns=seen_ns,
         words=words,
     )
@@ -407,6 +426,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
             if gathered.cursor is not None:
                 store.set_cursor(source, log, asdict(gathered.cursor))
         store.set_cursor(*LAST_CHECK, {"seen_ns": look.seen_ns})
+        store.end_tickets(look.ends)
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
         known = {finding.id for finding in look.was_open}
         stored = store.put_findings(findings, now_ns=look.seen_ns, unseen=hidden, known=known)
