@@ -6,7 +6,7 @@ every change that was made past fimkit: a row altered, deleted, put in or swappe
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -26,7 +26,7 @@ _CHANGE_TIME, _CHANGE_PATH = 0, 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """One thing that is not as the chain has it. ``seq`` is the link; ``words`` say what it is about and what is wrong.
+    """One thing that is not as the chain has it. ``seq`` is the link, ``time_ns`` its time; ``words`` say what is wrong with what.
 
     ``is_end`` is said of an end that is missing: an older copy of the store looks the same, and nobody need have altered anything.
     """
@@ -34,6 +34,7 @@ class Broken:
     seq: int
     words: str
     is_end: bool = False
+    time_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +100,16 @@ class _Verifier:
         self._check_subjects()
         if self._after is None:
             self._check_strangers()
+        broken = sorted(self._broken, key=lambda one: one.seq)[:_MOST]
         return ChainVerdict(
             head=self._head, first=self._first, links=self._links, rows=self._rows, notes=tuple(self._notes),
-            broken=tuple(sorted(self._broken, key=lambda one: one.seq)[:_MOST]),
+            broken=tuple(replace(one, time_ns=self._time_of(one.seq)) for one in broken),
         )  # fmt: skip
+
+    def _time_of(self, seq: int) -> int | None:
+        """Read when a link, or the last one before it, was made: it names the same break the same way in the next check."""
+        row = self._connection.execute("SELECT time_ns FROM chain WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (seq,)).fetchone()
+        return row[0] if row is not None and isinstance(row[0], int) else None
 
     def _say(self, seq: int, words: str, *, is_end: bool = False) -> None:
         self._broken.append(Broken(seq=seq, words=words, is_end=is_end))

@@ -11,14 +11,19 @@ from typing import Any, Self
 from urllib.parse import quote_from_bytes
 
 from fimkit.evidence.cells import CELLS, Cell
+from fimkit.evidence.chain_proof import load_proofs, load_segment, row_ids_of
+from fimkit.evidence.chain_rows import has_chain, last_head
+from fimkit.evidence.chain_verify import ChainVerdict, verify_chain
 from fimkit.evidence.change_columns import ChangeColumns, past_change_columns
 from fimkit.evidence.changes_rows import load_changes_about, load_changes_of
 from fimkit.evidence.connection import open_patiently, store_path, translated_errors
+from fimkit.evidence.coverage_rows import has_ledger, load_gaps
 from fimkit.evidence.finding_life import FindingRow
 from fimkit.evidence.findings_rows import find_by_prefix
 from fimkit.evidence.folder import check_private_file, check_state_dir, readers_trust
-from fimkit.evidence.history_rows import Acceptance, load_acceptances
-from fimkit.evidence.log_rows import LAST_CHECK
+from fimkit.evidence.history_rows import Acceptance, HistoryRow, load_acceptances, load_history
+from fimkit.evidence.incident_rows import IncidentRow, load_incidents
+from fimkit.evidence.log_rows import LAST_CHECK, load_notes
 from fimkit.evidence.past_rows import Span, past_baseline, past_changes, past_findings
 from fimkit.evidence.schema import MIGRATIONS, schema_version
 from fimkit.evidence.search import Condition, render_condition
@@ -30,7 +35,9 @@ from fimkit.evidence.stored_order import (
     load_last_place,
     load_replaced,
 )
-from fimkit.model.changes import Change
+from fimkit.model.chain import Head
+from fimkit.model.changes import Change, Note
+from fimkit.model.coverage import Gap
 from fimkit.model.errors import StoreError
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
@@ -119,6 +126,43 @@ class Reader:
         with translated_errors(self.path):
             yield from past_findings(self._connection, span, only_open=only_open)
 
+    def head(self) -> Head | None:
+        """Give the last link of the evidence chain; nothing in a store from before there was one."""
+        with translated_errors(self.path):
+            return last_head(self._connection) if has_chain(self._connection) else None
+
+    def verify_chain(self, *, after: Head | None = None, heads: Sequence[Head] = ()) -> ChainVerdict:
+        """Hold the store against its chain; see :func:`fimkit.evidence.chain_verify.verify_chain`."""
+        with translated_errors(self.path):
+            return verify_chain(self._connection, after=after, heads=heads)
+
+    def chain_proof(
+        self, finding_ids: Iterable[str], acceptances: Iterable[int], changes: Sequence[Change], incidents: Iterable[str]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Read what proves to another host that these were stored as they are.
+
+        Returns:
+            The links from the first one about any of them to the head, and the texts that were hashed; both as JSON objects.
+        """
+        with translated_errors(self.path):
+            if not has_chain(self._connection):
+                return [], []
+            rows = [("finding", number) for one in finding_ids for number in row_ids_of(self._connection, one)]
+            subjects = [*rows, *(("acceptance", one) for one in acceptances), *(("incident", one) for one in incidents)]
+            proofs = list(load_proofs(self._connection, subjects, changes))
+            first = min((int(proof["seq"]) for proof in proofs), default=None)
+            return list(load_segment(self._connection, first)), proofs
+
+    def history(self, path: bytes) -> list[HistoryRow]:
+        """Read what acceptances made of one path, the oldest first."""
+        with translated_errors(self.path):
+            return list(load_history(self._connection, path))
+
+    def incidents(self) -> list[IncidentRow]:
+        """Read every incident of this host, in the order of time."""
+        with translated_errors(self.path):
+            return load_incidents(self._connection)
+
     def finding(self, id_prefix: str) -> FindingRow | None:
         """Find the one finding whose id begins so: the open one, else the last that was closed.
 
@@ -182,6 +226,21 @@ class Reader:
         """Read the accepted states at and below a path, or all of them, sorted by path."""
         with translated_errors(self.path):
             yield from past_baseline(self._connection, below)
+
+    def gaps(self) -> list[Gap]:
+        """Read the times in which a source did not tell all; empty in a store from before the ledger."""
+        with translated_errors(self.path):
+            return load_gaps(self._connection) if has_ledger(self._connection) else []
+
+    def notes(self) -> list[Note]:
+        """Read what the sources said of themselves, in the order of time."""
+        with translated_errors(self.path):
+            return list(load_notes(self._connection, None))
+
+    def has_cursor(self, source: str) -> bool:
+        """Tell whether a log of this source was ever read."""
+        with translated_errors(self.path):
+            return self._connection.execute("SELECT 1 FROM cursors WHERE source = ?", (source,)).fetchone() is not None
 
     def status(self, *, count_baseline: bool = True) -> StoreStatus:
         """Tell how the store is doing.

@@ -18,6 +18,7 @@ __all__ = ["drop_old", "drop_surplus", "oldest_ns", "shrink_file", "used_bytes"]
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MIB = 1024 * 1024
+_CHAIN_SHARE = 32  # a part of the limit is left for the links that say what went
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def drop_surplus(connection: sqlite3.Connection, *, max_mb: int) -> Iterator[str
         return
     _name_evidence(connection)
     for kind in _BY_SIZE:
-        dropped = _drop_some(connection, kind, limit_bytes)
+        dropped = _drop_some(connection, kind, limit_bytes - limit_bytes // _CHAIN_SHARE)
         if dropped:
             yield f"dropped the {dropped} oldest {kind.words}, to keep the store within {max_mb} MB"
     used = used_bytes(connection)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +19,7 @@ from fimkit.evidence.store import Store, open_store
 from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Source, StateDiff
 from fimkit.model.config import Config
+from fimkit.model.coverage import Gap, Sense, select_gaps
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding, Verdict
 from fimkit.model.paths import render_path
@@ -29,8 +31,11 @@ from fimkit.panic.trigger import may_panic
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
+from fimkit.verbs.coverage import all_gaps, judge_now, keep_gaps, last_look_ns, unread_gaps, weighty
+from fimkit.verbs.coverage_judge import GapsNow, gaps_of_gathered
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.effective import effective_watches
+from fimkit.verbs.evidence import find_chain_findings
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
 from fimkit.verbs.explain import explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
@@ -86,7 +91,8 @@ class CheckOptions:
 class Checked:
     """What a check found: ``new``, which nobody was shown yet, ``known`` and still open, what is ``gone``, and words.
 
-    ``undone`` is what is gone from paths that are watched still, or whose place another difference on the same path has taken.
+    ``undone`` is what is gone from paths that are watched still, or whose place another difference on the same path has taken;
+    ``gaps`` are the times since the last look in which not all could be seen.
     """
 
     new: tuple[Finding, ...] = ()
@@ -94,6 +100,7 @@ class Checked:
     gone: tuple[Finding, ...] = ()
     undone: tuple[Finding, ...] = ()
     words: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def open(self) -> tuple[Finding, ...]:
@@ -115,6 +122,7 @@ class Look:
     after: dict[bytes, FileState]
     diffs: list[StateDiff]
     sight: Sight
+    unread: GapsNow
     since_ns: int
     began_ns: int
     seen_ns: int
@@ -227,6 +235,8 @@ def look_at_all(
     findings = [finding if finding.id in known else mark(finding) for finding in announced]
     findings = _search(desk, look, findings)
     findings += find_seal_findings(config, store, require=options.require_seal)
+    broken, words = find_chain_findings(config, store)
+    findings, look.words = [*findings, *broken], [*look.words, *words]
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
     checked = _keep(config, options, store, look, findings)
     budget_s = _BEFORE_PANIC_KEEP_S if any(map(may_panic, findings)) else None
@@ -301,6 +311,7 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
         after=after,
         diffs=diffs,
         sight=sight,
+        unread=_unread(scan, after, store, since_ns=since_ns, now_ns=seen_ns),
         since_ns=since_ns,
         began_ns=began_ns,
         seen_ns=seen_ns,
@@ -311,6 +322,32 @@ def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) ->
 def _canaries(store: Store) -> Canaries:
     """Load them after the look that they are held against: the store has each before the disk and the logs do."""
     return Canaries(store.canaries())
+
+
+def _unread(scan: Scan, after: dict[bytes, FileState], store: Store, *, since_ns: int, now_ns: int) -> GapsNow:
+    """Give what could not be looked at, for the ledger; where a configured link leads is watched too, and is in ``after``."""
+    problems = {state.path: state.problem for state in after.values() if state.problem is not None}
+    problems |= {problem.path: problem.text for problem in scan.problems if problem.path not in after and os.path.lexists(problem.path)}
+    last_ns = last_look_ns(store)
+    return unread_gaps(scan.mounts, problems, since_ns=last_ns or since_ns, now_ns=now_ns, last_ns=last_ns)
+
+
+def _judge_coverage(config: Config, options: CheckOptions, store: Store, look: Look) -> tuple[list[GapsNow], list[Gap]]:
+    """Judge what the sources could not see; logs given by hand say nothing of this host, and what they lack is not kept."""
+    last_ns = last_look_ns(store) or look.since_ns
+    notes = [*store.notes(), *look.audit.notes]
+    judged, by_hand = [look.unread], list[Gap]()
+    for sense, gathered, given in (
+        (Sense.AUDIT, look.audit, options.audit_logs), (Sense.OSQUERY, look.osquery, options.osquery_logs)
+    ):  # fmt: skip
+        found = gaps_of_gathered(sense, gathered, last_ns=last_ns, now_ns=look.seen_ns, notes=notes)
+        if given:
+            by_hand += found
+        else:
+            judged.append(GapsNow(over=tuple(found)))
+    if not options.audit_logs:
+        judged.append(judge_now(config, store, look.audit.notes))
+    return judged, by_hand
 
 
 def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
@@ -412,6 +449,8 @@ def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change
 
 def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findings: Sequence[Finding]) -> Checked:
     """Store all of one look in one commit: what is read is never read again, and what is found is never lost."""
+    judged, unkept = _judge_coverage(config, options, store, look)
+    last_ns = last_look_ns(store) or look.since_ns
     with store.transaction():
         store.add_changes(itertools.chain(look.audit.changes, look.osquery.changes))
         store.add_notes(look.audit.notes)
@@ -425,6 +464,8 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
             store.add_bad_lines(gathered.bad_lines, time_ns=look.seen_ns, uncounted=gathered.uncounted)
             if gathered.cursor is not None:
                 store.set_cursor(source, log, asdict(gathered.cursor))
+        for one in judged:
+            keep_gaps(store, one, now_ns=look.seen_ns)
         store.set_cursor(*LAST_CHECK, {"seen_ns": look.seen_ns})
         store.end_tickets(look.ends)
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]
@@ -440,7 +481,13 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
         gone=stored.gone,
         undone=tuple(one for one in (*stored.gone, *stored.superseded) if look.watches.watch_of(one.path) is not None),
         words=tuple(dict.fromkeys(words)),
+        gaps=tuple(weighty([*_gaps_since(store, last_ns, look.seen_ns), *unkept])),
     )
+
+
+def _gaps_since(store: Store, since_ns: int, now_ns: int) -> list[Gap]:
+    """Give what could not be seen since the look before this one, which told of what ended with it."""
+    return select_gaps(all_gaps(store.gaps(since_ns), store.notes(), now_ns=now_ns), since_ns=since_ns + 1, until_ns=now_ns)
 
 
 def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:

@@ -226,7 +226,7 @@ def test_size_limit_drops_changes_and_the_chain_stays_whole(state_dir: bytes) ->
 
 def test_what_was_altered_before_it_was_to_be_dropped_is_not_made_good(state_dir: bytes) -> None:
     with open_store(state_dir, create=True) as store:
-        store.add_changes([a_change(b"/keep", time_ns=OLD, serial=1), *(a_change(b"/o%d" % n, time_ns=OLD, serial=n) for n in (2, 3))])
+        store.add_changes(a_change(path, time_ns=OLD, serial=serial) for serial, path in enumerate((b"/keep", b"/o", b"/p"), 1))
         store.put_findings([a_finding("a1", b"/keep")], now_ns=NOW)
     edit(state_dir, "UPDATE changes SET uid = 7 WHERE serial = 1")
     with open_store(state_dir) as store:

@@ -1,0 +1,165 @@
+"""The evidence chain of a host: its head, whether the store still agrees with it, and what a check makes of it if not."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fimkit.evidence.chain_verify import Broken, ChainVerdict
+from fimkit.evidence.connection import store_path
+from fimkit.evidence.folder import check_private_file
+from fimkit.evidence.reader import open_reader
+from fimkit.evidence.store import Store
+from fimkit.model.chain import Head, parse_head, render_head
+from fimkit.model.config import Config
+from fimkit.model.errors import FimkitError, HostError, UsageError
+from fimkit.model.findings import Finding, Tier
+from fimkit.model.paths import render_path
+from fimkit.model.time import render_time
+from fimkit.verbs.own_findings import find_tampering
+from fimkit.verbs.whole_files import write_whole
+
+__all__ = ["find_chain_findings", "head_line", "load_head", "render_broken", "render_verdict", "say_head", "verify_evidence"]
+
+_POINT = b"evidence-head.json"
+_POINT_BYTES = 4096
+_WHOLE_NS = 86_400 * 1_000_000_000
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """How far the chain was verified, and when the whole of it was."""
+
+    head: Head
+    whole_ns: int
+
+
+def load_head(state_dir: bytes) -> Head | None:
+    """Read the last link of a state folder's store; nothing where there is none yet.
+
+    Raises:
+        StoreError: If there is no store, or it cannot be used.
+        HostError: If it may not be read.
+    """
+    with open_reader(state_dir) as reader:
+        return reader.head()
+
+
+def say_head(state_dir: bytes) -> str | None:
+    """Write the head for what leaves this host; nothing where it cannot be had: no message waits for it."""
+    with suppress(FimkitError):
+        head = load_head(state_dir)
+        return None if head is None else render_head(head)
+    return None
+
+
+def head_line(state_dir: bytes) -> str | None:
+    """Give the line that mails end with."""
+    said = say_head(state_dir)
+    return None if said is None else f"evidence head {said} (fimkit evidence verify --head …)"
+
+
+def verify_evidence(state_dir: bytes, heads: Sequence[str] = ()) -> ChainVerdict:
+    """Verify the whole store of a state folder, or of a copy of one; only reads.
+
+    Args:
+        state_dir: The folder.
+        heads: Heads that were seen elsewhere, as mails, logs and exports carry them.
+
+    Raises:
+        UsageError: If one of them is none.
+        StoreError: If there is no store, or it cannot be used.
+        HostError: If it may not be read.
+    """
+    parsed = [parse_head(text) for text in heads]
+    with open_reader(state_dir, deadline_s=86_400.0) as reader:
+        return reader.verify_chain(heads=parsed)
+
+
+def render_verdict(verdict: ChainVerdict) -> dict[str, Any]:
+    """Give what verifying came to as an object for JSON."""
+    unsure = verdict.unsure
+    return {
+        "whole": not verdict.broken,
+        "head": None if verdict.head is None else render_head(verdict.head),
+        "first": verdict.first,
+        "links": verdict.links,
+        "rows": verdict.rows,
+        "broken": [render_broken(one) for one in verdict.broken],
+        "unsure": None if unsure is None else {"first": unsure[0], "last": unsure[1]},
+        "notes": list(verdict.notes),
+    }
+
+
+def render_broken(one: Broken) -> dict[str, Any]:
+    """Give one thing that is not as the chain has it as an object for JSON."""
+    return {"link": one.seq, "time": None if one.time_ns is None else render_time(one.time_ns), "words": one.words}
+
+
+def find_chain_findings(config: Config, store: Store, *, now_ns: int | None = None) -> tuple[list[Finding], list[str]]:
+    """Verify what was stored since the last time, and once a day everything; what does not hold is a finding.
+
+    The caller holds the state folder's lock. How far it was verified is kept in a file of its own beside the store, so that an end
+    that is cut off with its counter shows here, too.
+
+    Returns:
+        The findings, and words.
+    """
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    state_dir = config.host.state_dir
+    point, words = _load_point(state_dir)
+    is_due = point is None or not 0 <= now_ns - point.whole_ns < _WHOLE_NS
+    verdict = store.verify_chain(after=None if is_due or point is None else point.head, heads=[point.head] if point else [])
+    if verdict.broken:
+        return list(_findings(config, verdict, now_ns)), words
+    if verdict.head is not None and (point is None or is_due or verdict.head != point.head):
+        whole_ns = now_ns if is_due or point is None else point.whole_ns
+        words += _save_point(state_dir, _Point(head=verdict.head, whole_ns=whole_ns))
+    return [], words
+
+
+def _findings(config: Config, verdict: ChainVerdict, now_ns: int) -> Iterator[Finding]:
+    """Make findings of what is broken. An older copy of the store may have been put back by who keeps it: that starts no panic."""
+    unsure = verdict.unsure
+    later = [f"links {unsure[0]} to {unsure[1]} came later and prove nothing of what was before"] if unsure else []
+    for one in verdict.broken[:_NAMED]:
+        time_ns = now_ns if one.time_ns is None else min(one.time_ns, now_ns)
+        yield find_tampering(
+            config.host.name, store_path(config.host.state_dir), key=f"chain {one.seq}: {one.words}",
+            tier=Tier.WATCH if one.is_end else Tier.CRITICAL,
+            reasons=(f"the evidence store does not agree with its chain: {one.words}", *later, *_more(verdict)),
+            time_ns=time_ns,
+        )  # fmt: skip
+
+
+def _more(verdict: ChainVerdict) -> list[str]:
+    left = len(verdict.broken) - _NAMED
+    return [f"and {left} more; `fimkit evidence verify` names them"] if left > 0 else []
+
+
+def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:
+    path = os.path.join(state_dir, _POINT)
+    try:
+        check_private_file(path)
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            said = json.loads(file.read(_POINT_BYTES))
+        return _Point(head=parse_head(said["head"]), whole_ns=int(said["whole_ns"])), []
+    except FileNotFoundError:
+        return None, []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError, HostError, RecursionError) as error:
+        return None, [f"{render_path(path)} cannot be read ({error}): the whole evidence chain is verified"]
+
+
+def _save_point(state_dir: bytes, point: _Point) -> list[str]:
+    path = os.path.join(state_dir, _POINT)
+    text = json.dumps({"head": render_head(point.head), "whole_ns": point.whole_ns}).encode() + b"\n"
+    try:
+        write_whole(Path(os.fsdecode(path)), text, 0o600)
+    except (HostError, OSError) as error:
+        return [f"{render_path(path)} cannot be written ({error}): the next check verifies the whole evidence chain"]
+    return []
