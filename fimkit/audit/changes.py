@@ -13,9 +13,11 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from fimkit.audit.calls import CALLS, Call, Family, opens_for_writing, opens_tmpfile
 from fimkit.model.changes import Action, Actor, Change, Note, NoteKind, Source
+from fimkit.model.open_changes import OpenActor, OpenChange
 from fimkit.model.paths import join_path, render_path
 from fimkit.model.records import AuditEvent, AuditProcess, NameType, PathItem
 
@@ -37,7 +39,13 @@ _SIMPLE_ACTIONS = {
     Family.XATTRS: Action.XATTRS,
     Family.TIMES: Action.TIMES,
 }
+_NAMED = {
+    Family.MAKE: (NameType.CREATE, Action.BORN),
+    Family.LINK: (NameType.CREATE, Action.LINKED),
+    Family.UNLINK: (NameType.DELETE, Action.UNLINKED),
+}
 _KNOWN_TASKS = 65536
+_KNOWN_MAKERS = 4096
 
 
 def render_command(arguments: tuple[bytes, ...]) -> str:
@@ -64,6 +72,25 @@ def _proctitle(raw: bytes) -> str:
     return render_path(parts[0]) if len(parts) == 1 else render_command(parts)
 
 
+class _Maker(NamedTuple):
+    """What all events of one process object have in common; ``argv`` is its EXECVE's, of this event or an earlier one."""
+
+    process: AuditProcess
+    argv: tuple[bytes, ...] | None
+    user: str | None
+    cmdline: str | None
+    tty: str | None
+
+
+class _Of(NamedTuple):
+    """What all changes of one event have in common."""
+
+    event: AuditEvent
+    time_ns: int
+    actor: Actor | None
+    node: str | None
+
+
 class AuditChanges:
     """Reads events in their order; remembers the command lines of EXECVE records.
 
@@ -75,7 +102,8 @@ class AuditChanges:
         """Start with no command line known."""
         self._user_of = user_of
         self._commands: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {}
-        self._last: tuple[AuditEvent, Actor | None] | None = None
+        self._makers: dict[int, _Maker] = {}
+        self._last: _Of | None = None
 
     def pass_over(self, event: AuditEvent) -> None:
         """Take an event whose changes matter to nobody: of a started program the command line is kept."""
@@ -160,49 +188,53 @@ class AuditChanges:
                 self._commands.clear()
             self._commands[process.pid] = (process.exe, process.argv)
 
-    def _actor_once(self, event: AuditEvent) -> Actor | None:
-        """Give who made the event that is being read; its changes, of a rename up to three, have one."""
-        if self._last is None or self._last[0] is not event:
-            self._last = event, self._actor(event)
-        return self._last[1]
+    def _common(self, event: AuditEvent) -> _Of:
+        """Give what the changes of the event that is being read, of a rename up to three, have in common."""
+        if self._last is None or self._last.event is not event:
+            node = None if event.node is None else render_path(event.node)
+            self._last = _Of(event, event.event_id.time_ms * 1_000_000, self._actor(event), node)
+        return self._last
 
     def _actor(self, event: AuditEvent) -> Actor | None:
         process = event.process
         if process is None:
             return None
-        argv = process.argv
-        if argv is None and process.pid is not None:
-            exe, known = self._commands.get(process.pid, (None, ()))
-            argv = known if known and exe == process.exe else None
+        pid, ppid, auid, uid, _, euid, ses, _, comm, exe, _, argv, _, _ = process
+        if argv is None and pid is not None and (started := self._commands.get(pid)) is not None and started[0] == exe:
+            argv = started[1]
+        maker = self._makers.get(id(process))  # the parser gives the events of one process the same object
+        if maker is None or maker.process is not process or maker.argv is not argv:
+            maker = self._learn(process, argv)
+        user = maker.user
+        if user is None and self._user_of is not None and (number := auid if auid is not None else uid) is not None:
+            user = self._user_of(number)
+        time_ms, serial = event.event_id
+        made = OpenActor(
+            auid, uid, euid, user, pid, ppid, exe, comm, maker.cmdline, argv is not None, maker.tty, ses, event.syscall,
+            time_ms * 1_000_000, f"{time_ms // 1000}.{time_ms % 1000:03d}:{serial}",
+        )  # fmt: skip
+        made.__class__ = Actor
+        actor: Actor = made
+        return actor
+
+    def _learn(self, process: AuditProcess, argv: tuple[bytes, ...] | None) -> _Maker:
         cmdline: str | None = None
         if argv is not None:
             cmdline = render_command(argv)
         elif process.proctitle is not None:
             cmdline = _proctitle(process.proctitle)
-        return Actor(
-            auid=process.auid,
-            uid=process.uid,
-            euid=process.euid,
-            user=self._user(process),
-            pid=process.pid,
-            ppid=process.ppid,
-            exe=process.exe,
-            comm=process.comm,
-            cmdline=cmdline,
-            cmdline_verified=argv is not None,
-            tty=None if process.tty in (None, b"(none)") else render_path(process.tty),
-            ses=process.ses,
-            syscall=event.syscall,
-            time_ns=event.event_id.time_ms * 1_000_000,
-            event=_event_text(event),
-        )
-
-    def _user(self, process: AuditProcess) -> str | None:
         logged = process.auid_name if process.auid is not None else process.uid_name
-        if logged is not None and not logged.startswith(b"unknown("):  # auditd's word for an id without a name
-            return render_path(logged)
-        number = process.auid if process.auid is not None else process.uid
-        return self._user_of(number) if self._user_of is not None and number is not None else None
+        maker = _Maker(
+            process=process,  # held, so that no other object can have its id
+            argv=argv,
+            user=None if logged is None or logged.startswith(b"unknown(") else render_path(logged),  # auditd's word for no name
+            cmdline=cmdline,
+            tty=None if process.tty in (None, b"(none)") else render_path(process.tty),
+        )
+        if len(self._makers) >= _KNOWN_MAKERS:
+            self._makers.clear()
+        self._makers[id(process)] = maker
+        return maker
 
     def _denied(self, event: AuditEvent, call: Call) -> Iterator[Change]:
         error = _DENIED.get(-(event.exit or 0))
@@ -226,11 +258,7 @@ class AuditChanges:
             for item in own:
                 yield self._change(event, call, item, _SIMPLE_ACTIONS[call.family])
         else:
-            wanted, action = {
-                Family.MAKE: (NameType.CREATE, Action.BORN),
-                Family.LINK: (NameType.CREATE, Action.LINKED),
-                Family.UNLINK: (NameType.DELETE, Action.UNLINKED),
-            }[call.family]
+            wanted, action = _NAMED[call.family]
             for item in own:
                 if item.nametype is wanted:
                     yield self._change(event, call, item, action)
@@ -285,27 +313,16 @@ class AuditChanges:
         path, sure = _named(event, call, item)
         parent = None if action is Action.LOST else _parent_of(event, item)
         new_mode, uid, gid = _asked(event, call, item, action)
-        return Change(
-            source=Source.AUDIT,
-            action=action,
-            time_ns=event.event_id.time_ms * 1_000_000,
-            serial=event.event_id.serial,
-            item=item.item,
-            path=path,
-            path_sure=sure,
-            dev=item.dev,
-            inode=item.inode,
-            parent_dev=None if parent is None else parent.dev,
-            parent_inode=None if parent is None else parent.inode,
-            mode=item.mode,
-            new_mode=new_mode,
-            uid=uid,
-            gid=gid,
-            actor=self._actor_once(event),
-            cookie=cookie,
-            error=error,
-            node=None if event.node is None else render_path(event.node),
-        )
+        of = self._common(event)
+        number, _, inode, dev, mode, _, _, _ = item
+        made = OpenChange(
+            Source.AUDIT, action, of.time_ns, event.event_id.serial, number, path, sure, dev, inode,
+            None if parent is None else parent.dev, None if parent is None else parent.inode, mode, new_mode, of.actor, cookie,
+            error, None, uid, gid, None, None, of.node, False, None,
+        )  # fmt: skip
+        made.__class__ = Change
+        change: Change = made
+        return change
 
 
 def _event_text(event: AuditEvent) -> str:
@@ -344,9 +361,13 @@ def _named(event: AuditEvent, call: Call, item: PathItem) -> tuple[bytes | None,
 
 def _parent_of(event: AuditEvent, item: PathItem) -> PathItem | None:
     """Find the PARENT of a CREATE or DELETE item: by its name, never by its position (a rename lists them as new, old)."""
-    parents = [other for other in event.items if other.nametype is NameType.PARENT]
-    if item.nametype not in (NameType.CREATE, NameType.DELETE) or not parents:
+    if item.nametype is not NameType.CREATE and item.nametype is not NameType.DELETE:
         return None
+    parents = [other for other in event.items if other.nametype is NameType.PARENT]
+    if not parents:
+        return None
+    if len(parents) == 1:
+        return parents[0]
     if len({(parent.dev, parent.inode) for parent in parents}) == 1:
         return parents[0]
     if item.name is None or event.cwd is None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from fimkit.model.changes import Action, Change, Source
-from fimkit.model.paths import is_below, join_path
-from fimkit.model.records import AuditEvent, PathItem
+from fimkit.model.paths import join_path
+from fimkit.model.records import AuditEvent
 from fimkit.model.states import FileKey, FileState
 from fimkit.model.watches import WatchSet
 
@@ -24,7 +24,8 @@ class Scope:
 
     def __init__(self, watches: WatchSet, *snapshots: Mapping[bytes, FileState]) -> None:
         """Take the watches and every snapshot whose inodes matter."""
-        self._roots = tuple({watch.path for watch in watches.watches})
+        # With a slash behind both, one call tells of all roots whether a path is one of them or lies in it.
+        self._prefixes = tuple({watch.path.rstrip(b"/") + b"/" for watch in watches.watches})
         self._snapshots = snapshots
         self._keys: frozenset[FileKey] | None = None
         self._inodes: frozenset[int] = frozenset()
@@ -61,15 +62,17 @@ class Scope:
         items = event.items
         if event.syscall is None or not items or (event.items_expected is not None and len(items) < event.items_expected):
             return True
-        return (None, None) in self._learned or any(self._may_be(item, event.cwd) for item in items)
-
-    def _may_be(self, item: PathItem, folder: bytes | None) -> bool:
-        name = item.name
-        if name is not None and (folder is not None or name.startswith(b"/")):
-            path = join_path(folder or b"/", name)
-            if any(is_below(path, root) for root in self._roots):
+        learned, cwd = self._learned, event.cwd
+        keys = self._keys if self._keys is not None else self._load()
+        inodes = self._inodes
+        for _, name, inode, dev, _, _, _, _ in items:
+            if name is not None and (cwd is not None or name.startswith(b"/")) and self._is_watched(join_path(cwd or b"/", name)):
                 return True
-        return item.dev is None or (item.dev, item.inode) in self._learned or self._known(item.dev, item.inode)
+            if dev is None or (dev, inode) in learned:
+                return True
+            if inode in inodes and (dev not in self._devices or (dev, inode) in keys):
+                return True
+        return (None, None) in learned
 
     def learn(self, changes: Iterable[Change]) -> None:
         """Take what was recorded earlier of inodes that came into the watched paths, and may be gone again."""
@@ -80,7 +83,10 @@ class Scope:
         path = change.path
         if change.action is Action.LOST and path is None and change.dev is None and change.parent_dev is None:
             return True  # it may have been for any file
-        return path is not None and any(is_below(path, root) for root in self._roots)
+        return path is not None and self._is_watched(path)
+
+    def _is_watched(self, path: bytes) -> bool:
+        return (path + b"/").startswith(self._prefixes)
 
     def _is_known(self, change: Change) -> bool:
         if change.dev is None and change.parent_dev is None:
