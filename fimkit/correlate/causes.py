@@ -7,6 +7,7 @@ time cannot be set back by its owner, so a writer that opened the file after it 
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
 from fimkit.model.changes import Action, Actor
@@ -32,6 +33,7 @@ _MOST_PIDS = 20
 _SET_ID = 0o6000
 _ACCESS_LIST = "system.posix_acl_access"
 _TAKEN_BY_WRITES = frozenset({"security.capability"})
+_told_of = attrgetter("pid", "auid", "ses", "exe", "ppid")
 _URING = (
     "it was done through io_uring: thread {} of a child of pid {} is all that the record says, or whether it wrote is not in it"
 )
@@ -55,12 +57,12 @@ def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
     """Give one actor a process, in the order of the steps."""
     found: list[Actor] = []
     by_pid: dict[int | None, list[Actor]] = {}
-    met: set[tuple[object, ...]] = set()
+    firsts: dict[tuple[object, ...], Actor] = {}
     for step in steps:
         actor = step.change.actor
-        if actor is None or (sort := (actor.pid, actor.auid, actor.ses, actor.exe, actor.ppid)) in met:
-            continue
-        met.add(sort)
+        if actor is not None:
+            firsts.setdefault(_told_of(actor), actor)
+    for actor in firsts.values():
         others = by_pid.setdefault(actor.pid, [])
         if not any(same_process(actor, other) for other in others):
             others.append(actor)

@@ -91,6 +91,11 @@ class Columns(NamedTuple):
             return -1
         return self.numbers.get((state.dev, state.inode), -1)
 
+    def inodes_of(self, files: Bools) -> set[int]:
+        """Give the inodes of some files, by number: for a quick look, for devices are left out."""
+        keys = list(self.numbers)  # in the order of their numbers, both the ledger's own and the renumbered
+        return {keys[number][1] for number in np.flatnonzero(files[: len(keys)]).tolist()}
+
 
 def make_columns(ledger: ChangeLedger, before: States, after: States, known: Collection[int | None]) -> Columns:
     """Read the columns of a ledger.
@@ -133,9 +138,10 @@ def _device_names(
         The names, and those rows.
     """
     keys, paths = ledger.tables.keys.values, ledger.tables.paths.values
-    strange = np.array([dev not in known for dev, _ in keys] + [False], dtype=bool)
-    if not strange.any():
+    unknown = {dev for dev, _ in keys}.difference(known)
+    if not unknown:
         return {}, []
+    strange = np.array([dev in unknown for dev, _ in keys] + [False], dtype=bool)
     rows = np.flatnonzero(strange[key] & (path >= 0))
     pairs, first = np.unique(key[rows].astype(np.int64) << 32 | path[rows], return_inverse=True)
     told: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """A finding in the making: the facts, the causes by attribute, the steps that matter. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fimkit.correlate.causes import Cause, distinct_processes
@@ -44,9 +44,10 @@ class Draft:
             {step.order: step for step in (*self.makers, *causes, *self.others, *self.denied)}.values(), key=lambda step: step.order
         )
 
-    def actors(self) -> tuple[Actor, ...]:
-        """Give one actor a process: the makers first, then the others in time."""
-        return tuple(distinct_processes([*self.makers, *self.steps()]))
+    def actors(self, steps: Sequence[Step]) -> tuple[Actor, ...]:
+        """Give one actor a process: the makers first, then the others in time; ``steps`` are all that the finding stands on."""
+        makers = {step.order for step in self.makers}
+        return tuple(distinct_processes([*self.makers, *(step for step in steps if step.order not in makers)]))
 
     def say(self, words: Iterable[str]) -> None:
         """Add reasons that are not there yet."""

@@ -12,6 +12,7 @@ from fimkit.model.states import FileState, FileType
 
 __all__ = ["identify"]
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _CONTENT = ("path", "type", "mode", "uid", "gid", "size", "sha256", "target", "xattrs")
 
 
@@ -45,4 +46,4 @@ def identify(host: str, path: bytes, kind: Kind, states: tuple[FileState | None,
         "states": None if passing else [_essence(state) for state in states],
         "who": [[actor.auid, actor.uid, None if actor.exe is None else render_path(actor.exe), actor.event] for actor in who],
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+    return hashlib.sha256(_ENCODER.encode(facts).encode()).hexdigest()[:32]

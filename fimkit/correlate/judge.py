@@ -104,7 +104,7 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
         before=draft.before,
         after=draft.after,
         moved_to=draft.moved_to,
-        actors=draft.actors(),
+        actors=draft.actors(steps),
         attribution=draft.attribution,
         reasons=tuple(dict.fromkeys([*suspicions, *draft.reasons, *gaps])),
         sources=tuple(source for source in Source if source in draft.sources),

@@ -171,7 +171,8 @@ class _Selector:
         self.files[tried] = True
         wanted = set(tried.tolist()) - {-1}
         if wanted:
-            inodes = {inode for (_, inode), number in columns.numbers.items() if number in wanted}
+            keys = list(columns.numbers)
+            inodes = {keys[number][1] for number in wanted}
             for state in _states_with(self.before, inodes):
                 if columns.number_of(state) in wanted:
                     self._take(state.path, (state, self.after.get(state.path)))
@@ -217,7 +218,7 @@ class _Selector:
         whole = [change.time_ns for change in self.ledger.whole.values() if change.source is Source.AUDIT]
         if whole and span is not None:
             span = min(span[0], *whole), max(span[1], *whole)
-        inodes = {inode for (_, inode), number in columns.numbers.items() if files[number]}
+        inodes = columns.inodes_of(files)
         before, after = (
             self._states(states, folders, devices, wanted, inodes)
             for states, folders, devices in zip((self.before, self.after), self.folders, self.devices, strict=True)
@@ -265,7 +266,7 @@ class _Names:
         sole: Numbers = np.full(len(columns.numbers) + len(tables.keys.values) + 1, _NO_PLACE, dtype=np.int32)
         for key, paths in places.items():
             sole[key] = tables.folders.numbers.get(next(iter(paths)), _SOLE_UNKNOWN) if len(paths) == 1 else _SOLE_UNKNOWN
-        folder_of = np.array([*tables.folder_of, -1], dtype=np.int32)
+        folder_of = np.append(np.array(tables.folder_of, dtype=np.int32), np.int32(-1))
         found, parents = [], []
         for part in columns.parts():
             parent, path = columns.parents(part), columns.path[part]

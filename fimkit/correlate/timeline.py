@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
+from fimkit.correlate.quick import OpenStep
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.states import FileState
 from fimkit.osquery.moves import pair_moves
@@ -116,7 +117,10 @@ class Timeline:
 
     def step(self, row: int) -> Step:
         """Give the change at a row with its resolved path."""
-        return Step(order=row, change=self.table.changes[row], path=self.paths[row])
+        made = OpenStep(row, self.table.changes[row], self.paths[row])
+        made.__class__ = Step
+        step: Step = made
+        return step
 
     def at_path(self, path: bytes) -> list[Step]:
         """Give what audit recorded of this name, in order."""
