@@ -1,4 +1,4 @@
-"""Follows the kernel's serials through a log: numbers that are missing are records that were never written, or were taken out. Pure.
+"""Follows the kernel's serials through a log: missing ones are records that were never written, or were taken out. Pure.
 
 The kernel gives every event the next number, and starts anew at each boot; events of one moment may stand in any order. So a number
 counts as missing only when the log has gone on for some seconds without it. auditd's own records (DAEMON_*) have numbers of their

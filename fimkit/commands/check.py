@@ -9,6 +9,7 @@ from fimkit.commands.printing import add_json, print_findings, print_words
 from fimkit.commands.progress import Progress
 from fimkit.commands.scan_options import add_scan_options, limited
 from fimkit.model.config_text import load_config
+from fimkit.model.coverage import say_gaps
 from fimkit.model.errors import UsageError
 from fimkit.model.time import parse_time
 
@@ -84,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     mark_told(config, found.new)  # only what has left this process: whoever is killed before tells it again
     print_words(found.words)
     stream = sys.stderr if arguments.json else sys.stdout
-    print(f"new: {render_summary(found.new)}", file=stream)
+    unseen = say_gaps(found.gaps)
+    print(f"new: {render_summary(found.new)}" + (f"; {unseen}" if unseen else ""), file=stream)
     if found.known:
         print(f"still open: {render_summary(found.known)}" + ("" if arguments.all else "; --all shows them"), file=stream)
     if found.gone:

@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fimkit.report.export_formats import render_json
     from fimkit.report.findings_table import render_table
     from fimkit.report.text import render_summary
+    from fimkit.verbs.coverage import gap_words
     from fimkit.verbs.findings import find_findings
 
     rows = find_findings(config, selection, since_ns=since_ns, only_open=not arguments.all)
@@ -40,5 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
         width = terminal_width() if is_terminal else None  # who reads it in a pipe looks for whole paths
         for line in render_table(rows, width=width, palette=palette, with_status=arguments.all):
             print(line)
-    print_words([render_summary([row.finding for row in rows])])
+    unseen = gap_words(config, since_ns=since_ns)
+    print_words([render_summary([row.finding for row in rows]) + (f"; {unseen}" if unseen else "")])
     return 1 if rows else 0

@@ -8,7 +8,7 @@ from typing import Any
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
 from fimkit.model.coverage import Cause, Gap, Sense
 
-__all__ = ["add_gaps", "count_open_gaps", "has_ledger", "load_gaps", "settle_gaps"]
+__all__ = ["add_gaps", "has_ledger", "load_gaps", "settle_gaps"]
 
 _COLUMNS = "from_ns, to_ns, source, cause, path, words, lost, evidence, seen_ns"
 _MOST_EVIDENCE = 100
@@ -47,10 +47,12 @@ def settle_gaps(
             )
         elif kind in judged:
             end_ns = max(now_ns, int_out(from_ns) or 0)  # the clock may have been set back meanwhile
-            connection.execute("UPDATE coverage SET to_ns = ?, seen_ns = ? WHERE row_id = ?", (int_in(end_ns), int_in(now_ns), row_id))
+            values = int_in(end_ns), int_in(now_ns), row_id
+            connection.execute("UPDATE coverage SET to_ns = ?, seen_ns = ? WHERE row_id = ?", values)
     connection.executemany(
         f"INSERT INTO coverage ({_COLUMNS}) VALUES (?, NULL, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (source, cause, path, from_ns) DO UPDATE SET to_ns = NULL, words = excluded.words, seen_ns = excluded.seen_ns",
+        " ON CONFLICT (source, cause, path, from_ns)"
+        " DO UPDATE SET to_ns = NULL, words = excluded.words, seen_ns = excluded.seen_ns",
         ((row[0], *row[2:8], int_in(now_ns)) for row in map(_row, now.values())),
     )
 
@@ -60,11 +62,6 @@ def load_gaps(connection: sqlite3.Connection, *, since_ns: int | None = None) ->
     where, values = ("", ()) if since_ns is None else ("WHERE to_ns IS NULL OR to_ns >= ?", (int_in(since_ns),))
     rows = connection.execute(f"SELECT {_COLUMNS} FROM coverage {where} ORDER BY from_ns, row_id", values)
     return [gap for row in rows if (gap := _gap(row)) is not None]
-
-
-def count_open_gaps(connection: sqlite3.Connection) -> int:
-    """Count what lasts."""
-    return int(connection.execute("SELECT count(*) FROM coverage WHERE to_ns IS NULL").fetchone()[0])
 
 
 def has_ledger(connection: sqlite3.Connection) -> bool:

@@ -4,6 +4,7 @@ A gap is of one source. That a source has a gap does not mean that nothing is kn
 read later. What each source's gap hides is said by :data:`HIDES`.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ def cut_intervals(gaps: Sequence[Gap], senses: Sequence[Sense], *, since_ns: int
     edges = sorted({since_ns, until_ns, *(edge for start, end, _ in spans for edge in (start, end) if since_ns < edge < until_ns)})
     active: list[tuple[int, Gap]] = []
     place = 0
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         active = [(last, gap) for last, gap in active if last > start]
         while place < len(begins) and begins[place][0] <= start:
             if begins[place][1] > start:
@@ -235,7 +236,8 @@ def gaps_of_notes(notes: Iterable[Note], *, until_ns: int, told: Iterable[Gap] =
 
 def _moment(note: Note, cause: Cause) -> Gap:
     return Gap(
-        from_ns=note.time_ns, to_ns=note.time_ns, source=Sense(note.source.value), cause=cause, words=_EVENT_WORDS.sub("", note.text),
+        from_ns=note.time_ns, to_ns=note.time_ns, source=Sense(note.source.value), cause=cause,
+        words=_EVENT_WORDS.sub("", note.text),
         evidence=tuple(_EVENT.findall(note.text)[:1]),
     )  # fmt: skip
 

@@ -210,6 +210,9 @@ bad_lines b lines of logs that could not be read, ever
 audit_enabled i what the audit log last said: 1 enabled, 0 disabled
 audit_time b when it said so, in seconds since 1970
 records_lost_time b when the audit log last told of lost records, in seconds since 1970
+gaps_now b in how many ways something cannot be seen just now; see `fimkit coverage`
+gaps_24h b how many gaps there were in the last 24 hours, those of now among them
+gaps_words t the weightiest of them in words; empty where all was seen, null where nobody knows
 refused_answers b queries that this extension refused, since it started
 refused_words t the last of them, and why
 started_time b when the extension started, in seconds since 1970

@@ -79,6 +79,8 @@ def render_verdict(report: ReportData) -> str:
 
     >>> render_verdict(ReportData(host="web01", made_ns=0))
     'Nothing is open on web01: every difference from the accepted state is settled.'
+
+    Where something could not be seen, that nothing is open is said of what was seen alone.
     """
     found = open_findings(report)
     words = [_what(found, report) if found else _clean(report)]
@@ -91,7 +93,10 @@ def render_verdict(report: ReportData) -> str:
 
 def _clean(report: ReportData) -> str:
     closed = f" ({len(report.findings)} closed ones are listed)" if report.findings else ""
-    return f"Nothing is open on {render_terminal(report.host)}: every difference from the accepted state is settled{closed}."
+    host = render_terminal(report.host)
+    if report.blind:
+        return f"Nothing is open on {host} of what was seen, and not all was seen{closed}."
+    return f"Nothing is open on {host}: every difference from the accepted state is settled{closed}."
 
 
 def _what(found: Sequence[Finding], report: ReportData) -> str:

@@ -37,7 +37,7 @@ from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.effective import effective_watches
 from fimkit.verbs.evidence import find_chain_findings
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
-from fimkit.verbs.explain import explain, keep_pins
+from fimkit.verbs.explain import Explanation, explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.look import Looker
@@ -49,7 +49,7 @@ from fimkit.verbs.scope import Scope
 from fimkit.verbs.seal_findings import find_seal_findings
 from fimkit.verbs.sight import Sight, recall_states
 
-__all__ = ["CheckOptions", "Checked", "Look", "check", "look_at_all", "mark_told"]
+__all__ = ["CheckOptions", "Checked", "Look", "check", "explain_now", "look_at_all", "mark_told"]
 
 _SLACK_NS = 1_000_000_000
 _SETTLE_NS = 2_000_000_000
@@ -244,6 +244,15 @@ def look_at_all(
     return replace(checked, words=(*checked.words, *unkept)), look
 
 
+def explain_now(config: Config, store: Store, since_ns: int) -> tuple[Look, Explanation]:
+    """Look at the host and have its packages explain what differs; nothing is stored, and nothing of the logs counts as read.
+
+    The caller holds the lock.
+    """
+    look, options = _look(config, CheckOptions(), store, since_ns), CheckOptions()
+    return look, explain(config, _settled_findings(config, options, store, look), store.pins(), look.was_open, look.relevant)
+
+
 def _judge_announced(
     config: Config, options: CheckOptions, store: Store, look: Look, findings: Sequence[Finding]
 ) -> Sequence[Finding]:
@@ -327,7 +336,8 @@ def _canaries(store: Store) -> Canaries:
 def _unread(scan: Scan, after: dict[bytes, FileState], store: Store, *, since_ns: int, now_ns: int) -> GapsNow:
     """Give what could not be looked at, for the ledger; where a configured link leads is watched too, and is in ``after``."""
     problems = {state.path: state.problem for state in after.values() if state.problem is not None}
-    problems |= {problem.path: problem.text for problem in scan.problems if problem.path not in after and os.path.lexists(problem.path)}
+    missed = (problem for problem in scan.problems if problem.path not in after)
+    problems |= {problem.path: problem.text for problem in missed if os.path.lexists(problem.path)}
     last_ns = last_look_ns(store)
     return unread_gaps(scan.mounts, problems, since_ns=last_ns or since_ns, now_ns=now_ns, last_ns=last_ns)
 
@@ -487,7 +497,7 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
 
 def _gaps_since(store: Store, since_ns: int, now_ns: int) -> list[Gap]:
     """Give what could not be seen since the look before this one, which told of what ended with it."""
-    return select_gaps(all_gaps(store.gaps(since_ns), store.notes(), now_ns=now_ns), since_ns=since_ns + 1, until_ns=now_ns)
+    return select_gaps(all_gaps(store.gaps(), store.notes(), now_ns=now_ns), since_ns=since_ns + 1, until_ns=now_ns)
 
 
 def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:

@@ -37,8 +37,8 @@ class Gathered:
     """What a source's logs said: changes (audit's as a ledger) and notes in the order read, bad lines, words, where it stopped.
 
     ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what an osquery log had, by what
-    became of it. ``lost`` are the problems by which text is gone that was never read; ``missing`` serials, and ``restarts`` of auditd
-    that nothing had ended (the times before and after, in milliseconds), are those of an audit log.
+    became of it. ``lost`` are the problems by which text is gone that was never read; ``missing`` serials, and ``restarts`` of
+    auditd that nothing had ended (the times before and after, in milliseconds), are those of an audit log.
     """
 
     changes: Sequence[Change] = field(default_factory=list)

@@ -10,15 +10,17 @@ from fimkit.evidence.kept_diff import load_diffs
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.reader import open_reader
 from fimkit.evidence.store import Store, open_shared_store
-from fimkit.model.changes import Note
 from fimkit.model.config import Config
+from fimkit.model.coverage import Gap
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import render_path
 from fimkit.report.html import Blind, Incident, ReportData, write_report
-from fimkit.report.html_blind import find_blind
+from fimkit.report.html_blind import blind_of, find_blind
 from fimkit.report.html_verdict import event_ns, render_when
+from fimkit.verbs.coverage import all_gaps, last_look_ns, weighty
 from fimkit.verbs.investigate import Investigation
 from fimkit.verbs.report_parents import load_parents
+from fimkit.verbs.watch_status import load_watch_status
 
 __all__ = ["investigation_data", "report_investigation", "report_store", "store_data"]
 
@@ -83,15 +85,17 @@ def store_data(config: Config, store: Store, *, since_ns: int | None, now_ns: in
     """Give what the store's report shows."""
     rows = _latest(store.finding_rows(FindingStatus.OPEN if since_ns is None else None), since_ns)
     findings = tuple(row.finding for row in rows)
-    notes: list[Note] = list(store.notes())  # what began before the time asked for may last into it
-    blind = find_blind(notes, until_ns=now_ns)
+    gaps = _gaps(config, store, now_ns=now_ns)  # what began before the time asked for may last into it
+    blind = blind_of(gaps, until_ns=now_ns)
+    meta = store.baseline_meta()
+    clean_ns = 0 if meta is None else meta.time_ns
     return ReportData(
         host=config.host.name,
         made_ns=now_ns,
         since_ns=since_ns,
         findings=findings,
         statuses=_statuses(rows, store),
-        blind=_near(blind, findings) if since_ns is None else tuple(one for one in blind if one.to_ns >= since_ns),
+        blind=_near(blind, findings, clean_ns=clean_ns) if since_ns is None else _ended_after(blind, since_ns),
         watched=(*_watched(config), *_looked(store)),
         coverage=(*_nobody([row.finding for row in rows if row.status is FindingStatus.OPEN]), *_gaps_of(store), *_excluded(config),
                   _ALWAYS),
@@ -139,10 +143,23 @@ def _statuses(rows: Sequence[FindingRow], store: Store) -> Mapping[str, str]:
     return statuses
 
 
-def _near(blind: Sequence[Blind], findings: Sequence[Finding]) -> tuple[Blind, ...]:
-    """Leave out the gaps that ended more than a day before the first finding: what bears on nothing shown hides what does."""
+def _gaps(config: Config, store: Store, *, now_ns: int) -> list[Gap]:
+    """Give what could not be seen, as `fimkit coverage` does; that somebody stopped the watch hides nothing from a check."""
+    status = load_watch_status(config.host.state_dir)
+    return weighty(all_gaps(store.gaps(), store.notes(), now_ns=now_ns, last_ns=last_look_ns(store), status=status))
+
+
+def _ended_after(blind: Sequence[Blind], since_ns: int) -> tuple[Blind, ...]:
+    return tuple(one for one in blind if one.to_ns >= since_ns)
+
+
+def _near(blind: Sequence[Blind], findings: Sequence[Finding], *, clean_ns: int = 0) -> tuple[Blind, ...]:
+    """Leave out the gaps that ended more than a day before the first finding: what bears on nothing shown hides what does.
+
+    Where there is nothing to show, each since ``clean_ns`` bears on that.
+    """
     if not findings:
-        return ()
+        return tuple(one for one in blind if one.to_ns >= clean_ns)
     first_ns = min(map(event_ns, findings)) - _DAY_NS
     return tuple(one for one in blind if one.to_ns >= first_ns)
 

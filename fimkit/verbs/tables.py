@@ -12,6 +12,7 @@ from fimkit.evidence.reader import Reader, StoreStatus, open_reader
 from fimkit.evidence.schema import MIGRATIONS
 from fimkit.evidence.search import Condition
 from fimkit.model.config import Config
+from fimkit.model.coverage import say_gaps
 from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path
@@ -19,11 +20,13 @@ from fimkit.model.time import render_time
 from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, Table
 from fimkit.osquery.extension_server import Answer
 from fimkit.osquery.tables import Asked, Limits, Operator
+from fimkit.verbs.coverage import coverage_of, weighty
 from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
 __all__ = ["StoreTables"]
 
 _SECOND_NS = 1_000_000_000
+_DAY_NS = 86_400 * _SECOND_NS
 _STORED = {FINDINGS: "findings", CHANGES: "changes", BASELINE: "baseline"}
 
 Row = tuple[str | None, ...]
@@ -75,10 +78,11 @@ class StoreTables:
         self._say(f"refused: {words}")
 
     def _status(self, asked: Asked) -> Mapping[str, str | None]:
-        status, problem = None, ""
+        status, problem, gaps = None, "", dict[str, str | None]()
         try:
             with open_reader(self._config.host.state_dir, deadline_s=self._deadline_s) as reader:
                 status = reader.status(count_baseline="baseline_rows" in {*asked.columns, *asked.limits})
+                gaps = _of_gaps(reader, load_watch_status(self._config.host.state_dir))
         except FimkitError as error:
             problem = str(error)
         with self._lock:
@@ -96,8 +100,18 @@ class StoreTables:
             "started_time": _seconds(self._started_ns),
             "pid": str(os.getpid()),
             **_of_store(status),
+            **(gaps or dict.fromkeys(("gaps_now", "gaps_24h", "gaps_words"))),
             **_of_watch(load_watch_status(self._config.host.state_dir)),
         }
+
+
+def _of_gaps(reader: Reader, watch: WatchStatus | None) -> dict[str, str | None]:
+    """Say what could not be seen in the last day: "no findings" of a blind host is no good news."""
+    now_ns = time.time_ns()
+    gaps = weighty(coverage_of(reader, since_ns=now_ns - _DAY_NS, until_ns=now_ns, status=watch).gaps)
+    return {
+        "gaps_now": str(sum(gap.to_ns is None for gap in gaps)), "gaps_24h": str(len(gaps)), "gaps_words": say_gaps(gaps),
+    }  # fmt: skip
 
 
 def _read(reader: Reader, table: str, columns: tuple[str, ...], conditions: Mapping[str, Condition]) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
 from fimkit.model.config import Config
+from fimkit.model.coverage import say_gaps
 from fimkit.model.errors import ConfigError, FimkitError
 from fimkit.model.findings import Finding, Verdict, is_announced
 from fimkit.model.records import BadLine
@@ -30,6 +31,7 @@ from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.seal_watch import SealWatch
+from fimkit.verbs.watch_coverage import WatchCoverage
 from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
@@ -171,6 +173,7 @@ class _Watcher:
             meta = self.store.baseline_meta()
             assert meta is not None
             mark = mark_downtime(before, look_ns=time.time_ns())
+            self._coverage = WatchCoverage(config, self.store, before, senses_files=self._sources.name == "files")
             checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark, desk=self._content)
         self.engine = Engine(
             config,
@@ -191,7 +194,8 @@ class _Watcher:
         self._log = AuditLogTail(sources.audit_log, config.host.name, self._cursor("audit", sources.audit_log))
         self._osquery = OsqueryTail(sources.osquery_log, config.host.name, self._cursor("osquery", sources.osquery_log))
         self._next_rescan = self._rescan_due()
-        self._telling.say((*self._sources.words, *checked.words))
+        unseen = say_gaps(checked.gaps)
+        self._telling.say((*self._sources.words, *checked.words, *([unseen] if unseen else [])))
         self._tell_first(checked)
         self._panic.send_waiting()
         gc.collect()
@@ -242,6 +246,7 @@ class _Watcher:
             if self._rescan is not None:
                 self._rescan.end()
             self._packages.end()
+            self.engine.close()
             self._seal.end()
             self.status.stopped_ns = time.time_ns()
             self._write_status()
@@ -374,6 +379,7 @@ class _Watcher:
         """Say that records were lost, fill the gap from the log where there is one, and look at everything by metadata."""
         self.engine.add_note(blind.note())
         if blind.lost:
+            self._coverage.lose(blind)
             self.status.lost[blind.source] = self.status.lost.get(blind.source, 0) + blind.lost
         self.status.blind_intervals += 1
         self.status.last_blind_ns = blind.to_ns
@@ -388,6 +394,8 @@ class _Watcher:
         heeded = self._hearing.ask()
         if self._kernel_lost is not None and (lost := self._kernel_lost.take(self._hearing.lost)) is not None:
             self._go_blind(lost)
+        if heeded.blind is not None:
+            self._coverage.go_deaf(self._hearing.cause, self._hearing.problem, since_ns=self._hearing.since_ns)
         self.status.problem = self._hearing.problem
         self._telling.say(heeded.words)
         if heeded.blind is not None:
@@ -475,6 +483,8 @@ class _Watcher:
         self._ask_hearing()
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)
+            self._coverage.set_unseen(self._sources.dirty.problems)
+        self._telling.say(self._coverage.step())
         if self.engine.notice_others():
             self._seal.note_write()
         self._tell_seal()
@@ -529,6 +539,7 @@ class _Watcher:
             self._seal.config = config
             self._telling.report_file = config.host.report_file
             self._panic.reconfigure(config)
+            self._coverage.config = config
             self._content.reconfigure(config)
             self._contents = ContentKeeper(config)
             self._mail.reconfigure(config)
@@ -562,6 +573,7 @@ class _Watcher:
         self._tell_judged(self._content.flush(self.store, until - time.monotonic()))
         self.engine.flush()
         self._telling.say(self._mail.finish())
+        self._telling.say(self._coverage.last_words())
         self._panic.say_stopped(self._stopping, since_ns=self.status.started_ns)
         self._read_panic()
         self._telling.release(everything=True)

@@ -14,9 +14,11 @@ from fimkit.audit.rule_codec import Rule
 from fimkit.audit.rules import plan_rules
 from fimkit.model.changes import Note, NoteKind
 from fimkit.model.config import Config
+from fimkit.model.coverage import Cause
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
+from fimkit.verbs.coverage_host import never_task
 from fimkit.verbs.kernel_rules import list_rules
 from fimkit.verbs.place import list_mounts, look_at, process_name
 from fimkit.verbs.watch_records import Blind
@@ -57,13 +59,21 @@ class Hearing:
         self._codes = _NO_LOG if needs_log else _OFF
         self._open_kernel = open_kernel
         self.problem = ""
+        self.cause: Cause | None = None
+        """Which kind of problem that is, for the ledger."""
         self._since_ns = 0
         self._heard_ns = time.time_ns()
         self.lost: int | None = None
         """The kernel's count of records that it dropped, as of the last time that it said one."""
         self._off = self._off_now = self._missing = self._unasked = ""
         self._rescan_s = 0.0
+        self._silenced = False
         self.reconfigure(config)
+
+    @property
+    def since_ns(self) -> int:
+        """Since when the problem lasts."""
+        return self._since_ns
 
     def reconfigure(self, config: Config) -> None:
         """Take another configuration, and ask for its rules the next time."""
@@ -118,17 +128,24 @@ class Hearing:
                 self._rules_s = now_s + RULES_S
                 self._missing = self._missing_rules({rule for rule, _ in list_rules(kernel)}, now_s)
         self._off_now = self._deafness(status)
-        return self._off_now or self._missing
+        problem = self._off_now or self._missing
+        off = Cause.AUDIT_OFF if status.enabled == 0 else Cause.AUDITD
+        self.cause = None if not problem else off if self._off_now else Cause.NEVER_TASK if self._silenced else Cause.RULES
+        return problem
 
     def _deafness(self, status: AuditStatus) -> str:
         found = [one for one in inspect_status(status, process_name(status.pid)) if one.code in self._codes]
-        self._remedy = found[0].remedy if found else "fimkit install"
+        rules = "take it out of /etc/audit/rules.d, load the rules, and reboot" if self._silenced else "fimkit install"
+        self._remedy = found[0].remedy if found else rules
         return "; ".join(one.problem.removesuffix(".") for one in found)
 
     def _missing_rules(self, present: set[Rule], now_s: float) -> str:
         if now_s >= self._plan_s:
             self._plan_s = now_s + PLAN_S
             self._plan = plan_rules(self._config.paths, look_at, mounts=list_mounts(), machine=os.uname().machine).rules
+        self._silenced = never_task(present)
+        if self._silenced:
+            return "a rule never,task keeps every process that starts now from being recorded"
         missing = [rule for rule in self._plan if rule not in present]
         if not missing:
             return ""
