@@ -25,6 +25,7 @@ from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import Earlier, load_earlier
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
+from fimkit.verbs.watch_arrivals import POLL_S, Arrivals
 from fimkit.verbs.watch_looks import Looks
 from fimkit.verbs.watch_waiting import Waiting, WaitingPaths
 
@@ -32,6 +33,9 @@ __all__ = ["Batch", "Engine"]
 
 MOST_NOTES = 1000
 MOST_NAMELESS = 1000
+MOST_ARRIVED = 200
+ARRIVALS_WAIT_S = 2.0
+"""So many paths of folders that came are taken at once, and so long they wait for what else is due."""
 RECORD_S = 0.02
 """What nobody is recorded to have done may have been seen before its record came: it is judged again after this time,"""
 RECORD_TRIES = 6
@@ -98,7 +102,9 @@ class Engine:
         self.config, self.store, self.since_ns = config, store, since_ns
         self.is_hidden, self.has_records = hidden, has_records
         self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
+        self._clock = clock
         self._waiting = WaitingPaths(self.looks, clock)
+        self._arrivals, self._arrivals_s = Arrivals(), 0.0
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
         self._devices: dict[int, int] = {}
         self._known_devs: set[int] = set()
@@ -159,13 +165,16 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """How many paths wait to be looked at."""
-        return len(self._waiting)
+        """How many paths wait to be looked at; a folder that is looked through beside them counts as one."""
+        return len(self._waiting) + len(self._arrivals)
 
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
-        return self._waiting.next_s
+        due_s = self._waiting.next_s
+        if not self._arrivals:
+            return due_s
+        return self._arrivals_s if due_s is None else min(due_s, self._arrivals_s)
 
     # What comes in.
 
@@ -283,8 +292,33 @@ class Engine:
         Args:
             everything: At the end: what would settle still is looked at now.
         """
+        self._take_arrivals()
         due = self._waiting.take(everything=everything)
         return self._work(due) if due else Batch()
+
+    def _take_arrivals(self) -> None:
+        """Have some of what was found in folders that came looked at, beside what else is due: as much as holds nothing up."""
+        now_s = self._clock()
+        for arrival in self.looks.arrivals:
+            self._arrivals.put(arrival)
+        self.looks.arrivals.clear()
+        if not self._arrivals or now_s < self._arrivals_s:
+            return
+        is_busy = len(self._waiting) > MOST_ARRIVED and now_s < self._arrivals_s + ARRIVALS_WAIT_S
+        states = [] if is_busy else self._arrivals.take(MOST_ARRIVED)
+        self.looks.offer(states, began_ns=self._arrivals.began_ns)
+        for state in states:
+            self.mark_dirty(state.path)
+        for folder in self._arrivals.failed:
+            self.looks.look_through_next(folder)
+            self.mark_dirty(folder, below=True)
+        self._arrivals.failed.clear()
+        if not is_busy:
+            self._arrivals_s = now_s if len(states) == MOST_ARRIVED else now_s + POLL_S
+
+    def close(self) -> None:
+        """Stop what is done beside; what it had left is found by the next look at everything."""
+        self._arrivals.end()
 
     def flush(self) -> None:
         """Store what has no finding to go with it."""

@@ -12,11 +12,12 @@ from fimkit.correlate.picture import Snapshot
 from fimkit.model.config import Watch
 from fimkit.model.findings import Finding
 from fimkit.model.paths import is_below
-from fimkit.model.states import FileState, FileType
+from fimkit.model.states import FileKey, FileState, FileType
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.look import Looker
 from fimkit.verbs.sight import recall_states
+from fimkit.verbs.watch_arrivals import Arrival
 
 __all__ = ["Glimpse", "Looks"]
 
@@ -24,6 +25,15 @@ _HASH_S = 3.0
 """So long one file holds up the others: what takes longer is told without its hash, which the next check adds."""
 
 _LARGE_BYTES = 32 << 20
+
+_MANY_FILES, _MANY_BYTES = 200, 8 << 20
+"""A folder with more than this in it that has to be hashed is looked through beside the others, not before them."""
+
+_SURE_NS = 3_000_000_000
+"""A file whose last change is as long ago was looked at after it: what was written within one tick of the kernel's clock was
+found by the looks that follow (:data:`fimkit.verbs.watch_waiting.LATER_S`)."""
+
+_TICK_NS = 20_000_000
 
 
 class Glimpse(NamedTuple):
@@ -49,6 +59,10 @@ class Looks:
         """Begin with what a whole look found."""
         self.before, self.after = before, after
         self._looker = Looker(hash_s=_HASH_S)
+        self._offered: dict[bytes, FileState] = {}
+        self._through: set[bytes] = set()
+        self.arrivals: list[Arrival] = []
+        """Folders that :meth:`look` leaves to another process; whoever has them looked through takes them out."""
         self.set_watches(watches)
 
     def set_watches(self, watches: Sequence[Watch]) -> None:
@@ -74,7 +88,7 @@ class Looks:
         known = self.after.get(path)
         if known is None or glimpse is None:
             return known is not None or glimpse is not None
-        return glimpse != (known.ctime_ns, known.mtime_ns, known.size, known.inode, known.mode)
+        return glimpse != _glimpse_of(known)
 
     @staticmethod
     def glimpse(path: bytes) -> Glimpse | None:
@@ -115,21 +129,83 @@ class Looks:
             self._look_below(folder, seen)
         return seen
 
+    def offer(self, states: Iterable[FileState], *, began_ns: int) -> None:
+        """Take what another process saw: the next look at a path uses it if its metadata are those still.
+
+        Args:
+            states: What it saw.
+            began_ns: When it began. What was changed after that, or within the tick before, is looked at anew.
+        """
+        self._offered.update((one.path, one) for one in states if one.ctime_ns is not None and one.ctime_ns < began_ns - _TICK_NS)
+
     def _look(self, path: bytes) -> FileState | None:
+        offered = self._offered.pop(path, None)
         if not self.is_within(path):
             return None
-        state = self._looker.look(path)
+        is_same = offered is not None and offered.problem is None and _glimpse_of(offered) == self.glimpse(path)
+        state = offered if is_same else self._looker.look(path)
         if state is None or self.watches.watch_of(path, is_folder=state.type is FileType.DIRECTORY) is None:
             return None
         return state
 
+    def look_through_next(self, folder: bytes) -> None:
+        """Have the next look at a folder look through it here, whatever it takes: the process that was to do it failed."""
+        self._through.add(folder)
+
     def _look_below(self, folder: bytes, seen: dict[bytes, FileState | None]) -> None:
         if not self.is_within(folder):
             return
+        is_failed = folder in self._through
+        self._through.discard(folder)
+        known = {} if is_failed else self._known_files(folder)
+        if known is not None:
+            self._look_at_all(folder, seen, known)
+            return
+        # What is gone is told now, with where it went; what is there is looked at elsewhere.
+        seen[folder] = self._look(folder)
+        for path in {*self.before.below(folder), *self.after.below(folder)}:
+            if self.glimpse(path) is None:
+                seen[path] = None
+        if narrowed := self._narrowed(folder):
+            self.arrivals.append(Arrival(folder, narrowed))
+
+    def _known_files(self, folder: bytes) -> dict[bytes, FileState] | None:
+        """Give what needs no hashing in a folder, for it was seen, perhaps elsewhere; ``None`` where much needs it."""
+        known: dict[bytes, FileState] = {}
+        files = size = 0
+        for above, folders, names in os.walk(folder):
+            files += sum(os.path.join(above, name) not in self.after for name in folders)
+            for name in names:
+                path = os.path.join(above, name)
+                try:
+                    seen = os.lstat(path)
+                except OSError:
+                    continue
+                is_file = stat.S_ISREG(seen.st_mode)
+                if is_file and (state := self._seen_before(seen)) is not None:
+                    known[path] = state._replace(path=path)
+                    continue
+                files, size = files + 1, size + (seen.st_size if is_file else 0)
+                if files > _MANY_FILES or size > _MANY_BYTES:
+                    return None
+        return known
+
+    def _seen_before(self, seen: os.stat_result) -> FileState | None:
+        """Give what is known of a file by whatever name, if nothing was done to it since."""
+        if seen.st_ctime_ns > time.time_ns() - _SURE_NS:
+            return None
+        for path in self.after.paths_of(FileKey(seen.st_dev, seen.st_ino)):
+            state = self.after[path]
+            times = seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size
+            if state.problem is None and (state.ctime_ns, state.mtime_ns, state.size) == times:
+                return state
+        return None
+
+    def _look_at_all(self, folder: bytes, seen: dict[bytes, FileState | None], unchanged: dict[bytes, FileState]) -> None:
         closed: list[bytes] = []
         states: dict[bytes, FileState] = {}
         if narrowed := self._narrowed(folder):
-            scan = scan_watches(narrowed)
+            scan = scan_watches(narrowed, known=unchanged or None)
             states = {state.path: state for state in scan if is_below(state.path, folder)}
             closed = [*scan.mounts]
         known = {*self.before.below(folder), *self.after.below(folder)}
@@ -174,6 +250,10 @@ class Looks:
             else:
                 self.after.put(state)
         return changed
+
+
+def _glimpse_of(state: FileState) -> tuple[int | None, ...]:
+    return state.ctime_ns, state.mtime_ns, state.size, state.inode, state.mode
 
 
 def _topmost(folders: Iterable[bytes]) -> list[bytes]:
