@@ -138,6 +138,44 @@ def test_the_command_line_of_an_execve_record_is_verified_and_a_proctitle_is_not
     assert (again.actor.cmdline, again.actor.cmdline_verified) == ("mv -f 'a b'", True)
 
 
+def test_one_process_object_has_the_words_of_the_moment() -> None:
+    event = sections()["rename"][1]
+    assert event.process is not None
+    names = iter(["first", "second", "third", "fourth"])
+    nameless = event._replace(process=event.process._replace(auid_name=None, uid_name=None))
+    reader = AuditChanges(lambda _number: next(names))
+
+    def words() -> tuple[str | None, str | None]:
+        actor = next(iter(reader.changes_of(nameless._replace(syscall=nameless.syscall)))).actor
+        assert actor is not None
+        return actor.cmdline, actor.user
+
+    def started(*argv: bytes) -> None:
+        assert event.process is not None
+        process = event.process._replace(argv=argv)
+        assert list(reader.changes_of(event._replace(syscall="execve", items=(), process=process))) == []
+
+    assert words() == ("mv /srv/fim/lab/w/touched /srv/fim/lab/w/renamed", "first")
+    started(b"mv", b"one")
+    assert words() == ("mv one", "second")
+    started(b"mv", b"two")
+    assert words() == ("mv two", "third")
+    started(b"mv", b"two")
+    assert words() == ("mv two", "fourth")
+
+
+def test_more_processes_than_are_remembered_are_told_apart() -> None:
+    event = sections()["rename"][1]
+    assert event.process is not None
+    reader = AuditChanges()
+    for number in range(9000):
+        title = b"mv\0%d" % number
+        change = next(iter(reader.changes_of(event._replace(process=event.process._replace(proctitle=title)))))
+        assert change.actor is not None
+        assert change.actor.cmdline == f"mv {number}"
+    assert len(reader._makers) <= 4096
+
+
 def test_a_user_is_named_by_the_log_or_by_the_host() -> None:
     event = next(
         event
