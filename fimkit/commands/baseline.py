@@ -10,6 +10,7 @@ from fimkit.commands.baseline_seal import SEAL_ACTIONS, add_seal_actions
 from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_pinned, render_states
 from fimkit.commands.progress import Progress
 from fimkit.commands.scan_options import add_scan_options, limited
+from fimkit.model.config import Config
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError, clip
 from fimkit.model.findings import Verdict
@@ -29,6 +30,7 @@ from fimkit.verbs.baseline import (
     show_history,
 )
 from fimkit.verbs.caller import load_caller
+from fimkit.verbs.package_hook import MANAGERS, hand_over
 from fimkit.verbs.pin import pin_packages, plan_pins
 
 __all__ = ["add_arguments", "run"]
@@ -59,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
     take.add_argument("--yes", action="store_true", help="do not ask on a terminal")
     take.add_argument("--expected", action="store_true", help="only findings that signed packages prove: an upgrade, all at once")
+    take.add_argument(
+        "--hook", choices=MANAGERS, help="with --expected: a package manager calls; it is done when that is through"
+    )
     pin = actions.add_parser("pin", help="trust for packages what apt and rpm trust now, in the same baseline", allow_abbrev=False)
     pin.add_argument("--dry-run", action="store_true", help="only show which keys would come and go")
     add_seal_actions(actions)
@@ -189,6 +194,8 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 def _accept(arguments: argparse.Namespace) -> int:
     config, paths = load_config(arguments.config), _paths(arguments.path)
+    if arguments.hook is not None:
+        return _hand_over(config, arguments)
     asks = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
     verdict = Verdict.EXPECTED if arguments.expected else None
     reason, agreed = arguments.reason or (PROVED if arguments.expected else ""), None
@@ -215,6 +222,13 @@ def _accept(arguments: argparse.Namespace) -> int:
     _say_all(done.words)
     _say_notice(done.notice)
     return 1 if done.refused else 0
+
+
+def _hand_over(config: Config, arguments: argparse.Namespace) -> int:
+    if not arguments.expected or arguments.path:
+        raise UsageError("--hook takes what is proved, wherever it is: it needs --expected, and no PATH")
+    _say(hand_over(config, arguments.config, arguments.hook, caller=load_caller()))
+    return 0
 
 
 def _pin(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_pack:
         return _print_pack(config, arguments)
     extension = _host_path(arguments.config, arguments.root) if arguments.extension else None
-    report = install(config, dry_run=arguments.dry_run, root=arguments.root, extension=extension)
+    hook = _host_path(arguments.config, arguments.root) if config.packages.hook else None
+    report = install(config, dry_run=arguments.dry_run, root=arguments.root, extension=extension, hook=hook)
     return print_report(report, dry_run=arguments.dry_run)
 
 

@@ -7,8 +7,8 @@ from fimkit.model.channels import Channel
 from fimkit.model.findings import Tier
 
 __all__ = [
-    "Config", "Content", "Host", "Live", "Mail", "Panic", "Scanning", "SealPolicy", "Sources", "StoreLimits", "Syslog", "Transport",
-    "Watch", "Webhook",
+    "Config", "Content", "Host", "Live", "Mail", "Packages", "Panic", "Scanning", "SealPolicy", "Sources", "StoreLimits", "Syslog",
+    "Transport", "Watch", "Webhook",
 ]  # fmt: skip
 
 
@@ -167,6 +167,16 @@ class SealPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """``[packages]``: what an upgrade does by itself.
+
+    With ``hook``, ``install`` has apt and dnf call fimkit after an upgrade, which takes what is proved of it into the baseline.
+    """
+
+    hook: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panic:
     """``[panic]``: what happens when something changes that must never change.
 
@@ -207,4 +217,5 @@ class Config:
     channels: tuple[Channel, ...] = ()
     store: StoreLimits = field(default_factory=StoreLimits)
     seal: SealPolicy = field(default_factory=SealPolicy)
+    packages: Packages = field(default_factory=Packages)
     panic: Panic = field(default_factory=Panic)

@@ -19,6 +19,7 @@ from fimkit.model.config import (
     Host,
     Live,
     Mail,
+    Packages,
     Panic,
     Scanning,
     SealPolicy,
@@ -38,7 +39,8 @@ __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
     "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning, "content": Content,
-    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy, "panic": Panic,
+    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy, "packages": Packages,
+    "panic": Panic,
 }
 _NEEDED: dict[type[Any], tuple[str, ...]] = {Watch: ("path",), Channel: ("name", "url_file")}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -196,6 +198,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         channels=_read_channels(raw, problems),
         store=StoreLimits(**parts["store"]),
         seal=SealPolicy(**parts["seal"]),
+        packages=Packages(**parts["packages"]),
         panic=Panic(**parts["panic"]),
     )
     _check_together(config, own_name, problems)

@@ -24,7 +24,7 @@ from fimkit.verbs.keep_contents import ContentKeeper
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
 
-__all__ = ["PROVED", "Accepted", "Item", "Plan", "accept", "plan_acceptance"]
+__all__ = ["PROVED", "Accepted", "Item", "Plan", "accept", "plan_acceptance", "plan_findings"]
 
 PROVED = "proved by signed packages"
 """The reason that is written down for expected findings where none is given: each has its own proof in its words."""
@@ -159,6 +159,20 @@ def _plan(
     if not items and not refused and verdict is None:
         raise UsageError(_nothing(paths))
     return Plan(items=tuple(items), refused=tuple(refused))
+
+
+def plan_findings(store: Store, findings: Iterable[Finding]) -> Plan:
+    """Plan to accept findings that a look just made, each looked at again; nothing else is accepted beside them."""
+    planner = _Planner(store)
+    planned = [(finding, planner.pairs_of(finding)) for finding in findings]
+    return Plan(
+        items=tuple(
+            Item(path=one.path, moved_to=one.moved_to, kind=one.kind, finding_id=one.id, pairs=pairs)
+            for one, pairs in planned
+            if not isinstance(pairs, str)
+        ),
+        refused=tuple(pairs for _, pairs in planned if isinstance(pairs, str)),
+    )
 
 
 def _nothing(paths: Sequence[bytes]) -> str:

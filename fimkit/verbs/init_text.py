@@ -7,7 +7,21 @@ from enum import Enum
 from typing import Any
 
 from fimkit.model.channels import Channel
-from fimkit.model.config import Content, Host, Live, Mail, Panic, Scanning, SealPolicy, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import (
+    Content,
+    Host,
+    Live,
+    Mail,
+    Packages,
+    Panic,
+    Scanning,
+    SealPolicy,
+    Sources,
+    StoreLimits,
+    Syslog,
+    Watch,
+    Webhook,
+)
 from fimkit.model.findings import Tier
 from fimkit.model.paths import is_below, render_path
 from fimkit.verbs.host_facts import HostFacts
@@ -72,6 +86,7 @@ KEY_WORDS = {
     "store.mask": "patterns (Python's re) of what keep_content masks beside passwords, tokens and private keys",
     "seal.public_key": "whose seal counts; where nothing is at the default, the first seal's key is trusted",
     "seal.require": "true: a baseline without a seal, and what was accepted since, are findings",
+    "packages.hook": "true: install has apt and dnf take what is proved of an upgrade into the baseline",
     "panic.action": "down: every interface · isolate: all but what allow names",
     "panic.include_namespaces": "true: containers' network namespaces are cut too; the helper needs SYS_ADMIN for it",
     "panic.keep_interfaces": "patterns on names and alternative names; lo always stays",
@@ -100,6 +115,7 @@ _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "webhook": (Webhook, "A chat or pager elsewhere, told of a panic side by side with the mail."),
     "store": (StoreLimits, "How long and how much evidence is kept."),
     "seal": (SealPolicy, "What `fimkit baseline seal` signs; the private key is kept elsewhere."),
+    "packages": (Packages, "What an upgrade does by itself."),
     "panic": (Panic, "What happens when something critical changes. Nothing, until `fimkit panic arm`."),
 }
 

@@ -11,6 +11,7 @@ from fimkit.audit.rules import HEAD, Plan, find_obstacles, plan_rules, render_ru
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
+from fimkit.verbs.hook_files import HookFiles, known_hook_files, plan_hook_files
 from fimkit.verbs.installed import Installed, Memory, Part, forget, load_memory, save_memory
 from fimkit.verbs.kernel_rules import (
     KernelPlan,
@@ -70,12 +71,13 @@ class _Site:
 class _Todo:
     """What is to be done to a host, the kernel's part aside."""
 
-    def __init__(self, site: _Site, plan: Plan, osquery: OsqueryFiles, *, keep: Iterable[Part]) -> None:
+    def __init__(self, site: _Site, plan: Plan, osquery: OsqueryFiles, hooks: HookFiles, *, keep: Iterable[Part]) -> None:
         rules = PlannedFile(
             path=site.rules_path, part=Part.AUDIT, content=render_rule_file(plan), mode=0o640, folder_mode=0o750
         )
-        planned = (rules, *osquery.files)
-        self.plan, self.osquery = plan, osquery
+        planned = (rules, *osquery.files, *hooks.files)
+        self.plan, self.osquery, self.hooks = plan, osquery, hooks
+        self.root = site.root
         changes, rows = plan_writes(planned, site.memory, site.root)
         there = {one.path for one in planned}
         rest = [one for one in (site.memory.files if site.memory else ()) if one.path not in there]
@@ -86,8 +88,9 @@ class _Todo:
 
     def words(self) -> list[str]:
         """What is to be said of osquery's part."""
-        words = list(self.osquery.words)
-        if any(not change.is_none for change in self.changes[1:]) and self.osquery.reread:
+        words = [*self.osquery.words, *self.hooks.words]
+        hooks = {below_root(self.root, one.path) for one in self.hooks.files}
+        if any(not change.is_none and change.path not in hooks for change in self.changes[1:]) and self.osquery.reread:
             words.insert(0, self.osquery.reread)
         if self.kept:
             words.append("the extension stays as it is: install --extension renews it, uninstall removes it")
@@ -105,6 +108,7 @@ def install(
     dry_run: bool = False,
     root: str | None = None,
     extension: str | None = None,
+    hook: str | None = None,
     rules_file: str = RULES_FILE,
     open_kernel: Callable[[], AuditKernel] = AuditKernel,
 ) -> InstallReport:
@@ -115,6 +119,7 @@ def install(
         dry_run: Change nothing; give the diff. Needs no right: without it, the kernel's part is said to be unknown.
         root: Write the files of the host below this folder, and leave this kernel alone.
         extension: Have osqueryd start fimkit's extension too, with the configuration of this path; ``None`` leaves it as it is.
+        hook: Have package managers call fimkit after an upgrade, with the configuration of this path; ``None`` takes that away.
         rules_file: Where the host's rule file is.
         open_kernel: What gives the kernel's audit.
 
@@ -128,7 +133,7 @@ def install(
     view = find_viewpoint(config, root, site.memory)
     plan = _plan(config, root, view)
     osquery = plan_osquery_files(config, site.memory, root, extension=extension, view=view)
-    todo = _Todo(site, plan, osquery, keep=_kept_parts(config, extension))
+    todo = _Todo(site, plan, osquery, plan_hook_files(hook, root), keep=_kept_parts(config, extension))
     words = [*view.words, *(f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped), *plan.notes, *todo.words()]
     if root is not None:
         return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
@@ -267,7 +272,7 @@ def uninstall(
         UsageError: If ``root`` is no folder.
     """
     site = _Site(config, root, rules_file)
-    known = () if site.memory else (Known(rules_file), *known_osquery_files(config, root))
+    known = () if site.memory else (Known(rules_file), *known_osquery_files(config, root), *known_hook_files(root))
     changes = plan_removals(site.memory.files if site.memory else (), known, root)
     if root is not None:
         return _remove(site, changes, None, KernelPlan(), [], dry_run=dry_run)
@@ -303,7 +308,8 @@ def _remove(
     done = [f"{'removed' if one.after is None else 'put back'} {one.path}" for one in changes if one.now != one.after]
     theirs = [one for one in (site.memory.files if site.memory else ()) if one.stays]
     words = done + words + _asides(changes) + _stayed(site, theirs)
-    if any(one.now != one.after and one.path != site.rules_file for one in changes):
+    others = {site.rules_file, *(below_root(site.root, one.path) for one in known_hook_files(site.root))}
+    if any(one.now != one.after and one.path not in others for one in changes):
         words.append("osqueryd keeps what it has read until it starts again: systemctl restart osqueryd")
     forget(site.state_dir)
     if site.memory and (kept := remove_folders(site.memory.folders)):

@@ -24,6 +24,7 @@ class Part(StrEnum):
     AUDIT = "audit"
     OSQUERY = "osquery"
     EXTENSION = "extension"
+    HOOK = "hook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
