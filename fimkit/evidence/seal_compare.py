@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fimkit.evidence.values import STATE_COLUMNS
 
-__all__ = ["Explained", "LineDiff", "RowChange", "RowFault", "diff_lines", "explain_diffs", "parse_row_change"]
+__all__ = ["Explained", "LineDiff", "RowChange", "RowFault", "diff_lines", "explain_diffs", "parse_row_change", "undo_steps"]
 
 
 class RowFault(StrEnum):
@@ -106,6 +106,33 @@ def explain_diffs(diffs: Iterable[LineDiff], passed: Iterable[tuple[int, int, by
             group = next(groups, None)
         steps = _steps(group[1]) if group is not None and group[0] == key else []
         yield Explained(diff, _chain(diff, steps))
+
+
+def undo_steps(now: Iterable[bytes], passed: Iterable[tuple[int, int, bytes]]) -> Iterator[bytes]:
+    """Give the lines as they were before the acceptances: what is none of their doing stays as it is.
+
+    Args:
+        now: In path order.
+        passed: As in :func:`explain_diffs`.
+
+    >>> list(undo_steps([b'["x61",2]', b'["x62",1]'], [(7, 0, b'["x61",1]'), (7, 1, b'["x61",2]')]))
+    [b'["x61",1]', b'["x62",1]']
+    """
+    groups = itertools.groupby(passed, key=lambda one: _key(one[2]))
+    group, lines = next(groups, None), iter(now)
+    line = next(lines, None)
+    while line is not None or group is not None:
+        if group is None or (line is not None and _key(line) < group[0]):
+            assert line is not None
+            yield line
+            line = next(lines, None)
+            continue
+        mine = line if line is not None and _key(line) == group[0] else None
+        steps = _steps(group[1])
+        was = steps[0][1] if steps[-1][2] == mine else mine
+        if was is not None:
+            yield was
+        line, group = next(lines, None) if mine is not None else line, next(groups, None)
 
 
 def _steps(rows: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, bytes | None, bytes | None]]:

@@ -34,6 +34,7 @@ _WEIGHTS: dict[FaultKind, tuple[Tier, Verdict]] = {
     FaultKind.OLDER: (Tier.CRITICAL, Verdict.SUSPECT),
     FaultKind.KEY_CHANGED: (Tier.CRITICAL, Verdict.UNEXPLAINED),
     FaultKind.KEY_FILE: (Tier.WATCH, Verdict.SUSPECT),
+    FaultKind.UNREAD: (Tier.WATCH, Verdict.SUSPECT),  # a failing disk, a wrong mode, or somebody's link
     FaultKind.HOST: (Tier.WATCH, Verdict.SUSPECT),
     FaultKind.DROPPED: (Tier.WATCH, Verdict.UNEXPLAINED),
     FaultKind.WATCHES: (Tier.WATCH, Verdict.UNEXPLAINED),

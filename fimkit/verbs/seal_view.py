@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fimkit.evidence.history_rows import Acceptance
-from fimkit.evidence.seal_compare import Explained, RowChange, diff_lines, explain_diffs, parse_row_change
-from fimkit.evidence.seal_folder import load_copy, load_first_key, load_seal_texts
+from fimkit.evidence.seal_compare import Explained, RowChange, diff_lines, explain_diffs, parse_row_change, undo_steps
+from fimkit.evidence.seal_folder import digest_copy, load_copy, load_first_key, load_seal_texts
 from fimkit.evidence.seal_keys import fingerprint, is_signed, load_public_key
 from fimkit.evidence.seal_rows import digest_lines
 from fimkit.evidence.seal_statement import Seal, SealStatement, parse_seal, signed_bytes
@@ -35,6 +35,7 @@ class FaultKind(StrEnum):
     COPY = "copy"                # the copy of the sealed rows
     FILE = "file"                # the seal itself
     SIGNATURE = "signature"
+    UNREAD = "unread"            # a file of the seal is not to be trusted, or the host does not let it be read
     KEY = "key"                  # another key than the pinned one
     KEY_CHANGED = "key changed"  # another key than the seal before, and the pinned one
     KEY_FILE = "key file"        # the pinned key cannot be read
@@ -217,7 +218,7 @@ class _Verifier:
         try:
             present, coming = load_seal_texts(self._config.host.state_dir)
         except HostError as error:
-            self._add(FaultKind.FILE, str(error), f"file: {last}")
+            self._add(FaultKind.UNREAD, str(error), f"unread: {last}")
             present = coming = None
         else:
             if stored is not None and coming == stored:
@@ -317,11 +318,11 @@ class _Verifier:
 
     def _check_rows(self, statement: SealStatement) -> tuple[tuple[RowChange, ...], int, tuple[tuple[Acceptance, int], ...]]:
         copy_fault = self._check_copy(statement)
-        if copy_fault:
-            self._add(FaultKind.COPY, copy_fault, f"copy: {statement.number}")
+        if copy_fault is not None:
+            self._add(copy_fault[0], copy_fault[1], f"copy: {statement.number}")
         if digest_lines(self._store.baseline_lines()) == (statement.digest, statement.rows):
             return (), 0, ()
-        if copy_fault:
+        if copy_fault is not None:
             return self._check_without_copy(statement)
         explained = explain_diffs(
             diff_lines(
@@ -332,22 +333,36 @@ class _Verifier:
         )
         return self._sort_out(statement, explained)
 
-    def _check_copy(self, statement: SealStatement) -> str:
+    def _check_copy(self, statement: SealStatement) -> tuple[FaultKind, str] | None:
         try:
-            digest, count = digest_lines(load_copy(self._config.host.state_dir, statement.number))
-        except (SealError, HostError) as error:
-            return str(error)
+            digest, count = digest_copy(self._config.host.state_dir, statement.number)
+        except SealError as error:
+            return FaultKind.COPY, str(error)
+        except HostError as error:
+            return FaultKind.UNREAD, str(error)
         if (digest, count) != (statement.digest, statement.rows):
-            return f"the copy of the rows that seal {statement.number} is of was altered: {count} rows of digest {digest[:16]}…"
-        return ""
+            words = f"the copy of the rows that seal {statement.number} is of was altered: {count} rows of digest {digest[:16]}…"
+            return FaultKind.COPY, words
+        return None
 
     def _check_without_copy(
         self, statement: SealStatement
     ) -> tuple[tuple[RowChange, ...], int, tuple[tuple[Acceptance, int], ...]]:
-        """Nothing can be named: the rows are others, and what they were is gone."""
+        """Nothing can be named: what the rows were is gone. What acceptances did to them can be taken back, all the same."""
+        lines = itertools.chain.from_iterable(self._store.baseline_lines())
+        undone = undo_steps(lines, self._store.passed_lines(statement.acceptance))
+        if digest_lines([line] for line in undone) == (statement.digest, statement.rows):
+            return self._accepted_alone(statement)
         words = f"the baseline is not what seal {statement.number} is of; which rows, nobody can say without the copy"
         self._add(FaultKind.ROWS, words, f"rows: {statement.number} unnamed")
         return (), 0, ()
+
+    def _accepted_alone(
+        self, statement: SealStatement
+    ) -> tuple[tuple[RowChange, ...], int, tuple[tuple[Acceptance, int], ...]]:
+        accepted = tuple((one, one.paths) for one in self._store.acceptances() if one.id > statement.acceptance and one.paths)
+        self._add(FaultKind.ACCEPTED, _accepted_words(accepted, statement.number), f"accepted: {statement.number}")
+        return (), 0, accepted
 
     def _sort_out(
         self, statement: SealStatement, explained: Iterator[Explained]

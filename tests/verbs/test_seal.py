@@ -135,6 +135,19 @@ def test_acceptance_since_the_seal_is_a_finding_where_the_seal_is_required_and_t
     assert tampered(host.config, require=True) == [] and verify_baseline(host.config).faults == ()
 
 
+def test_acceptance_since_the_seal_explains_its_rows_without_the_copy_too(host: Sealable) -> None:
+    host.seal()
+    (host.tree / "b").write_text("new")
+    (host.tree / "bb").write_text("new")
+    (host.tree / "c").unlink()
+    check(host.config, CheckOptions())
+    accept(host.config, [], who="bob", why="upgrade")
+    (host.state / "seal" / "rows-1.zst").chmod(0o666)
+    assert kinds(verify_baseline(host.config)) == [FaultKind.UNREAD, FaultKind.ACCEPTED]
+    host.sql("UPDATE baseline SET mode = 511 WHERE path = ?", host.path("b"))
+    assert kinds(verify_baseline(host.config)) == [FaultKind.UNREAD, FaultKind.ROWS]
+
+
 def test_row_altered_beside_an_acceptance_of_it_is_not_explained_by_it(host: Sealable) -> None:
     host.seal()
     (host.tree / "b").write_text("new")
@@ -183,7 +196,7 @@ def test_order_of_the_copy_is_under_the_signature(host: Sealable) -> None:
 
 
 @pytest.mark.parametrize("name", ["rows-1.zst", "seal.json"])
-@pytest.mark.parametrize("harm", ["flip", "cut", "gone", "link"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "gone"])
 def test_altered_file_of_the_seal_is_named_and_critical(host: Sealable, name: str, harm: str) -> None:
     host.seal()
     place = host.state / "seal" / name
@@ -195,13 +208,27 @@ def test_altered_file_of_the_seal_is_named_and_critical(host: Sealable, name: st
         place.write_bytes(raw[: len(raw) // 2])
     else:
         place.unlink()
-    if harm == "link":
-        (host.folder / "else").write_bytes(raw)
-        place.symlink_to(host.folder / "else")
     wanted = FaultKind.COPY if name == "rows-1.zst" else FaultKind.FILE
     assert kinds(verify_baseline(host.config)) == [wanted]
     (finding,) = tampered(host.config)
     assert finding.severity is Severity.CRITICAL and may_panic(finding)
+
+
+@pytest.mark.parametrize("name", ["rows-1.zst", "seal.json"])
+@pytest.mark.parametrize("harm", ["link", "mode"])
+def test_file_of_the_seal_that_is_not_to_be_trusted_is_high_and_cuts_nothing(host: Sealable, name: str, harm: str) -> None:
+    host.seal()
+    place = host.state / "seal" / name
+    if harm == "link":
+        place.rename(host.folder / "else")
+        place.symlink_to(host.folder / "else")
+    else:
+        place.chmod(0o666)
+    assert kinds(verify_baseline(host.config)) == [FaultKind.UNREAD]
+    (finding,) = tampered(host.config)
+    assert finding.severity is Severity.HIGH and not may_panic(finding)
+    host.sql("UPDATE baseline SET mode = 511 WHERE path = ?", host.path("b"))
+    assert FaultKind.ROWS in kinds(verify_baseline(host.config))  # it hides nothing
 
 
 def test_row_altered_and_copy_gone_is_still_an_alarm(host: Sealable) -> None:
