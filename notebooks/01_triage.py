@@ -32,6 +32,13 @@ still_open.fim.top("severity", by="count")
 # %%
 Frame({"could not be read": list(archive.problems)})
 
+# %% [markdown]
+# And what could not be *seen*: times without auditing, lost records, rules taken out, a watch that was killed. No finding in such a
+# time is not the same as nothing that happened.
+
+# %%
+archive.coverage(since=since or None, host=host or None)
+
 # %%
 still_open.fim.pivot("attribution", "severity")
 

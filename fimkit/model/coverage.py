@@ -15,8 +15,20 @@ from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.time import parse_time, render_time
 
 __all__ = [
-    "HIDES", "Cause", "Gap", "Interval", "Sense", "cut_intervals", "gaps_of_notes", "render_gap", "render_span", "say_gaps",
-    "select_gaps", "unseen_ns",
+    "HIDES",
+    "STOPPED",
+    "Cause",
+    "Gap",
+    "Interval",
+    "Sense",
+    "cut_intervals",
+    "gaps_of_notes",
+    "render_gap",
+    "render_span",
+    "say_gaps",
+    "select_gaps",
+    "unseen_ns",
+    "weighty",
 ]  # fmt: skip
 
 _NEAR_NS = 60_000_000_000
@@ -45,6 +57,9 @@ HIDES = {
     Sense.LIVE: "what happened is found later, and not when it happens",
 }
 """What a gap of a source means for whoever reads findings."""
+
+STOPPED = "the watch was stopped"
+"""The words of a gap that somebody meant."""
 
 
 class Cause(StrEnum):
@@ -111,6 +126,11 @@ def select_gaps(gaps: Iterable[Gap], *, since_ns: int, until_ns: int, path: byte
         and (path is None or gap.path is None or is_below(path, gap.path) or is_below(gap.path, path))
     ]  # fmt: skip
     return sorted(found, key=lambda gap: (gap.from_ns, gap.until(until_ns), gap.source, gap.cause, gap.path or b"", gap.words))
+
+
+def weighty(gaps: Iterable[Gap]) -> list[Gap]:
+    """Leave out what hides nothing from who looks now: that somebody stopped the watch, as who checks by a timer does."""
+    return [gap for gap in gaps if not (gap.cause is Cause.WATCH_DOWN and gap.words == STOPPED)]
 
 
 def cut_intervals(gaps: Sequence[Gap], senses: Sequence[Sense], *, since_ns: int, until_ns: int) -> Iterator[Interval]:

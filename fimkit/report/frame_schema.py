@@ -7,7 +7,7 @@ UTF-8 with ``%XX`` for ``%``, control characters and bytes that are no UTF-8.
 
 from typing import NamedTuple
 
-__all__ = ["BASELINE", "CHANGES", "EVENTS", "FINDINGS", "KINDS", "ORDERED", "SCHEMAS", "TIME", "Field", "Schema"]
+__all__ = ["BASELINE", "CHANGES", "COVERAGE", "EVENTS", "FINDINGS", "KINDS", "ORDERED", "SCHEMAS", "TIME", "Field", "Schema"]
 
 TIME = "datetime64[ns, UTC]"
 
@@ -202,5 +202,25 @@ problem s why something is not known
     None,
 )
 
-SCHEMAS = {schema.name: schema for schema in (FINDINGS, CHANGES, EVENTS, BASELINE)}
-"""The four, by name."""
+COVERAGE = Schema(
+    "coverage",
+    "one time in which a source did not tell all",
+    _fields(
+        """
+host s the host's name
+from t when it began
+to t when it was over; NaT while it lasts
+source s scan, audit, osquery, or live for the watch
+cause s which of the causes that `fimkit coverage` knows
+path s what it is about with all that lies below; empty for everything
+words s what was so
+lost i what was counted, which need not be records
+evidence o the audit events that tell of it, a tuple
+"""
+    ),
+    ("from", "to", "source", "cause", "path", "words", "lost"),
+    "from",
+)
+
+SCHEMAS = {schema.name: schema for schema in (FINDINGS, CHANGES, EVENTS, BASELINE, COVERAGE)}
+"""All of them, by name."""

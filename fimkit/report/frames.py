@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fimkit.model.changes import Actor, Change
+from fimkit.model.coverage import Gap
 from fimkit.model.errors import UsageError
 from fimkit.model.findings import Finding, Tier
 from fimkit.model.json_form import parse_finding, render_actor, render_state
@@ -21,12 +22,13 @@ from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.report.columns import Lost, clean_text, column_of, render_lost, render_octal
 from fimkit.report.frame_html import render_frame
-from fimkit.report.frame_schema import BASELINE, EVENTS, FINDINGS, Schema
+from fimkit.report.frame_schema import BASELINE, COVERAGE, EVENTS, FINDINGS, Schema
 
 __all__ = [
     "EventRow",
     "Frame",
     "baseline_frame",
+    "coverage_frame",
     "event_of_change",
     "event_of_record",
     "events_frame",
@@ -187,6 +189,22 @@ def baseline_frame(rows: Iterable[tuple[str, Tier | None, FileState]]) -> Frame:
         The columns of :data:`fimkit.report.frame_schema.BASELINE`, a row a path, by ``host`` and ``path``.
     """
     return _frame(BASELINE, [_state_row(*row) for row in rows], order=("host", "path"))
+
+
+def coverage_frame(rows: Iterable[tuple[str, Gap]]) -> Frame:
+    """Make the COVERAGE frame.
+
+    Args:
+        rows: Each gap with its host.
+
+    Returns:
+        The columns of :data:`fimkit.report.frame_schema.COVERAGE`, a row a gap, by ``from``, ``host`` and ``source``.
+    """
+    cells = [
+        (host, gap.from_ns, gap.to_ns, gap.source.value, gap.cause.value, gap.path, gap.words, gap.lost, gap.evidence)
+        for host, gap in rows
+    ]
+    return _frame(COVERAGE, cells, order=("from", "host", "source"))
 
 
 def join_frames(frames: Sequence[Frame], order: Sequence[str]) -> Frame:

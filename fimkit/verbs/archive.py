@@ -24,7 +24,7 @@ from fimkit.model.paths import parse_path, render_terminal
 from fimkit.report.acts import matches_path
 from fimkit.report.change_frames import change_frame
 from fimkit.report.frame_schema import KINDS, ORDERED
-from fimkit.report.frames import Frame, baseline_frame, events_frame, findings_frame
+from fimkit.report.frames import Frame, baseline_frame, coverage_frame, events_frame, findings_frame
 from fimkit.verbs.archive_parts import CollectedPart, FindingsPart, LogPart, ParquetPart, Part, SnapshotPart, StorePart
 from fimkit.verbs.collected import AUDIT_LOG, OSQUERY_LOG, is_archive, read_contents, unpacked
 from fimkit.verbs.since import parse_since
@@ -136,6 +136,15 @@ class Archive:
         below = _folder(path)
         frame = baseline_frame(row for part in self._parts for row in self._safely(part, lambda part: part.baseline(below)))
         return self._filtered(frame, host=host, tier=tier, path=path)
+
+    def coverage(self, *, since: Time = None, until: Time = None, host: str | None = None, path: str | None = None) -> Frame:
+        """Give the COVERAGE frame, see :data:`fimkit.report.frame_schema.COVERAGE`: when what could not be seen, and why.
+
+        A gap is in it that lasts into the time asked for, and that bears on the path or what lies below it.
+        """
+        span = Span(since_ns=_time(since), until_ns=_time(until), below=_folder(path))
+        frame = coverage_frame(row for part in self._parts for row in self._safely(part, lambda part: part.coverage(span)))
+        return self._filtered(frame, host=host, tier=None, path=None)
 
     def _safely(self, part: Part, rows: Callable[[Part], Iterable[T]]) -> Iterable[T]:
         """Give a part's rows; a broken one is stated, and does not keep the others from being read."""

@@ -4,6 +4,7 @@ import datetime
 import itertools
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from fimkit.evidence.past_rows import Span
 from fimkit.evidence.reader import Reader, open_reader
 from fimkit.model.changes import Change
 from fimkit.model.config import Config
+from fimkit.model.coverage import Gap, Sense, gaps_of_notes, select_gaps
 from fimkit.model.errors import FimkitError, SnapshotError, UsageError, clip
 from fimkit.model.findings import Finding, Tier
 from fimkit.model.json_form import parse_finding
@@ -25,8 +27,11 @@ from fimkit.model.time import parse_time, render_time
 from fimkit.model.watches import WatchSet
 from fimkit.report.change_frames import ChangeBlock, change_blocks, stored_change_block
 from fimkit.report.frames import EventRow, event_of_change, event_of_record
-from fimkit.verbs.gather import gather_audit, gather_osquery
+from fimkit.verbs.coverage import coverage_of
+from fimkit.verbs.coverage_judge import gaps_of_gathered
+from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery
 from fimkit.verbs.investigate import investigate
+from fimkit.verbs.watch_status import load_watch_status
 
 __all__ = [
     "CollectedPart",
@@ -76,6 +81,9 @@ class Part(Protocol):
     def baseline(self, below: bytes | None) -> Iterable[tuple[str, Tier | None, FileState]]:
         """Give the states that were taken as good, each with its host and tier."""
 
+    def coverage(self, span: Span) -> Iterable[tuple[str, Gap]]:
+        """Give the times in which not all could be seen, each with its host."""
+
 
 class _Nothing:
     """A part that has none of the four; the parts below say what they have."""
@@ -99,6 +107,9 @@ class _Nothing:
         return ()
 
     def baseline(self, below: bytes | None) -> Iterable[tuple[str, Tier | None, FileState]]:
+        return ()
+
+    def coverage(self, span: Span) -> Iterable[tuple[str, Gap]]:
         return ()
 
 
@@ -175,6 +186,14 @@ class StorePart(_Nothing):
             for columns in reader.change_columns(span):
                 yield stored_change_block(host, tier_of, *columns)
 
+    def coverage(self, span: Span) -> Iterator[tuple[str, Gap]]:
+        """Give what the ledger has; of a live folder that nobody looks or watches, too."""
+        now_ns = time.time_ns() if span.until_ns is None else span.until_ns
+        with self._open() as reader:
+            host, status = self._name(reader), load_watch_status(self._state_dir)
+            told = coverage_of(reader, since_ns=span.since_ns, until_ns=now_ns, path=span.below, status=status)
+            yield from ((host, gap) for gap in told.gaps)
+
     def events(self, span: Span) -> Iterator[EventRow]:
         """Give the events that the store's changes came from."""
         rows = ((host, change) for host, _, change in self.changes(span) if change.actor is not None)
@@ -202,9 +221,24 @@ class LogPart(_Nothing):
         self.host = self._known or place
 
     @cached_property
-    def _changes(self) -> list[Change]:
+    def _gathered(self) -> tuple[Gathered, Gathered]:
         audit = gather_audit(self.audit_logs, wanted=lambda change: True, host=self.host)
-        osquery = gather_osquery(self.osquery_logs, wanted=lambda change: True, host=self.host)
+        return audit, gather_osquery(self.osquery_logs, wanted=lambda change: True, host=self.host)
+
+    def coverage(self, span: Span) -> Iterator[tuple[str, Gap]]:
+        """Give what the logs say of themselves, up to the last record."""
+        audit = self._gathered[0]
+        last_ns = max((note.time_ns for note in audit.notes), default=0)
+        gaps = [*gaps_of_gathered(Sense.AUDIT, audit, last_ns=last_ns, now_ns=last_ns, notes=audit.notes),
+                *gaps_of_notes(audit.notes, until_ns=last_ns)]  # fmt: skip
+        since_ns = min((gap.from_ns for gap in gaps), default=0) if span.since_ns is None else span.since_ns
+        until_ns = max((gap.until(last_ns) for gap in gaps), default=0) if span.until_ns is None else span.until_ns
+        chosen = select_gaps(gaps, since_ns=since_ns, until_ns=until_ns, path=span.below)
+        yield from ((self.host, gap) for gap in chosen)
+
+    @cached_property
+    def _changes(self) -> list[Change]:
+        audit, osquery = self._gathered
         for gathered in (audit, osquery):
             self.problems += gathered.problems
             self.problems += [f"{line.file}:{line.line}: {line.error}" for line in gathered.bad_lines]

@@ -19,7 +19,7 @@ from fimkit.evidence.store import Store, open_store
 from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Source, StateDiff
 from fimkit.model.config import Config
-from fimkit.model.coverage import Gap, Sense, select_gaps
+from fimkit.model.coverage import Cause, Gap, Sense, select_gaps, weighty
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding, Verdict
 from fimkit.model.paths import render_path
@@ -31,7 +31,7 @@ from fimkit.panic.trigger import may_panic
 from fimkit.verbs.baseline import new_watch_words, open_baseline, still_watched
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
-from fimkit.verbs.coverage import all_gaps, judge_now, keep_gaps, last_look_ns, unread_gaps, weighty
+from fimkit.verbs.coverage import all_gaps, judge_now, keep_gaps, last_look_ns, unread_gaps
 from fimkit.verbs.coverage_judge import GapsNow, gaps_of_gathered
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.effective import effective_watches
@@ -48,6 +48,7 @@ from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
 from fimkit.verbs.seal_findings import find_seal_findings
 from fimkit.verbs.sight import Sight, recall_states
+from fimkit.verbs.watch_status import load_watch_status
 
 __all__ = ["CheckOptions", "Checked", "Look", "check", "explain_now", "look_at_all", "mark_told"]
 
@@ -356,8 +357,18 @@ def _judge_coverage(config: Config, options: CheckOptions, store: Store, look: L
         else:
             judged.append(GapsNow(over=tuple(found)))
     if not options.audit_logs:
-        judged.append(judge_now(config, store, look.audit.notes))
+        judged += [_judge_log(config, last_ns, look.seen_ns), judge_now(config, store, look.audit.notes)]
     return judged, by_hand
+
+
+def _judge_log(config: Config, last_ns: int, now_ns: int) -> GapsNow:
+    """Say that there is no log; a watch that hears the kernel's records needs none."""
+    kind, status = (Sense.AUDIT, Cause.LOG_GONE), load_watch_status(config.host.state_dir)
+    if find_rotations(config.sources.audit_log) or (status is not None and status.running and status.records == "kernel"):
+        return GapsNow(judged=frozenset({kind}))
+    words = f"there is no audit log at {render_path(config.sources.audit_log)}"
+    gap = Gap(from_ns=min(last_ns, now_ns), to_ns=None, source=kind[0], cause=kind[1], words=words)
+    return GapsNow(open=(gap,), judged=frozenset({kind}))
 
 
 def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:

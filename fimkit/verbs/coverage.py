@@ -11,16 +11,16 @@ from fimkit.evidence.reader import Reader, open_reader
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Note
 from fimkit.model.config import Config
-from fimkit.model.coverage import Cause, Gap, Interval, Sense, cut_intervals, gaps_of_notes, say_gaps, select_gaps
+from fimkit.model.coverage import Cause, Gap, Interval, Sense, cut_intervals, gaps_of_notes, say_gaps, select_gaps, weighty
 from fimkit.model.errors import FimkitError
 from fimkit.verbs.coverage_host import ask_host
-from fimkit.verbs.coverage_judge import LONG_NS, STOPPED, GapsNow, first_enabling, gaps_of_watch, judge_host
+from fimkit.verbs.coverage_judge import LONG_NS, GapsNow, first_enabling, gaps_of_watch, judge_host
 from fimkit.verbs.old_processes import load_boot_time
 from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
 __all__ = [
     "COVERAGE_STATE", "Coverage", "all_gaps", "close_downtime", "coverage", "coverage_of", "gap_words", "judge_now", "keep_gaps",
-    "last_look_ns", "unread_gaps", "weighty",
+    "last_look_ns", "unread_gaps",
 ]  # fmt: skip
 
 COVERAGE_STATE = ("coverage", b"")
@@ -176,11 +176,6 @@ def coverage(config: Config, *, since_ns: int | None = None, until_ns: int | Non
     with open_reader(config.host.state_dir) as reader:
         status = load_watch_status(config.host.state_dir)
         return coverage_of(reader, since_ns=since_ns, until_ns=now_ns, path=path, status=status)
-
-
-def weighty(gaps: Iterable[Gap]) -> list[Gap]:
-    """Leave out what hides nothing from who looks now: that somebody stopped the watch, as who checks by a timer does."""
-    return [gap for gap in gaps if not (gap.cause is Cause.WATCH_DOWN and gap.words == STOPPED)]
 
 
 def gap_words(config: Config, *, since_ns: int | None = None) -> str:

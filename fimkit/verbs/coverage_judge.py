@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fimkit.model.changes import Note, NoteKind
-from fimkit.model.coverage import Cause, Gap, Sense, gaps_of_notes
+from fimkit.model.coverage import STOPPED, Cause, Gap, Sense, gaps_of_notes
 from fimkit.model.paths import render_terminal
 from fimkit.model.records import BadLine
 from fimkit.verbs.coverage_host import HostSight
@@ -13,14 +13,13 @@ from fimkit.verbs.gather import Gathered
 from fimkit.verbs.watch_status import WatchStatus
 
 __all__ = [
-    "LONG_NS", "STEP_NS", "STOPPED", "GapsNow", "first_enabling", "gaps_of_gathered", "gaps_of_watch", "judge_host", "step_of",
+    "LONG_NS", "STEP_NS", "GapsNow", "first_enabling", "gaps_of_gathered", "gaps_of_watch", "judge_host", "step_of",
 ]  # fmt: skip
 
 STEP_NS = 2_000_000_000
 """The wall clock may drift this far from the other between two looks; more is a step."""
 LONG_NS = 36 * 3600 * 1_000_000_000
 """A host that was not looked at for so long was not checked each day."""
-STOPPED = "the watch was stopped"
 _MOST_NAMED = 5
 _CODES = {
     "audit-off": Cause.AUDIT_OFF, "audit-no-owner": Cause.AUDITD, "audit-other-owner": Cause.AUDITD,

@@ -10,14 +10,15 @@ from fimkit.evidence.kept_diff import load_diffs
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.reader import open_reader
 from fimkit.evidence.store import Store, open_shared_store
+from fimkit.model.chain import render_head
 from fimkit.model.config import Config
-from fimkit.model.coverage import Gap
+from fimkit.model.coverage import Gap, weighty
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import render_path
 from fimkit.report.html import Blind, Incident, ReportData, write_report
 from fimkit.report.html_blind import blind_of, find_blind
 from fimkit.report.html_verdict import event_ns, render_when
-from fimkit.verbs.coverage import all_gaps, last_look_ns, weighty
+from fimkit.verbs.coverage import all_gaps, last_look_ns
 from fimkit.verbs.investigate import Investigation
 from fimkit.verbs.report_parents import load_parents
 from fimkit.verbs.watch_status import load_watch_status
@@ -104,6 +105,7 @@ def store_data(config: Config, store: Store, *, since_ns: int | None, now_ns: in
             for row in store.incidents() if since_ns is None or row.updated_ns >= since_ns
         ),
         has_store=True,
+        head=None if (head := store.head()) is None else render_head(head),
     )  # fmt: skip
 
 

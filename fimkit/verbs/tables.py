@@ -11,8 +11,9 @@ from fimkit.evidence.connection import store_path
 from fimkit.evidence.reader import Reader, StoreStatus, open_reader
 from fimkit.evidence.schema import MIGRATIONS
 from fimkit.evidence.search import Condition
+from fimkit.model.chain import render_head
 from fimkit.model.config import Config
-from fimkit.model.coverage import say_gaps
+from fimkit.model.coverage import say_gaps, weighty
 from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path
@@ -20,7 +21,7 @@ from fimkit.model.time import render_time
 from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, Table
 from fimkit.osquery.extension_server import Answer
 from fimkit.osquery.tables import Asked, Limits, Operator
-from fimkit.verbs.coverage import coverage_of, weighty
+from fimkit.verbs.coverage import coverage_of
 from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
 __all__ = ["StoreTables"]
@@ -78,10 +79,11 @@ class StoreTables:
         self._say(f"refused: {words}")
 
     def _status(self, asked: Asked) -> Mapping[str, str | None]:
-        status, problem, gaps = None, "", dict[str, str | None]()
+        status, problem, gaps, head = None, "", dict[str, str | None](), None
         try:
             with open_reader(self._config.host.state_dir, deadline_s=self._deadline_s) as reader:
                 status = reader.status(count_baseline="baseline_rows" in {*asked.columns, *asked.limits})
+                head = reader.head()
                 gaps = _of_gaps(reader, load_watch_status(self._config.host.state_dir))
         except FimkitError as error:
             problem = str(error)
@@ -95,6 +97,7 @@ class StoreTables:
             "state_dir": render_path(self._config.host.state_dir),
             "schema_known": str(len(MIGRATIONS)),
             "store_bytes": _store_bytes(self._config.host.state_dir),
+            "evidence_head": None if head is None else render_head(head),
             "refused_answers": str(refused),
             "refused_words": words,
             "started_time": _seconds(self._started_ns),

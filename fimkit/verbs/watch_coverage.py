@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from fimkit.evidence.store import Store
 from fimkit.model.config import Config
-from fimkit.model.coverage import Cause, Gap, Sense, say_gaps, select_gaps
+from fimkit.model.coverage import Cause, Gap, Sense, say_gaps, select_gaps, weighty
 from fimkit.model.errors import FimkitError
-from fimkit.verbs.coverage import COVERAGE_STATE, all_gaps, close_downtime, judge_now, keep_gaps, weighty
+from fimkit.verbs.coverage import COVERAGE_STATE, all_gaps, close_downtime, judge_now, keep_gaps
 from fimkit.verbs.coverage_judge import STEP_NS, GapsNow
 from fimkit.verbs.watch_records import Blind
 from fimkit.verbs.watch_status import WatchStatus
