@@ -5,7 +5,6 @@ it waits at most :data:`TELL_S` to be told; a hit that comes later makes it susp
 """
 
 import heapq
-import pwd
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -13,18 +12,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config, Watch
-from fimkit.model.findings import ContentMark, Finding, Kind, judge_content
+from fimkit.model.findings import Finding, Kind
 from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.states import FileType
 from fimkit.model.watches import WatchSet
-from fimkit.verbs.content_cases import blind_words, hidden_marks, is_other, searched_watch, tell_marks
+from fimkit.verbs.content_cases import blind_words, is_other, searched_watch
+from fimkit.verbs.content_judge import ContentJudge, recorded_among, recorded_in
 from fimkit.verbs.content_line import ContentLine
 from fimkit.verbs.own_files import scanned_watches
-from fimkit.verbs.web_story import NEAR_NS, STORY_NS, tell_others, tell_writer
 
 __all__ = ["TELL_S", "ContentDesk", "Judged", "needs_desk"]
 
@@ -42,12 +40,8 @@ _TALES_S = 0.2
 """So long one reading looks for what else was done: thousands of hits at once hold a watch up no longer."""
 
 _NOT_YET = "content: not searched yet: it is told again if anything is found"
-_NO_TALE = "story: what else was done is not told, for many came at once: `fimkit show` has what is recorded"
 _RESTART_S = 5.0
 _CHARS = 300
-
-ChangesOf = Callable[[int, int, int | None], Iterable[Change]]
-"""Gives what was recorded between two times, by one user where a uid is given."""
 
 
 class Judged(NamedTuple):
@@ -116,7 +110,7 @@ class ContentDesk:
     def _configure(self, config: Config) -> None:
         self._config = config
         self._watches = WatchSet(scanned_watches(config))
-        self._web_users = _web_users(config.content.web_users)
+        self._judge = ContentJudge(config)
         if self._line is not None:
             self._line.put(self._settings())
         elif needs_desk(config):
@@ -184,12 +178,12 @@ class ContentDesk:
         for finding in findings:
             watch = searched_watch(finding, self._watches) if finding.content is None else None
             if self.wants(finding) and (words := blind_words(finding, self._watches)):
-                self._ready.append(self._judge(finding, None, [words], []))
+                self._ready.append(self._judge.unsearched(finding, [words]))
             elif watch is None:
                 at_once.append(finding)
             elif self._line is None or len(self._held) >= _MOST_HELD:
                 words = self.problem or f"more than {_MOST_HELD} files wait to be searched"
-                self._ready.append(self._judge(finding, None, [f"content: not searched: {words}"], []))
+                self._ready.append(self._judge.unsearched(finding, [f"content: not searched: {words}"]))
             else:
                 self._hold(finding, watch)
         self._send()
@@ -240,8 +234,8 @@ class ContentDesk:
         late: list[Finding] = []
         until_s = time.monotonic() + _TALES_S
         for held, row in answers:
-            by_user = _recorded_in(store) if time.monotonic() < until_s else None
-            judged = self._judge_answer(held, row, by_user)
+            by_user = recorded_in(store) if time.monotonic() < until_s else None
+            judged = self._judge.answer(held.finding, row, by_user)
             (late if held.told else searched).append(judged)
         now_s = self._clock()
         overdue: list[Finding] = []
@@ -256,7 +250,7 @@ class ContentDesk:
         words, self._words = self._words, []
         if overdue:
             mine = store.untold_of([one.id for one in overdue])
-            told += [self._judge(one, None, [_NOT_YET], []) for one in overdue if one.id in mine]
+            told += [self._judge.unsearched(one, [_NOT_YET]) for one in overdue if one.id in mine]
         return Judged(told, words)
 
     def _keep(self, store: Store, searched: Sequence[Finding], late: Sequence[Finding]) -> list[Finding]:
@@ -356,7 +350,7 @@ class ContentDesk:
         rest = [held.finding for held in self._held.values() if not held.told]
         self._held.clear()
         mine = store.untold_of([one.id for one in rest]) if rest else set()
-        return Judged([*told, *(self._judge(one, None, [_NOT_YET], []) for one in rest if one.id in mine)], words)
+        return Judged([*told, *(self._judge.unsearched(one, [_NOT_YET]) for one in rest if one.id in mine)], words)
 
     def search(self, findings: Sequence[Finding], changes: Sequence[Change] = (), *, budget_s: float | None = None) -> Judged:
         """Have files searched, and wait for all of them: for a whole look. Gives the same findings in the same order, judged.
@@ -371,82 +365,23 @@ class ContentDesk:
         for finding in findings:
             watch = searched_watch(finding, self._watches) if finding.content is None else None
             if self.wants(finding) and (words := blind_words(finding, self._watches)):
-                judged[finding.id] = self._judge(finding, None, [words], [])
+                judged[finding.id] = self._judge.unsearched(finding, [words])
             elif watch is not None and self._line is not None:
                 self._hold(finding, watch)
                 self._held[self._number].again = len(_AGAIN_S)  # the next look searches what changed in this one
             elif watch is not None:
-                judged[finding.id] = self._judge(finding, None, [f"content: not searched: {self.problem}"], [])
+                judged[finding.id] = self._judge.unsearched(finding, [f"content: not searched: {self.problem}"])
         self._send()
         until = self._clock() + (_SEARCH_S + _SEARCH_FILE_S * len(self._held) if budget_s is None else budget_s)
         while self._held and self._clock() < until:
             answers = self._exchange()
             for held, row in answers:
-                judged[held.finding.id] = self._judge_answer(held, row, _recorded_among(changes))
+                judged[held.finding.id] = self._judge.answer(held.finding, row, recorded_among(changes))
             if not answers:
                 time.sleep(0.005)
         for held in self._held.values():
             words = "content: not searched: it was not done in time"
-            judged[held.finding.id] = self._judge(held.finding, None, [words], [])
+            judged[held.finding.id] = self._judge.unsearched(held.finding, [words])
         self._held.clear()
         said, self._words = self._words, []
         return Judged([judged[one.id] for one in findings], said)
-
-    # What is made of it.
-
-    def _judge_answer(self, held: _Held, row: dict[str, Any], changes_of: ChangesOf | None) -> Finding:
-        finding = held.finding
-        marks = tuple(
-            ContentMark(rule=str(rule), severity=str(severity), line=int(line), text=str(text)[:_CHARS], attack=str(attack))
-            for rule, severity, line, text, attack in row.get("marks", ())
-        )
-        marks += hidden_marks(
-            finding.moved_to or finding.path, (finding.after and finding.after.size) or 0,
-            most_bytes=self._config.content.most_mb << 20, problem=row.get("problem"),
-        )  # fmt: skip
-        words = [f"content: {note}" for note in row.get("notes", ())]
-        content: tuple[ContentMark, ...] | None = marks
-        if row.get("problem"):
-            words.append(f"content: not searched to the end: {row['problem']}"[: _CHARS * 2])
-            content = marks or None
-        elif is_other(finding, row.get("seen")):
-            words.append("content: the file had changed again when it was searched")
-            content = marks or None
-        if row.get("more", 0) > 0:
-            words.append(f"content: {row['more']} more hits")
-        story = list(map(str, row.get("story", ())))
-        if marks and finding.actors:
-            maker = finding.actors[0]
-            near = None if changes_of is None else changes_of(maker.time_ns - NEAR_NS, maker.time_ns + STORY_NS, maker.uid)
-            story += [_NO_TALE] if near is None else tell_others(finding, near)
-        return self._judge(finding, content, [*tell_marks(marks), *words], story)
-
-    def _judge(
-        self, finding: Finding, content: tuple[ContentMark, ...] | None, words: Sequence[str], story: Sequence[str]
-    ) -> Finding:
-        return judge_content(finding, content, [*words, *tell_writer(finding, self._web_users), *story])
-
-
-def _web_users(names: Iterable[str]) -> dict[int, str]:
-    found = {}
-    for name in names:
-        try:
-            found[pwd.getpwnam(name).pw_uid] = name
-        except KeyError:
-            continue
-    return found
-
-
-def _recorded_in(store: Store) -> ChangesOf:
-    return lambda since_ns, until_ns, uid: store.changes_by(uid, since_ns=since_ns, until_ns=until_ns)
-
-
-def _recorded_among(changes: Sequence[Change]) -> ChangesOf:
-    def give(since_ns: int, until_ns: int, uid: int | None) -> Iterable[Change]:
-        near = changes.between(since_ns, until_ns) if isinstance(changes, ChangeLedger) else changes
-        return [
-            one for one in near
-            if since_ns <= one.time_ns <= until_ns and one.actor is not None and one.actor.uid == uid
-        ]  # fmt: skip
-
-    return give
