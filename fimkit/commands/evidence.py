@@ -66,15 +66,22 @@ def _head(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from fimkit.verbs.evidence import render_verdict, verify_evidence
+    from fimkit.verbs.evidence_incidents import verify_incidents
 
-    verdict = verify_evidence(_state_dir(arguments), arguments.head)
+    state_dir = _state_dir(arguments)
+    verdict, folders = verify_evidence(state_dir, arguments.head), verify_incidents(state_dir)
     if arguments.json:
-        print_json([render_verdict(verdict)])
+        said = render_verdict(verdict)
+        print_json([said | {"whole": said["whole"] and not folders.broken, "incidents": list(folders.broken)}])
     else:
         for line in _lines(verdict):
             print(render_terminal(line))
-        print_words(verdict.notes)
-    return 1 if verdict.broken else 0
+        for line in folders.broken:
+            print(render_terminal(f"BROKEN  {line}"))
+        if folders.files:
+            print(f"{folders.files} files of incidents were hashed")
+    print_words((*verdict.notes, *folders.notes))
+    return 1 if verdict.broken or folders.broken else 0
 
 
 def _lines(verdict: ChainVerdict) -> Iterator[str]:

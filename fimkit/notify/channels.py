@@ -84,6 +84,7 @@ def render_news(news: PanicNews) -> bytes:
         "cause": news.cause,
         "time": render_time(news.triggered_ns),
         "folder": render_path(news.folder),
+        "evidence": list(news.heads),
         "done": list(news.done),
         "next": list(news.next_steps),
         "count": len(ordered),
@@ -97,6 +98,8 @@ def plan_news(channels: Channels, news: PanicNews) -> tuple[Task, ...]:
     ordered = weigh(news.findings)
     if channels.syslog:
         fields = {"incident": news.incident, "findings": str(len(ordered)), "cause": news.cause}
+        if news.heads:
+            fields["head"] = news.heads[0].rpartition(" ")[2]
         if ordered:
             fields |= {"path": render_path(ordered[0].path), "kind": ordered[0].kind.value, "finding": ordered[0].id}
         message = render_syslog(

@@ -24,7 +24,7 @@ class PanicNews:
     """What there is to tell of a panic.
 
     ``done`` and ``next_steps`` are sentences in the order of time; ``folder`` is where the evidence is on the host. ``test``: it is
-    none, and everything that is told says so first.
+    none, and everything that is told says so first. ``heads`` are the evidence chain's, and the key of this host's bundles.
     """
 
     host: str
@@ -37,6 +37,7 @@ class PanicNews:
     next_steps: tuple[str, ...]
     folder: bytes
     test: bool = False
+    heads: tuple[str, ...] = ()
 
 
 def _path(path: bytes) -> str:
@@ -169,6 +170,7 @@ def compose_panic(news: PanicNews) -> Letter:
         f"Addresses  {', '.join(map(render_word, news.addresses)) or 'not known'}",
         f"Found      {render_counts(ordered)}; {attached}",
         f"Evidence   {_path(news.folder)} on the host",
+        *news.heads,
         *_section("What was done", news.done),
         *_section("What happens next", news.next_steps),
         *_sample(ordered),

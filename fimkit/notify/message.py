@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -14,7 +14,7 @@ from fimkit.model.findings import Finding
 from fimkit.model.json_form import render_finding
 from fimkit.model.paths import render_terminal
 
-__all__ = ["Attachment", "Letter", "attach_findings", "build_message", "parse_message", "render_word"]
+__all__ = ["Attachment", "Letter", "attach_findings", "build_message", "parse_message", "render_word", "with_lines"]
 
 _SUBJECT_CHARS = 180
 _PLAIN_BYTES = 64 * 1024         # above it, compressed
@@ -39,6 +39,11 @@ class Letter:
     text: str
     attachments: tuple[Attachment, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def with_lines(letter: Letter, lines: Sequence[str]) -> Letter:
+    """Put lines at the end of a letter, apart from what it says."""
+    return replace(letter, text=letter.text.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n") if lines else letter
 
 
 def render_word(text: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from email import policy
 
+from fimkit.evidence.heads import head_lines
 from fimkit.evidence.kept_diff import load_diffs
 from fimkit.model.channels import Channel, Gets, channels_for
 from fimkit.model.config import Config
@@ -14,12 +15,13 @@ from fimkit.notify.chat import compose_chat, parse_chat, render_chat
 from fimkit.notify.digest import Digest, plan_digests
 from fimkit.notify.digest_text import Beside, compose_digest, told_in_full
 from fimkit.notify.mail import Mailer, MailReceipt, send_mail, sender_of
-from fimkit.notify.message import build_message, parse_message
+from fimkit.notify.message import build_message, parse_message, with_lines
 from fimkit.notify.mute_book import MuteBook
 from fimkit.notify.mutes import MuteSet
 from fimkit.notify.outbox import Draft, Outbox, QueuedLetter, Waiting
 from fimkit.notify.pace import HOUR_NS, Fold, Hour, Lane, alert_due_ns, count_alert, due_ns, find_fold
 from fimkit.notify.race import Outcome, run_side_by_side
+from fimkit.notify.unseen import unseen_lines
 
 __all__ = ["lane_due_ns", "make_alerts", "make_digests", "mute_waiting", "send_channels", "send_due"]
 
@@ -131,15 +133,16 @@ def _mail_drafts(config: Config, addresses: Sequence[str], waiting: Waiting, bes
     digests = plan_digests(waiting.findings, config)
     if not waiting.findings and general:
         digests = (Digest(recipients=general, findings=(), general=True),)
-    drafts = []
+    drafts, heads = [], head_lines(config.host.state_dir)
     for digest in digests:
         said = beside if digest.general else _for_some(beside, digest.findings, waiting)
         # What not everyone may read on the host does not leave it in a mail.
         kept = load_diffs(
             config.host.state_dir, told_in_full(digest.findings), public_only=True, most_lines=_DIFF_LINES, budget_s=_DIFF_S
         )
-        said = replace(said, notes=(*said.notes, *kept.words))
-        letter = compose_digest(config.host.name, addresses, digest.findings, said, kept.texts)
+        unseen = unseen_lines(config.host.state_dir, now_ns=now_ns) if digest.general else ()
+        said = replace(said, notes=(*said.notes, *kept.words, *unseen))
+        letter = with_lines(compose_digest(config.host.name, addresses, digest.findings, said, kept.texts), heads)
         message = build_message(letter, sender=sender_of(config), recipients=digest.recipients, time_ns=now_ns)
         drafts.append(Draft(message=message.as_bytes(policy=policy.SMTP), recipients=digest.recipients))
     return drafts

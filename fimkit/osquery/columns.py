@@ -213,6 +213,7 @@ records_lost_time b when the audit log last told of lost records, in seconds sin
 gaps_now b in how many ways something cannot be seen just now; see `fimkit coverage`
 gaps_24h b how many gaps there were in the last 24 hours, those of now among them
 gaps_words t the weightiest of them in words; empty where all was seen, null where nobody knows
+evidence_head t the last link of the evidence chain: kept elsewhere, it shows whether its end was cut off since
 refused_answers b queries that this extension refused, since it started
 refused_words t the last of them, and why
 started_time b when the extension started, in seconds since 1970

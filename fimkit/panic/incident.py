@@ -5,19 +5,20 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fimkit.model.chain import NO_LINK, next_link
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
 from fimkit.model.time import parse_time, render_time
 
 __all__ = [
-    "Entry", "Incident", "OutputFull", "OutputOver", "Sink", "Status", "make_incident", "open_incident", "parse_entry",
-    "render_entry",
+    "Entry", "Incident", "OutputFull", "OutputOver", "Sink", "Status", "link_entries", "make_incident", "open_incident",
+    "parse_entry", "render_entry",
 ]
 
 _CHUNK_BYTES = 1 << 16
@@ -148,6 +149,7 @@ class Incident:
         self.folder, self._descriptor = folder, descriptor
         self._lock = threading.Lock()
         self._entries: list[Entry] = list(entries)
+        self._written = NO_LINK
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -179,8 +181,13 @@ class Incident:
             with suppress(OSError):
                 self._write_index()
 
+    @property
+    def head(self) -> str | None:
+        """The last link of the index that is on the disk: it stands for every line, and by their hashes for every file."""
+        return None if self._written == NO_LINK else f"{len(self.entries)}:{self._written.hex()}"
+
     def _write_index(self) -> None:
-        rows: Sequence[dict[str, Any]] = [render_entry(entry) for entry in self._entries]
+        rows = link_entries([render_entry(entry) for entry in self._entries])
         text = json.dumps({"format": _FORMAT, "entries": rows}, indent=1).encode("utf-8", "replace")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(_INDEX + ".new", flags, 0o600, dir_fd=self._descriptor), "wb") as file:
@@ -189,6 +196,7 @@ class Incident:
             os.fsync(file.fileno())
         os.replace(_INDEX + ".new", _INDEX, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         os.fsync(self._descriptor)
+        self._written = bytes.fromhex(rows[-1]["link"])
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -255,6 +263,16 @@ def _make_free(folders: int, name: str) -> str:
             os.mkdir(chosen, 0o700, dir_fd=folders)
             return chosen
     raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def link_entries(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give each line of an index the hash of itself and the one before, as ``link``; one that it has is made anew."""
+    before, linked = NO_LINK, []
+    for row in rows:
+        plain = {name: value for name, value in row.items() if name != "link"}
+        before = next_link(before, [json.dumps(plain, sort_keys=True, separators=(",", ":"))])
+        linked.append(plain | {"link": before.hex()})
+    return linked
 
 
 def render_entry(entry: Entry) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from fimkit.report.export_rows import COLUMNS, ExportRow, flat_row
 
 __all__ = ["CSV_COLUMNS", "render_csv", "render_csv_heading"]
 
-CSV_COLUMNS = tuple(name for name in COLUMNS if name not in ("before", "after", "first_seen_time", "last_seen_time", "closed_time"))
-"""The columns of :data:`COLUMNS` without what other columns say too."""
+_SAID_TWICE = ("before", "after", "first_seen_time", "last_seen_time", "closed_time")
+CSV_COLUMNS = (*(name for name in COLUMNS if name not in _SAID_TWICE), "evidence_head")
+"""The columns of :data:`COLUMNS` without what other columns say too, and the head of the evidence chain."""
 
 _FORMULA = frozenset("=+-@")
 
@@ -49,5 +50,5 @@ def render_csv_heading(columns: Sequence[str] = CSV_COLUMNS) -> str:
 
 def render_csv(row: ExportRow) -> str:
     """Give a finding as one line."""
-    values = flat_row(row)
+    values = flat_row(row) | {"evidence_head": row.head}
     return _line(_cell(values[name]) for name in CSV_COLUMNS)

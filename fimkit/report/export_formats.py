@@ -34,6 +34,7 @@ def render_json(row: ExportRow) -> dict[str, Any]:
     life = {
         "status": row.status, "closed": safe_time(row.closed_ns), "accepted_by": row.accepted_by,
         "accept_reason": row.accept_reason, "superseded_by": row.superseded_by, "replaces": list(row.replaces) or None,
+        "evidence_head": row.head,
     }  # fmt: skip
     return render_finding(row.finding) | {name: value for name, value in life.items() if value is not None}
 

@@ -48,7 +48,7 @@ def parquet_schema() -> Any:
 
 
 def write_parquet(rows: Iterable[ExportRow], stream: IO[bytes]) -> int:
-    """Write findings, some thousands at a time.
+    """Write findings, some thousands at a time; the head of the evidence chain is in the file's own metadata.
 
     Returns:
         How many there were.
@@ -57,15 +57,18 @@ def write_parquet(rows: Iterable[ExportRow], stream: IO[bytes]) -> int:
         HostError: If pyarrow is not here.
     """
     pa, schema = _arrow(), parquet_schema()
-    count, waiting = 0, list[dict[str, Any]]()
+    count, waiting, head = 0, list[dict[str, Any]](), None
     with pa.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for row in rows:
             waiting.append(_values(row))
+            head = row.head or head
             count += 1
             if len(waiting) >= _ROWS_PER_GROUP:
                 writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
                 waiting.clear()
         writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
+        if head is not None:
+            writer.add_key_value_metadata({"fimkit.evidence_head": head})
     return count
 
 

@@ -45,7 +45,7 @@ class ExportRow:
     """A finding and its life. ``replaces`` are the ids of earlier findings of the same path that it took the place of.
 
     ``diff`` is the unified diff of what was kept of the file, for formats that have a place for it; ``no_diff`` says why one that
-    there is stays here.
+    there is stays here. ``head`` is that of the evidence chain when this was read.
     """
 
     finding: Finding
@@ -57,6 +57,7 @@ class ExportRow:
     replaces: tuple[str, ...] = ()
     diff: str | None = None
     no_diff: str | None = None
+    head: str | None = None
 
 
 def made_ns(finding: Finding) -> int:
@@ -173,5 +174,6 @@ def own_fields(row: ExportRow) -> dict[str, Any]:
     life = {
         "status": row.status, "closed": safe_time(row.closed_ns), "accepted_by": row.accepted_by,
         "accept_reason": row.accept_reason, "superseded_by": row.superseded_by, "replaces": list(row.replaces) or None,
+        "evidence_head": row.head,
     }  # fmt: skip
     return values | life

@@ -122,7 +122,8 @@ def _page_data(report: ReportData) -> dict[str, object]:
 
 def _span(report: ReportData) -> str:
     since = "" if report.since_ns is None else f"from {render_when(report.since_ns)}; "
-    return f"{since}made {render_when(report.made_ns)}. All times are UTC."
+    head = "" if report.head is None else f" Evidence head {report.head}."
+    return f"{since}made {render_when(report.made_ns)}. All times are UTC.{head}"
 
 
 def _grade(report: ReportData) -> str:

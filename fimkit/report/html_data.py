@@ -36,7 +36,7 @@ class ReportData:
     ``statuses`` has words for the findings that are not open any more, by id; what is missing there is open. ``watched`` says
     what was looked at, ``coverage`` what could not be seen. ``processes`` are recorded ones beside the findings' own actors, in
     which a parent may be found. ``diffs`` has the unified diff of a finding's text, by id, where it was kept. ``has_store`` says
-    that the findings are in a host's store, where commands can show and settle them.
+    that the findings are in a host's store, where commands can show and settle them. ``head`` is that of its evidence chain.
     """
 
     host: str
@@ -51,3 +51,4 @@ class ReportData:
     processes: tuple[Actor, ...] = ()
     diffs: Mapping[str, str] = field(default_factory=dict)
     has_store: bool = False
+    head: str | None = None

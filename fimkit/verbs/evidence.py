@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,14 @@ from fimkit.evidence.reader import open_reader
 from fimkit.evidence.store import Store
 from fimkit.model.chain import Head, parse_head, render_head
 from fimkit.model.config import Config
-from fimkit.model.errors import FimkitError, HostError, UsageError
+from fimkit.model.errors import HostError, UsageError
 from fimkit.model.findings import Finding, Tier
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.verbs.own_findings import find_tampering
 from fimkit.verbs.whole_files import write_whole
 
-__all__ = ["find_chain_findings", "head_line", "load_head", "render_broken", "render_verdict", "say_head", "verify_evidence"]
+__all__ = ["find_chain_findings", "load_head", "render_broken", "render_verdict", "verify_evidence"]
 
 _POINT = b"evidence-head.json"
 _POINT_BYTES = 4096
@@ -48,20 +47,6 @@ def load_head(state_dir: bytes) -> Head | None:
     """
     with open_reader(state_dir) as reader:
         return reader.head()
-
-
-def say_head(state_dir: bytes) -> str | None:
-    """Write the head for what leaves this host; nothing where it cannot be had: no message waits for it."""
-    with suppress(FimkitError):
-        head = load_head(state_dir)
-        return None if head is None else render_head(head)
-    return None
-
-
-def head_line(state_dir: bytes) -> str | None:
-    """Give the line that mails end with."""
-    said = say_head(state_dir)
-    return None if said is None else f"evidence head {said} (fimkit evidence verify --head …)"
 
 
 def verify_evidence(state_dir: bytes, heads: Sequence[str] = ()) -> ChainVerdict:

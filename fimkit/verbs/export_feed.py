@@ -86,10 +86,12 @@ class Feed:
             self._outlet.reopen()
         given = 0
         with open_reader(self._config.host.state_dir) as reader:
-            acceptances = reader.acceptances()
+            acceptances, head = reader.acceptances(), reader.head()
             while rows := self._settled(reader.findings_after(self._cursor.place, most=_BATCH), settle=settle):
                 replaced = reader.replaced([one.row.finding.id for one in rows])
-                joined: Iterable[ExportRow] = (join_life(one.row, acceptances, replaced) for one in rows if self._takes(one))
+                joined: Iterable[ExportRow] = (
+                    join_life(one.row, acceptances, replaced, head=head) for one in rows if self._takes(one)
+                )
                 if self._format is Format.OCSF:
                     joined = add_diffs(self._config.host.state_dir, joined)
                 lines = [render_line(self._format, row) for row in joined]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fimkit.evidence.folder import make_state_dir
+from fimkit.evidence.heads import head_lines
 from fimkit.model.channels import Gets, channels_for
 from fimkit.model.config import Config
 from fimkit.model.config_checks import split_servers
@@ -16,7 +17,7 @@ from fimkit.notify.channels import Channels, load_channels, plan_test, tell
 from fimkit.notify.compose import compose_notice
 from fimkit.notify.endpoint import Endpoint
 from fimkit.notify.mail import load_mailer, send_mail, sender_of
-from fimkit.notify.message import build_message
+from fimkit.notify.message import build_message, with_lines
 from fimkit.notify.mute_book import MuteBook
 from fimkit.notify.mutes import Mute, MuteBy
 from fimkit.notify.outbox import Failure, Outbox, Queued
@@ -106,7 +107,8 @@ def _try_server(
     except HostError as error:
         return Tried(name=name, taken=False, words=str(error))
     message = build_message(
-        compose_notice(config.host.name, "test", lines), sender=sender_of(config), recipients=recipients, time_ns=now_ns
+        with_lines(compose_notice(config.host.name, "test", lines), head_lines(config.host.state_dir)),
+        sender=sender_of(config), recipients=recipients, time_ns=now_ns
     )
     receipt = send_mail(mailer, message, recipients)
     refused = [f"{address}: {words}" for address, words in receipt.refused.items()]

@@ -40,7 +40,8 @@ def list_addresses() -> Done[tuple[str, ...]]:
 
 
 def plan_letter(
-    order: PanicOrder, *, addresses: tuple[str, ...], folder: bytes, triggered_ns: int, steps: Sequence[StepTime], can_cut: bool
+    order: PanicOrder, *, addresses: tuple[str, ...], folder: bytes, triggered_ns: int, steps: Sequence[StepTime], can_cut: bool,
+    heads: tuple[str, ...] = (),
 ) -> Alarm:
     """Write what people are told.
 
@@ -51,11 +52,13 @@ def plan_letter(
         triggered_ns: When it began.
         steps: What was done by now.
         can_cut: Whether a helper has answered.
+        heads: Lines on the evidence chain.
     """
     config = order.config
     news = PanicNews(
         host=config.host.name, addresses=addresses, incident=order.incident, cause=render_word(order.cause),
         triggered_ns=triggered_ns, findings=order.findings, done=done_words(steps), folder=folder, test=order.test,
+        heads=heads,
         next_steps=next_words(order, can_cut=can_cut, due_ns=triggered_ns + config.panic.deadline_s * _NS),
     )
     return plan_alarm(news, sender=sender_of(config), recipients=config.mail.panic_recipients, time_ns=time.time_ns())

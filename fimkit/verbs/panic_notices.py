@@ -122,8 +122,10 @@ def load_endpoints(settings: Mapping[str, Any]) -> "tuple[Endpoint, ...]":
 def _send(
     config: Config, known: "Sequence[Endpoint]", subject: str, lines: Sequence[str], mailer: "Mailer | None"
 ) -> list[str]:
+    from fimkit.evidence.heads import head_lines
     from fimkit.notify.channels import load_channels
     from fimkit.notify.compose import compose_notice
+    from fimkit.notify.message import with_lines
     from fimkit.notify.notice import plan_notice
     from fimkit.notify.race import Task, run_side_by_side
 
@@ -137,7 +139,8 @@ def _send(
         words.append(f"no other channel: {error}")
     mailing = None
     if config.mail.panic_recipients:
-        mailing = _Mailing(config, known, compose_notice(host, subject, lines), time_ns, until, mailer)
+        letter = with_lines(compose_notice(host, subject, lines), head_lines(config.host.state_dir))
+        mailing = _Mailing(config, known, letter, time_ns, until, mailer)
         tasks.append(mailing.task)
     if not tasks:
         return [*words, "nobody was told: no recipients"]

@@ -13,8 +13,10 @@ from fimkit.panic.helper_client import BeginReply, CutReply
 from fimkit.panic.incident import Status
 from fimkit.verbs.panic_switch import Switch
 
-__all__ = ["KEPT_RIGHTS", "HelperLine", "PanicOrder", "PanicReport", "StepTime", "name_incident", "render_step"]
+__all__ = ["JOURNAL_STEP", "KEPT_RIGHTS", "HelperLine", "PanicOrder", "PanicReport", "StepTime", "name_incident", "render_step"]
 
+JOURNAL_STEP = "journal_head"
+"""The step that says how far the folder's index had come: with the incident's row it is in the evidence chain."""
 KEPT_RIGHTS = ("NET_RAW", "SYS_PTRACE", "DAC_READ_SEARCH")
 """What a panic's runner keeps: to capture packets, to see other users' processes, to read what is copied."""
 

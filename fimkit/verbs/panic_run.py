@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from fimkit.evidence.heads import head_lines
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.store import open_store
 from fimkit.model.findings import Finding
@@ -25,7 +27,7 @@ from fimkit.verbs.panic_alarm import keep_letter, list_addresses, plan_letter, s
 from fimkit.verbs.panic_cause import cause_steps
 from fimkit.verbs.panic_clock import Done, PanicClock
 from fimkit.verbs.panic_folder import list_others, make_evidence, write_json, write_lines
-from fimkit.verbs.panic_order import HelperLine, PanicOrder, PanicReport, render_step
+from fimkit.verbs.panic_order import JOURNAL_STEP, HelperLine, PanicOrder, PanicReport, StepTime, render_step
 from fimkit.verbs.panic_recon import Packets, start_packets, start_recon, worst
 from fimkit.verbs.panic_switch import Running, start_killswitch
 from fimkit.verbs.panic_words import cut_words, describe_cause, journal_fields, report_lines
@@ -101,6 +103,7 @@ class Panic:
             self._guarded(part)
         report = self._report()
         self._guarded(lambda: self._write_report(report))
+        self._guarded(lambda: self._clock.run("store_last", functools.partial(self._store, self._phase()), patience_s=_AFTER_S))
         self._guarded(lambda: self._say_end(report))
         return report
 
@@ -197,11 +200,18 @@ class Panic:
         order = self.order
         row = IncidentRow(
             id=order.incident, host=order.config.host.name, cause=order.cause, triggered_ns=self.triggered_ns,
-            updated_ns=time.time_ns(), phase=phase, folder=self.folder, steps=tuple(map(render_step, self._clock.times())),
+            updated_ns=time.time_ns(), phase=phase, folder=self.folder,
+            steps=(*map(render_step, self._clock.times()), *self._journal()),
         )
         with open_store(order.config.host.state_dir) as store:
             store.add_incident(row)
         return Done(value=None, words=f"in the evidence store as {phase}")
+
+    def _journal(self) -> list[dict[str, Any]]:
+        """Give the head of the folder's journal as a step: with the row it goes into the evidence chain."""
+        head = None if self._incident is None else self._incident.head
+        now = StepTime(name=JOURNAL_STEP, began_s=0.0, took_s=0.0, status=Status.OK, words=head or "")
+        return [] if head is None else [render_step(now)]
 
     def _start_packets(self) -> list[Packets]:
         if self._incident is None:
@@ -235,9 +245,10 @@ class Panic:
         with self._lock:
             added = tuple(finding for _, _, findings in self._added for finding in findings)
         addresses = clock.run("addresses", list_addresses, patience_s=clock.part_s(_GRACE_S)) or ()
+        heads = clock.run("heads", self._say_heads, patience_s=clock.part_s(_GRACE_S)) or ()
         alarm = plan_letter(
             replace(order, findings=(*order.findings, *added)), addresses=addresses, folder=self.folder,
-            triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._reply is not None,
+            triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._reply is not None, heads=heads,
         )
         if self._incident is not None:
             clock.run("letter", functools.partial(keep_letter, self._incident, alarm), patience_s=clock.part_s(_LOG_S))
@@ -250,6 +261,10 @@ class Panic:
             self._receipt = sending.wait(clock.left_s(self._mail_s() + _GRACE_S))
             self._mail = sending.time().words
         self._tell(f"mail: {self._mail}")
+
+    def _say_heads(self) -> Done[tuple[str, ...]]:
+        lines = tuple(head_lines(self.order.config.host.state_dir))
+        return Done(value=lines, words="; ".join(lines) or "the store has no chain that can be read")
 
     def _act(self) -> None:
         order, clock, helper = self.order, self._clock, self._helper

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.evidence.heads import say_head
 from fimkit.model.config import Sources
 from fimkit.model.errors import UsageError
 from fimkit.model.findings import Kind, Severity, Tier
 from fimkit.panic.trigger import may_panic
 from fimkit.verbs.check import CheckOptions, check
-from fimkit.verbs.evidence import find_chain_findings, load_head, render_verdict, say_head, verify_evidence
+from fimkit.verbs.evidence import find_chain_findings, load_head, render_verdict, verify_evidence
 from tests.verbs.baseline_host import SmallHost, make_host
 
 NOW = 1_800_000_000_000_000_000
