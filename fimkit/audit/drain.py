@@ -3,6 +3,8 @@
 What is not taken yet waits in its memory (``MEMORY_BYTES``), then in a nameless file (``SPOOL_BYTES``); what comes beyond that is
 counted as lost, as is what the kernel could not deliver. Nothing else is done here, so the socket is read as fast as it can be.
 
+The end marks of events (EOE) stay behind: they are one record in six, and an event's last record says as much.
+
 A message is one letter, its length in four bytes, and its body: ``R`` records, one a line; ``L`` a loss and ``S`` numbers, both
 marshalled: only this program talks to itself here.
 """
@@ -34,6 +36,7 @@ SPOOL_BYTES = 2 << 30
 _LINES = 500
 _TELL_S = 0.5
 _HEAD = 5
+_END_MARK = b"type=EOE "
 _PIPE_BYTES = 1 << 20
 _START = (
     "import sys; sys.path.insert(0, sys.argv[4]);"
@@ -248,17 +251,18 @@ class _Pump:
             return False
 
     def _take(self) -> int:
-        lines = list(itertools.islice(self._reader.lines(0), _LINES))
+        taken = list(itertools.islice(self._reader.lines(0), _LINES))
+        lines = [line for line in taken if not line.startswith(_END_MARK)]
         if self._reader.lost > self._lost:
             self._put_loss(self._reader.lost - self._lost, "the receive buffer")
             self._lost = self._reader.lost
         if lines:
-            self._records += len(lines)
+            self._records += len(taken)
             self._backlog.put(_message(b"R", b"\n".join(lines) + b"\n"), len(lines))
         if self._backlog.lost > self._unroomed and len(self._backlog) < MEMORY_BYTES // 2:
             self._put_loss(self._backlog.lost - self._unroomed, "the spool")
             self._unroomed = self._backlog.lost
-        return len(lines)
+        return len(taken)
 
     def _put_loss(self, times: int, source: str) -> None:
         self._backlog.put(_message(b"L", marshal.dumps((time.time_ns(), times, source))), 0)

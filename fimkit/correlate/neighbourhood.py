@@ -126,6 +126,10 @@ class _Walk:
         self._core_todo: list[bytes] = []
         self._name_todo: list[bytes] = []
         self._key_todo: list[FileKey] = []
+        # What is asked of each path's folders again and again; nothing changes while this runs.
+        self._keys_by_path: dict[bytes, frozenset[FileKey]] = {}
+        self._names_by_key: dict[FileKey, frozenset[bytes]] = {}
+        self._above: set[bytes] = set()
 
     def run(self, paths: Iterable[bytes]) -> None:
         self._core_todo = list(paths)
@@ -193,7 +197,15 @@ class _Walk:
             if about is not None and self.index[row].source is Source.AUDIT:
                 self._key_todo.append(about)
             self._places(self.index[row])
-        self._name_todo += folders_above(path)
+        self._name_above(path)
+
+    def _name_above(self, path: bytes) -> None:
+        """Have the folders above a path taken in; those above one that was met were met with it."""
+        for folder in folders_above(path):
+            if folder in self._above:
+                return
+            self._above.add(folder)
+            self._name_todo.append(folder)
 
     def _follow(self, key: FileKey) -> None:
         """Take in all that was recorded of a file, where it is, and what is needed to tell where it was."""
@@ -206,12 +218,12 @@ class _Walk:
             self._places(self.index[row])
         for path in self.picture.paths_of(key):
             self.states.add(path)
-            self._name_todo += folders_above(path)
+            self._name_above(path)
 
     def _places(self, change: Change) -> None:
         """Take in the folders that a change's name may be in: by its text, and by its parent's inode."""
         if change.path is not None:
-            self._name_todo += folders_above(change.path)
+            self._name_above(change.path)
         parent = parent_of_change(change)
         if parent is not None:
             self._key_todo.append(parent)
@@ -223,14 +235,26 @@ class _Walk:
             if state is not None and state.key is not None:
                 yield state.key
 
-    def _keys_at(self, path: bytes) -> set[FileKey]:
+    def _keys_at(self, path: bytes) -> frozenset[FileKey]:
         """Give the files that were at a name at any time."""
+        known = self._keys_by_path.get(path)
+        if known is None:
+            known = self._keys_by_path[path] = self._find_keys_at(path)
+        return known
+
+    def _find_keys_at(self, path: bytes) -> frozenset[FileKey]:
         rows = (self.index[row] for row in self.index.at_path(path))
         arrived = {key for change in rows if change.action in _MOVES and (key := key_of_change(change)) is not None}
-        return arrived.union(self._keys_of_states(path))
+        return frozenset(arrived.union(self._keys_of_states(path)))
 
-    def _names_of(self, key: FileKey) -> set[bytes]:
+    def _names_of(self, key: FileKey) -> frozenset[bytes]:
         """Give the names that a file had at any time."""
+        known = self._names_by_key.get(key)
+        if known is None:
+            known = self._names_by_key[key] = self._find_names_of(key)
+        return known
+
+    def _find_names_of(self, key: FileKey) -> frozenset[bytes]:
         names = set(self.picture.paths_of(key))
         for row in self.index.of_key(key):
             change = self.index[row]
@@ -239,7 +263,7 @@ class _Walk:
             names.add(change.path)
             name = change.path.rpartition(b"/")[2]
             names.update(folder + b"/" + name for folder in self.picture.places_of(parent_of_change(change)))
-        return names
+        return frozenset(names)
 
     def _rows_at(self, path: bytes) -> Iterator[int]:
         yield from list(self.index.at_path(path))

@@ -47,6 +47,8 @@ def render_terminal(text: str) -> str:
     >>> render_terminal("/a\u202egnp.exe")
     '/a%E2%80%AEgnp.exe'
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         _escape(char.encode()) if unicodedata.category(char) in ("Cf", "Zl", "Zp", "Cc") else char
         for char in text

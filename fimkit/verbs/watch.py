@@ -56,7 +56,11 @@ _LOG_S = 0.02
 _SHOWN_S = 0.05
 _SWITCH_S = 0.0001
 """So long the thread that shows waits for this one, which would be 5 ms."""
+_COLLECT = 10_000, 20, 100
+"""What goes in circles is rare here, and each walk through all that is remembered holds an alarm up."""
 _CATCH_UP_S = 10.0
+_CATCH_UP_BYTES = 1 << 16
+"""Much at once would hold an alarm up."""
 _LIMITS_S = 3600.0
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
@@ -113,6 +117,8 @@ def watch(
         )
         content = stack.enter_context(ContentDesk(config))  # as the panic's runner
         signals = stack.enter_context(Signals())
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*_COLLECT)
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(_SWITCH_S)
         watcher = _Watcher(load, config, options, tell, sinks, stack, panic, content)
@@ -408,7 +414,8 @@ class _Watcher:
         self._next["catch_up"] = time.monotonic() + _CATCH_UP_S
         if self._sources.name != "kernel" or not find_rotations(self._log.log):
             return
-        heard = self._log.hear(self.engine.concerns)
+        kernel = self._sources.kernel
+        heard = self._log.hear(self.engine.concerns, None if kernel is None else kernel.is_news)
         if heard.cursor is not None:
             heard.words.clear()
             self._take_log(heard, self.engine.take_again)
@@ -492,7 +499,7 @@ class _Watcher:
         if quiet:
             late_s = _OVERDUE_S if self._sources.name == "kernel" else _OVERDUE_S + self.config.sources.osquery_interval_s
             self._tell_new(self.engine.find_unmet(now_ns=time.time_ns() - late_s * 1_000_000_000))
-        if quiet and now_s >= self._next["catch_up"]:
+        if quiet and (now_s >= self._next["catch_up"] or self._log.unread_bytes > _CATCH_UP_BYTES):
             self._catch_up()
         if now_s >= self._next_rescan:
             self._start_rescan(quick=False)

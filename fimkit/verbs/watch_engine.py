@@ -5,6 +5,7 @@ A batch is one commit: the changes, the findings, what is undone. Only what is s
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -67,6 +68,29 @@ class _Unstored:
     cursors: dict[tuple[str, bytes], LogCursor] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
     ends: list[TicketEnd] = field(default_factory=list)
+
+
+class _Open:
+    """The open differences: path by id, and which paths have one."""
+
+    def __init__(self, paths: Mapping[str, bytes]) -> None:
+        self.paths = dict(paths)
+        self._counts = Counter(self.paths.values())
+
+    def put(self, number: str, path: bytes) -> None:
+        self.drop(number)
+        self.paths[number] = path
+        self._counts[path] += 1
+
+    def drop(self, number: str) -> None:
+        path = self.paths.pop(number, None)
+        if path is not None:
+            self._counts[path] -= 1
+            if not self._counts[path]:
+                del self._counts[path]
+
+    def has(self, path: bytes) -> bool:
+        return path in self._counts
 
 
 class Engine:
@@ -140,28 +164,29 @@ class Engine:
         """Read anew what is open and what was accepted."""
         self._earlier: Earlier = load_earlier(self.store)
         self._notes = list(self.store.notes(self.since_ns))[-MOST_NOTES:]
-        self._open = self.store.open_ids()
+        self._open = _Open(self.store.open_ids())
         self._version = self.store.version()
 
     def notice_others(self) -> bool:
         """Where others wrote, judge anew what they may have found otherwise."""
         if self.store.version() == self._version:
             return False
-        was = dict(self._open)
+        was = self._open.paths
         if self._baseline_mark() == self._mark:
             self.reload_findings()
         else:
             meta = self.store.baseline_meta()
             self.since_ns = self.since_ns if meta is None else meta.time_ns
             self.reload_store()
-        for number in was.keys() ^ self._open.keys():
-            self.mark_dirty(was.get(number) or self._open[number], judge=True)
+        now = self._open.paths
+        for number in was.keys() ^ now.keys():
+            self.mark_dirty(was.get(number) or now[number], judge=True)
         return True
 
     @property
     def open_count(self) -> int:
         """How many differences are open."""
-        return len(self._open)
+        return len(self._open.paths)
 
     @property
     def waiting(self) -> int:
@@ -355,7 +380,7 @@ class Engine:
             else:  # a path that is written again and again has had its tries, and its file of just now none
                 is_young = now_ns - changed_ns < RECORD_LONGEST_S * 1e9
             is_early = self.has_records and is_young and finding.attribution is Attribution.UNATTRIBUTED
-            if is_early and finding.id not in self._open:
+            if is_early and finding.id not in self._open.paths:
                 early.add(finding.path)
                 self._waiting.retry(finding.path, RECORD_S * 2 ** min(tries, RECORD_TRIES - 1), tries=tries + 1)
             else:
@@ -451,15 +476,18 @@ class Engine:
         with self.store.transaction():
             self._store_sources()
             stored = self.store.add_findings(findings, now_ns=now_ns)
-            undone = [path for path in near.core if path not in left and not self.is_hidden(path)]
-            gone = self.store.close_undone(undone, findings, now_ns=now_ns) if self._open else ()
-            untold = self.store.untold_of([finding.id for finding in stored.new])
+            undone = [path for path in near.core if self._open.has(path) and path not in left and not self.is_hidden(path)]
+            gone = self.store.close_undone(undone, findings, now_ns=now_ns) if undone else ()
+            untold = self.store.untold_of([finding.id for finding in stored.new if finding.kind in PASSING])
         self._unstored = _Unstored()
         self._earlier.settle(replace(stored, gone=gone))
         for finding in (*stored.superseded, *gone):
-            self._open.pop(finding.id, None)
-        self._open.update((finding.id, finding.path) for finding in stored.new if finding.kind not in PASSING)
-        new = tuple(finding for finding in stored.new if finding.id in untold)
+            self._open.drop(finding.id)
+        for finding in stored.new:
+            if finding.kind not in PASSING:
+                self._open.put(finding.id, finding.path)
+        # a difference that was stored just now was shown to nobody; a try may have been, as a part of one
+        new = tuple(finding for finding in stored.new if finding.kind not in PASSING or finding.id in untold)
         no_more = tuple(finding for finding in (*gone, *stored.superseded) if self.looks.is_watched(finding.path))
         return Batch(new=new, gone=gone, undone=no_more, looked=looked)
 
@@ -488,7 +516,7 @@ class Engine:
         self.looks.set_watches(watches)
         for path in [path for path in self.looks.after if not self.looks.is_within(path) or not self.looks.is_watched(path)]:
             self.looks.after.drop(path)
-        for path in list(self._open.values()):
+        for path in list(self._open.paths.values()):
             self.mark_dirty(path, judge=True)
         for watch in watches:
             if watch.path not in was and not any(watch.path != one and is_below(watch.path, one) for one in was):

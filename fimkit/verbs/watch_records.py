@@ -16,7 +16,7 @@ from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.audit.parser import EventAssembler
 from fimkit.model.changes import Change, Note, NoteKind, Source
 from fimkit.model.errors import HostError
-from fimkit.model.records import AuditEvent, BadLine
+from fimkit.model.records import AuditEvent, BadLine, EventId
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
@@ -69,6 +69,23 @@ class Heard:
     ended: bool = False
 
 
+class _Known:
+    """The last events that were taken, so that the log's telling of them again costs next to nothing."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._events: dict[tuple[EventId, int], None] = {}
+
+    def add(self, event: AuditEvent) -> None:
+        if len(self._events) >= self._most:
+            del self._events[next(iter(self._events))]
+        self._events[event.event_id, len(event.items)] = None
+
+    def has(self, event: AuditEvent) -> bool:
+        """Tell whether the same event was taken, with as many names: one of which records were missing is none."""
+        return (event.event_id, len(event.items)) in self._events
+
+
 class KernelRecords:
     """The kernel's live records, through the process that drains them."""
 
@@ -80,6 +97,7 @@ class KernelRecords:
         self._assembler = EventAssembler()
         self._changes = AuditChanges(name_user)
         self._bad = 0
+        self._known = _Known()
         self._lost_since: tuple[int, int, str] | None = None
 
     def fileno(self) -> int:
@@ -91,17 +109,21 @@ class KernelRecords:
         """How old the newest record is that was taken, while others wait."""
         return max(0.0, (time.time_ns() - self.newest_ns) / 1e9) if self.drain.backlog_bytes > _MOST_BYTES else 0.0
 
+    def is_news(self, event: AuditEvent) -> bool:
+        """Tell whether an event that the log tells of may be another than those that were taken of late."""
+        return not self._known.has(event)
+
     def hear(self) -> Heard:
         """Take what has come, at most half a megabyte of it, so that the rest gets its turn."""
         drained = self.drain.read(_MOST_BYTES)
         heard = Heard(ended=drained.ended)
-        for lines in drained.lines:
-            self._read(self._assembler.push(lines, file=_FILE), heard)
-        if not drained.lines:
+        if drained.lines:
+            self._read(self._assembler.push(b"".join(drained.lines), file=_FILE), heard)
+        else:
             self.drain.backlog_bytes = 0  # its numbers come with the records: without any they are old
-        if not drained.lines or drained.ended:
-            rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=time.time_ns() // 1_000_000)
-            self._read(rest, heard)
+        # Without end marks: an event with its last record is whole. What is not waits for the rest, as in a log that grows.
+        rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=time.time_ns() // 1_000_000)
+        self._read(rest, heard)
         for loss in drained.losses:
             self._lose(loss)
         if self._lost_since is not None and (drained.ended or not drained.losses):
@@ -116,6 +138,7 @@ class KernelRecords:
         for event in events:
             self.events += 1
             self.newest_ns = max(self.newest_ns, event.event_id.time_ms * 1_000_000)
+            self._known.add(event)
             heard.changes += self._changes.changes_of(event)
             heard.notes += self._changes.notes_of(event)
 
@@ -169,6 +192,15 @@ class _Grown:
         self._seen = seen
         return grown
 
+    def by(self) -> int:
+        """Give how many bytes came since :meth:`has` was last asked; all, where it is another file by now."""
+        try:
+            status = os.stat(self._log)
+        except OSError:
+            return 0
+        inode, size = self._seen or (0, 0)
+        return status.st_size - size if inode == status.st_ino and size <= status.st_size else status.st_size
+
 
 class AuditLogTail:
     """auditd's log as it grows, where the kernel's records cannot be had; and its whole rest, where some were lost."""
@@ -180,16 +212,26 @@ class AuditLogTail:
         self._grown = _Grown(log)
         self._pending = False
 
-    def hear(self, wanted: Callable[[Change], bool]) -> Heard:
-        """Read what is new, if anything is."""
+    @property
+    def unread_bytes(self) -> int:
+        """How much was written since the last reading; unknown, and so everything, where it is another file by now."""
+        return self._grown.by()
+
+    def hear(self, wanted: Callable[[Change], bool], worth: Callable[[AuditEvent], bool] | None = None) -> Heard:
+        """Read what is new, if anything is.
+
+        Args:
+            wanted: Tells which changes matter.
+            worth: False for an event that is known already.
+        """
         if not self._grown.has() and not self._pending:
             return Heard()
-        return self.read(wanted)
+        return self.read(wanted, worth)
 
-    def read(self, wanted: Callable[[Change], bool]) -> Heard:
+    def read(self, wanted: Callable[[Change], bool], worth: Callable[[AuditEvent], bool] | None = None) -> Heard:
         """Read what is new."""
         gathered = gather_audit(
-            find_rotations(self.log), wanted=wanted, cursor=self.cursor, host=self._host, live=True, user_of=name_user
+            find_rotations(self.log), wanted=wanted, worth=worth, cursor=self.cursor, host=self._host, live=True, user_of=name_user
         )
         self._pending = gathered.cursor is not None and bool(gathered.cursor.pending)
         return self._heard(gathered)

@@ -21,6 +21,23 @@ import pytest
 __all__: list[str] = []
 
 ROOT = Path(__file__).parents[2]
+_LOADED = """
+import os, signal, sys
+from fimkit.commands.watch import _Shown
+from fimkit.model.config_text import load_config
+from fimkit.verbs.watch import WatchOptions, watch
+from fimkit.verbs.watch_sources import Records
+shown = _Shown(as_json=True)
+def show(told):
+    shown.show(told)
+    if told.words and not told.findings:  # of the start
+        with open(sys.argv[2], "w") as file:
+            file.write("other")
+    if told.findings:
+        os.kill(os.getpid(), signal.SIGTERM)
+watch(lambda: load_config(sys.argv[1]), WatchOptions(records=Records.FILES), show)
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"numpy", "pandas", "pyarrow"}))
+"""
 
 
 class Host:
@@ -129,6 +146,14 @@ def test_what_changes_is_told_without_a_who(host: Host) -> None:
             told.add(watched.next()["path"])
         assert watched.stop() == 1
     assert any("there will be no who" in words for words in watched.words)
+
+
+def test_a_watch_with_a_finding_loads_nothing_large(host: Host) -> None:
+    command = [sys.executable, "-c", _LOADED, str(host.config), str(host.tree / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    finding, loaded = done.stdout.splitlines()
+    assert json.loads(finding)["path"] == f"{host.tree}/a"
+    assert loaded == "[]"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user without rights")
