@@ -2,13 +2,15 @@
 
 It opens files and hands them to the processes that may do nothing but read (:mod:`fimkit.content.pool`), looks into access logs,
 and starts handlers; it never looks at a file's content itself. A keeper above it, which does nothing else, starts it anew where it
-ends. Each thread has a reading process of its own: one slow file holds up no other thread.
+ends. Each thread has a reading process of its own: one slow file holds up no other thread. The first thread's is always there; with
+rules loaded one takes some 30 MiB, so another's is started when there is work for it, and ended when there was none for a while.
 """
 
 import contextlib
 import heapq
 import itertools
 import json
+import math
 import os
 import signal
 import socket
@@ -38,6 +40,9 @@ __all__ = ["main"]
 _RIGHTS = ("DAC_READ_SEARCH", "SETUID", "SETGID", "KILL")
 _THREADS = 2
 _PARCEL = 32
+_COLD_S = 0.5
+"""So long a file waits for a process that is there before another one is started for it; at once where very many wait."""
+_IDLE_S = 60.0
 _MOST_MARKS = 20
 _MOST_RULES = 30
 _NS = 1_000_000_000
@@ -86,6 +91,7 @@ class _Searcher:
         self._said: set[str] = set()
         self._handlers: Handlers | None = None
         self._started = False
+        self._free = 0  # threads that wait with their process at hand
 
     def send(self, row: dict[str, Any]) -> None:
         packet = json.dumps(row, separators=(",", ":")).encode("ascii")
@@ -145,23 +151,32 @@ class _Searcher:
             self._logs = tuple(map(parse_path, row["access_logs"]))
         if row["scans"] and not self._started:
             self._started = True
-            for _ in range(_THREADS):
-                threading.Thread(target=self._search, daemon=True).start()
+            for number in range(_THREADS):
+                threading.Thread(target=self._search, kwargs={"stays": not number}, daemon=True).start()
             threading.Thread(target=self._tell_stories, daemon=True).start()
 
     # The searching.
 
-    def _search(self) -> None:
+    def _search(self, *, stays: bool) -> None:
+        """Search what comes, for ever.
+
+        Args:
+            stays: Its reading process is there all the time.
+        """
         pool: ContentPool | None = None
         version = 0
         while True:
+            batch = [] if pool is not None or stays else self._take_cold()
             if pool is None or version != self._version:
                 if pool is not None:
                     pool.close()
                 pool, version = self._make_pool(), self._version
                 if not self._warm(pool):
                     pool = None
-            batch = self._take()
+            batch = batch or self._take(math.inf if stays else _IDLE_S)
+            if not batch and pool is not None:
+                pool.close()
+                pool = None
             try:
                 self._search_batch(pool, batch)
             except Exception as error:  # a thread's end is silent: what it had is answered, and it goes on with a new pool
@@ -195,12 +210,31 @@ class _Searcher:
             self._say(f"the process that reads contents: {lack}")
         return True
 
-    def _take(self) -> list[_Request]:
+    def _take(self, patience_s: float) -> list[_Request]:
+        """Wait for files, and take some; nothing where none came for so long."""
         with self._changed:
-            while not self._waiting:
-                self._changed.wait()
-            count = min(_PARCEL, -(-len(self._waiting) // _THREADS))
-            return [self._waiting.popleft() for _ in range(count)]
+            self._free += 1
+            self._changed.wait_for(lambda: self._waiting, None if patience_s == math.inf else patience_s)
+            self._free -= 1
+            taken = self._take_some()
+            if self._waiting:
+                self._changed.notify_all()  # whoever has no process yet may be needed
+            return taken
+
+    def _take_cold(self) -> list[_Request]:
+        """Wait until there are files that the other threads do not get to, and take some."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._waiting and not self._free)
+                if not self._changed.wait_for(lambda: len(self._waiting) > 2 * _PARCEL or not self._waiting, _COLD_S):
+                    break
+                if self._waiting and not self._free:
+                    break
+            return self._take_some()
+
+    def _take_some(self) -> list[_Request]:
+        count = min(_PARCEL, -(-len(self._waiting) // _THREADS))
+        return [self._waiting.popleft() for _ in range(count)]
 
     def _search_batch(self, pool: ContentPool | None, batch: list[_Request]) -> None:
         if pool is None or not self._rules.count:
