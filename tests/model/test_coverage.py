@@ -38,14 +38,15 @@ def test_rules_of_others_are_no_gap_of_ours() -> None:
 
 
 def test_who_switched_auditing_off_is_in_the_words() -> None:
-    off = note(NoteKind.AUDIT_DISABLED, 10, "auditing was switched off by auid 1000 (eve), /usr/sbin/auditctl, pid 7 (event 1.000:3)")
-    (one,) = of(off)
+    text = "auditing was switched off by auid 1000 (eve), /usr/sbin/auditctl, pid 7 (event 1.000:3)"
+    (one,) = of(note(NoteKind.AUDIT_DISABLED, 10, text))
     assert (one.to_ns, one.words) == (None, "auditing was switched off, by auid 1000 (eve), /usr/sbin/auditctl, pid 7")
     assert one.evidence == ("1.000:3",)
 
 
 def test_incomplete_events_that_follow_closely_are_one_gap_with_their_count() -> None:
-    lacking = [note(NoteKind.INCOMPLETE, second, f"event {second}.000:{second} has 1 of 2 PATH records") for second in (1, 2, 50, 900)]
+    words = "event {0}.000:{0} has 1 of 2 PATH records"
+    lacking = [note(NoteKind.INCOMPLETE, second, words.format(second)) for second in (1, 2, 50, 900)]
     assert [(one.from_ns // S, (one.to_ns or 0) // S, one.lost) for one in of(*lacking)] == [(1, 50, 3), (900, 900, 1)]
 
 

@@ -63,7 +63,8 @@ def test_a_log_that_nobody_writes_hides_nothing_from_a_watch_that_hears_the_kern
 
 
 def test_the_records_know_better_when_it_began_and_who_did_it() -> None:
-    off = Note(source=Source.AUDIT, kind=NoteKind.AUDIT_DISABLED, time_ns=150 * S, text="auditing was switched off by auid 1000 (event 1.0:3)")
+    text = "auditing was switched off by auid 1000 (event 1.0:3)"
+    off = Note(source=Source.AUDIT, kind=NoteKind.AUDIT_DISABLED, time_ns=150 * S, text=text)
     judged = judge_host(sight(200, deaf={"audit-off": "auditing is off"}), state(), [off])
     assert causes(judged) == [(Cause.AUDIT_OFF, 150)]
     assert judged.open[0].words == "auditing is off; auditing was switched off, by auid 1000"
