@@ -15,26 +15,29 @@ from hashlib import sha256
 from typing import Any
 
 from fimkit.evidence.chain_dropped import load_dropped
-from fimkit.evidence.chain_subjects import BEGIN, CHECKPOINT, LOTS, SINGLES, Single, read_lot, read_single, split_tags
-from fimkit.model.chain import NO_LINK, Head, next_link
+from fimkit.evidence.chain_subjects import ALTERED, BEGIN, CHECKPOINT, LOTS, SINGLES, Single, read_lot, read_single, split_tags
+from fimkit.model.chain import NO_LINK, Head, digest_row, next_link
 
 __all__ = ["add_batch", "begin_chain", "has_chain", "last_head", "link_touched", "next_seq", "prune_chain", "watch_rows"]
 
 _ADOPTED_ROWS = 2000
 _INSERT = "INSERT INTO chain (seq, time_ns, kind, subject, rows, digest, link, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _TOUCHED = """CREATE TEMP TABLE touched (
-    place INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject NOT NULL, gone INTEGER NOT NULL, UNIQUE (kind, subject))"""
+    place INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject NOT NULL, gone INTEGER NOT NULL, was BLOB, UNIQUE (kind, subject))"""
 _NOTE = "INSERT INTO touched (kind, subject, gone) VALUES ('{kind}', {row}.{key}, {gone}) ON CONFLICT (kind, subject)"
 
 
 def watch_rows(connection: sqlite3.Connection) -> None:
     """Have this connection note which subjects a commit touches."""
     connection.execute(_TOUCHED)
+    connection.create_function("fimkit_digest", -1, lambda *row: digest_row(row), deterministic=True)
     for kind, single in SINGLES.items():
         written = _NOTE.format(kind=kind, row="NEW", key=single.key, gone=0) + " DO NOTHING"
         columns = ", ".join(name for name in single.columns if name != single.key)
         _trigger(connection, f"{kind}_new", f"INSERT ON main.{single.table}", written)
-        _trigger(connection, f"{kind}_set", f"UPDATE OF {columns} ON main.{single.table}", written)
+        was = f"fimkit_digest({', '.join(f'OLD.{name}' for name in single.columns)})"
+        kept = f"INSERT INTO touched (kind, subject, gone, was) VALUES ('{kind}', OLD.{single.key}, 0, {was})"
+        _trigger(connection, f"{kind}_set", f"UPDATE OF {columns} ON main.{single.table}", f"{kept} ON CONFLICT DO NOTHING")
         gone = _NOTE.format(kind=kind, row="OLD", key=single.key, gone=1) + " DO UPDATE SET gone = gone + 1"
         _trigger(connection, f"{kind}_gone", f"DELETE ON main.{single.table}", gone)
     for kind, lot in LOTS.items():
@@ -88,18 +91,28 @@ def add_batch(connection: sqlite3.Connection, tags: Collection[bytes]) -> int:
 
 def link_touched(connection: sqlite3.Connection) -> None:
     """Link what the transaction has touched, before it is committed."""
-    touched = connection.execute("SELECT kind, subject, gone FROM temp.touched ORDER BY place").fetchall()
+    touched = connection.execute("SELECT kind, subject, gone, was FROM temp.touched ORDER BY place").fetchall()
     if not touched:
         return
     connection.execute("DELETE FROM temp.touched")
     dropped: dict[str, list[Any]] = {}
     rows_gone: dict[str, int] = {}
-    for kind, subject, gone in touched:
+    for kind, subject, gone, was in touched:
+        if was is not None:
+            _note_altered(connection, kind, subject, was)
         rows_gone[kind] = rows_gone.get(kind, 0) + gone
         if not (_link_lot(connection, kind, subject, gone) if kind in LOTS else _link_single(connection, kind, subject)):
             dropped.setdefault(kind, []).append(subject)
     if dropped or any(rows_gone.values()):
         _checkpoint(connection, {"dropped": {kind: _ranges(some) for kind, some in dropped.items()}, "rows": rows_gone})
+
+
+def _note_altered(connection: sqlite3.Connection, kind: str, subject: object, was: bytes) -> None:
+    """Link that a row was not what its last link said when it was written anew: that would hide it."""
+    last = "SELECT digest FROM chain WHERE kind = ? AND subject = ? ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(last, (kind, subject)).fetchone()
+    if row is None or row[0] != was:
+        _append(connection, ALTERED, f"{kind} {subject}", rows=0, digest=was)
 
 
 def _link_single(connection: sqlite3.Connection, kind: str, subject: object) -> bool:
@@ -189,9 +202,9 @@ def prune_chain(connection: sqlite3.Connection, *, before_ns: int) -> int:
     seq, link = int(last[0]), bytes(last[1])
     dropped = load_dropped(connection)
     live = connection.execute(
-        "SELECT kind, subject, rows, digest, parts FROM chain c WHERE seq <= ? AND kind NOT IN (?, ?) AND NOT EXISTS"
+        "SELECT kind, subject, rows, digest, parts FROM chain c WHERE seq <= ? AND kind NOT IN (?, ?, ?) AND NOT EXISTS"
         " (SELECT 1 FROM chain d WHERE d.kind = c.kind AND d.subject = c.subject AND d.seq > c.seq) ORDER BY seq",
-        (seq, BEGIN, CHECKPOINT),
+        (seq, BEGIN, CHECKPOINT, ALTERED),
     ).fetchall()
     for kind, subject, rows, digest, parts in live:
         if not dropped.has(kind, subject):

@@ -15,12 +15,12 @@ from fimkit.evidence.values import STATE_COLUMNS
 from fimkit.model.chain import digest_row
 
 __all__ = [
-    "BEGIN", "CHANGE_COLUMNS", "CHECKPOINT", "LOTS", "PROCESS_COLUMNS", "SINGLES", "TAG_BYTES", "Lot", "Single", "change_tag",
-    "process_tag", "read_lot", "read_single", "split_tags",
+    "ALTERED", "BEGIN", "CHANGE_COLUMNS", "CHECKPOINT", "LOTS", "PROCESS_COLUMNS", "SINGLES", "TAG_BYTES", "Lot", "Single",
+    "change_tag", "process_tag", "read_lot", "read_single", "split_tags",
 ]  # fmt: skip
 
-BEGIN, CHECKPOINT = "begin", "checkpoint"
-"""The links about the chain itself."""
+BEGIN, CHECKPOINT, ALTERED = "begin", "checkpoint", "altered"
+"""The links about the chain itself; of the last kind is what was found altered when fimkit was to write it anew."""
 
 TAG_BYTES = 16
 

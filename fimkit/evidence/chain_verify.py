@@ -12,7 +12,7 @@ from typing import Any
 
 from fimkit.evidence.chain_dropped import load_dropped
 from fimkit.evidence.chain_rows import has_chain, last_head
-from fimkit.evidence.chain_subjects import BEGIN, CHECKPOINT, LOTS, SINGLES, read_lot, read_single, split_tags
+from fimkit.evidence.chain_subjects import ALTERED, BEGIN, CHECKPOINT, LOTS, SINGLES, read_lot, read_single, split_tags
 from fimkit.model.chain import NO_LINK, Head, next_link, render_head
 from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
@@ -127,6 +127,8 @@ class _Verifier:
                 self._say(seq, f"link {seq} ({_about(kind, subject)}) does not follow from the one before: altered")
             if (kind in LOTS or kind == CHECKPOINT) and (not isinstance(parts, bytes) or sha256(parts).digest() != digest):
                 self._say(seq, f"link {seq} ({_about(kind, subject)}): its list of rows is not the one that it was made of")
+            if kind == ALTERED:
+                self._say(seq, f"link {seq}: the {_text(subject)} had been altered past fimkit when it was written anew")
             before, expected = link if isinstance(link, bytes) else NO_LINK, seq + 1
 
     def _start(self) -> tuple[bytes, int]:
@@ -162,10 +164,10 @@ class _Verifier:
 
     def _check_subjects(self) -> None:
         last = (
-            "SELECT kind, subject, max(seq) FROM chain WHERE seq > ? AND kind NOT IN (?, ?) GROUP BY kind, subject ORDER BY 3"
+            "SELECT kind, subject, max(seq) FROM chain WHERE seq > ? AND kind NOT IN (?, ?, ?) GROUP BY kind, subject ORDER BY 3"
         )
         start = 0 if self._after is None else self._after.seq
-        for kind, subject, seq in self._connection.execute(last, (start, BEGIN, CHECKPOINT)).fetchall():
+        for kind, subject, seq in self._connection.execute(last, (start, BEGIN, CHECKPOINT, ALTERED)).fetchall():
             rows, digest, parts = self._connection.execute(
                 "SELECT rows, digest, parts FROM chain WHERE seq = ?", (seq,)
             ).fetchone()

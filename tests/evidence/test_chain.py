@@ -101,6 +101,15 @@ def test_an_edit_by_sql_is_named(filled: bytes, statement: str, expected: str) -
     assert any(expected in one for one in words(filled)), words(filled)
 
 
+def test_row_that_was_altered_and_then_written_anew_by_fimkit_still_shows(filled: bytes) -> None:
+    before = verdict(filled).head
+    edit(filled, "UPDATE findings SET body = replace(body, 'sed', 'awk'), severity = 'info' WHERE id = 'a1'")
+    with open_store(filled) as store:
+        store.put_findings([], now_ns=NOW + 5)
+    assert any("the finding 1 had been altered past fimkit when it was written anew" in one for one in words(filled, after=before))
+    assert any("the finding 1 had been altered past fimkit" in one for one in words(filled))
+
+
 def test_rows_that_were_swapped_show(filled: bytes) -> None:
     edit(filled, "UPDATE findings SET row_id = row_id + 50", "UPDATE findings SET row_id = 53 - row_id")
     assert {"the finding a1 of /etc/a was altered", "the finding b2 of /etc/b was altered"} == {
