@@ -41,6 +41,9 @@ _FINDING = (
 )  # fmt: skip
 _ACCEPTANCE = ("id", "kind", "time_ns", "who", "why", "paths", "notes")
 _INCIDENT = ("id", "host", "cause", "triggered_ns", "updated_ns", "phase", "folder", "steps")
+_TICKET = (
+    "id", "who", "auid", "announced_ns", "from_ns", "until_ns", "reason", "body", "cancelled_ns", "cancelled_by",
+)  # fmt: skip
 _HISTORY = ("acceptance", "side", *STATE_COLUMNS)
 
 
@@ -66,6 +69,7 @@ SINGLES = {
     "finding": Single(table="findings", key="row_id", columns=_FINDING),
     "acceptance": Single(table="acceptances", key="id", columns=_ACCEPTANCE),
     "incident": Single(table="incidents", key="id", columns=_INCIDENT),
+    "ticket": Single(table="tickets", key="id", columns=_TICKET),
 }
 _CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in CHANGE_COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"

@@ -221,14 +221,15 @@ def _mail(config: Config, lines: Sequence[str]) -> Iterator[str]:
         return
     from email import policy
 
+    from fimkit.evidence.heads import head_lines
     from fimkit.notify.compose import compose_notice
     from fimkit.notify.mail import sender_of
-    from fimkit.notify.message import build_message
+    from fimkit.notify.message import build_message, with_lines
     from fimkit.notify.outbox import Draft, Outbox
     from fimkit.verbs.panic_notices import send_waiting
 
     now_ns = time.time_ns()
-    letter = compose_notice(config.host.name, "upgrade", lines)
+    letter = with_lines(compose_notice(config.host.name, "upgrade", lines), head_lines(config.host.state_dir))
     message = build_message(letter, sender=sender_of(config), recipients=recipients, time_ns=now_ns)
     try:
         with Outbox(config.host.state_dir) as outbox:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -230,3 +231,14 @@ def test_announcing_is_in_the_report_file_and_hostile_names_are_escaped(host: Ch
     assert "is in no watched path" in done.stderr and "\x1b" not in done.stderr
     report = (host.base.parent / "report").read_text()
     assert "ticket 1 announced by " in report and "\x1b" not in report and "\u202e" not in report
+
+
+def test_ticket_that_was_put_in_or_altered_past_fimkit_breaks_the_chain(host: CheckedHost) -> None:
+    announce(host, "--path", host.tree / "app")
+    assert host.run("evidence", "verify").returncode == 0
+    database = sqlite3.connect(host.state / "fimkit.sqlite")
+    with database:
+        database.execute("UPDATE tickets SET until_ns = until_ns + 86400000000000")
+    database.close()
+    done = host.run("evidence", "verify")
+    assert done.returncode == 1 and "ticket" in done.stdout + done.stderr

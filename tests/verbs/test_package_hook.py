@@ -14,6 +14,7 @@ import pytest
 
 from fimkit.evidence.store import open_store
 from fimkit.model.findings import ANNOUNCED, ANNOUNCED_BYTES
+from fimkit.notify.outbox import Outbox
 from fimkit.verbs.package_hook import reason_of
 from tests.verbs.package_host import PackageHost, make_package_host, publish_second
 
@@ -78,6 +79,17 @@ def test_proved_upgrade_is_accepted_by_the_hook_with_package_and_version_and_the
     text = report(host)
     assert f"paths taken into the baseline by proof, {len(found)} left open" in text.splitlines()[0]
     assert "left open, for nothing proves it: " in text and "usr/bin/plain" in text
+
+
+def test_answer_is_mailed_to_the_general_recipients_and_waits_where_no_server_takes_it(host: PackageHost) -> None:
+    mail = '\n[mail]\nsmtp_server = "192.0.2.1:587"\ndeadline_s = 1\ngeneral_recipients = ["ops@example.org"]\n'
+    host.config_file.write_text(host.config_file.read_text() + mail)
+    upgrade(host)
+    call_hook(host)
+    until(lambda: is_done(host), host)
+    with Outbox(os.fsencode(host.place / "state")) as outbox:
+        (waiting,) = outbox.letters()
+        assert waiting.recipients == ("ops@example.org",)
 
 
 def test_calls_while_the_manager_is_at_work_are_one_acceptance_when_it_is_through(host: PackageHost) -> None:
