@@ -11,6 +11,7 @@ and 0x1D (0.55 s), and as long again for one slice a line, as the expression tak
 """
 
 from enum import StrEnum
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fimkit.audit.draft import Held
@@ -39,12 +40,12 @@ class Way(StrEnum):
 def why_python() -> str | None:
     """Say why the compiled loop is not used; ``None``: it is."""
     try:
-        from fimkit.audit import _blocks
+        built = import_module("fimkit.audit._blocks")
     except ImportError:
         return "the compiled loop was not built (no C compiler, or no headers of this Python, when it was installed)"
-    built = getattr(_blocks, "REVISION", None)
-    if built != REVISION:
-        return f"the compiled loop was built of other sources (revision {built}, not {REVISION}): install again to build it anew"
+    revision = getattr(built, "REVISION", None)
+    if revision != REVISION:
+        return f"the compiled loop was built of other sources (revision {revision}, not {REVISION}): install again to build it anew"
     return None
 
 

@@ -4,6 +4,7 @@ import gc
 import hashlib
 import json
 import random
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -241,7 +242,7 @@ def test_a_change_of_the_sources_raises_the_revision() -> None:
 
 def test_a_module_built_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     older = ModuleType("fimkit.audit._blocks")
-    monkeypatch.setattr("fimkit.audit._blocks", older)
+    monkeypatch.setitem(sys.modules, "fimkit.audit._blocks", older)
     for revision in (None, REVISION - 1, REVISION + 1):
         if revision is not None:
             older.REVISION = revision  # type: ignore[attr-defined]
