@@ -58,8 +58,9 @@ def past_findings(connection: sqlite3.Connection, span: Span, *, only_open: bool
     if span.since_ns is not None:
         # What is closed was seen before it was closed: so two small indexes answer, and no row is read for nothing. A day of slack
         # is for clocks that were set.
-        where.append("last_seen_ns >= ? AND (status = 'open' OR (status <> 'open' AND closed_ns >= ?))")
-        values += [int_in(span.since_ns), int_in(span.since_ns - _DAY_NS)]
+        is_open, since = "(status = 'open' AND last_seen_ns >= ?)", int_in(span.since_ns)
+        where.append(is_open if only_open else f"({is_open} OR (status <> 'open' AND closed_ns >= ? AND last_seen_ns >= ?))")
+        values += [since] if only_open else [since, int_in(span.since_ns - _DAY_NS), since]
     if span.until_ns is not None:
         where.append("first_seen_ns < ?")
         values.append(int_in(span.until_ns))
@@ -72,7 +73,9 @@ def past_findings(connection: sqlite3.Connection, span: Span, *, only_open: bool
     if span.tier is not None:  # it has no column: its text in the body is, at least, in every row that is meant
         where.append("instr(body, ?) > 0")
         values.append(f'"tier":{json.dumps(span.tier)}')
-    query = SELECT_FINDINGS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY row_id"
+    # With the plus the rows are not walked in the order of their key for the sake of the order alone.
+    order = "row_id" if span.since_ns is None else "+row_id"
+    query = SELECT_FINDINGS + (f" WHERE {' AND '.join(where)}" if where else "") + f" ORDER BY {order}"
     yield from map(decode_finding, connection.execute(query, values))
 
 

@@ -321,3 +321,17 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_chain_with_every_head_that
         writer.wait()
         writer.stdout.close()
         assert words(filled, heads=told) == []
+
+
+def test_what_frames_ask_of_findings_is_answered_by_indexes(store: Store) -> None:
+    from fimkit.evidence.past_rows import Span, past_findings
+
+    asked: list[str] = []
+    store._connection.set_trace_callback(asked.append)
+    for only_open in (True, False):
+        for span in (Span(since_ns=NOW), Span(below=b"/etc")):
+            assert not list(past_findings(store._connection, span, only_open=only_open))
+    store._connection.set_trace_callback(None)
+    plans = [row[3] for query in asked for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert len(asked) == 4 and not [plan for plan in plans if plan.startswith("SCAN")]
+    assert any("findings_open_seen" in plan for plan in plans) and any("findings_moved_to" in plan for plan in plans)
