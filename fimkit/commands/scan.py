@@ -12,7 +12,7 @@ from fimkit.content.pool import FILE_S
 from fimkit.content.reader import DEFAULT_MOST_BYTES
 from fimkit.model.errors import UsageError
 from fimkit.model.paths import render_path, render_terminal
-from fimkit.verbs.scan import ScanTotals, ScanWishes, prepare_rules, scan_trees
+from fimkit.verbs.scan import ScanTotals, ScanWishes, make_pool, prepare_rules, scan_trees
 
 __all__ = ["add_arguments", "run"]
 
@@ -63,8 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if missing := [path for path in arguments.paths if not os.path.lexists(path)]:  # a misspelt path is not a clean one
         raise UsageError(f"{_shown(os.fsencode(missing[0]))}: no such file or folder")
-    rules, words = prepare_rules(tuple(map(os.fsencode, arguments.rules)), built_in=not arguments.only)
-    print_words(words)
     wishes = ScanWishes(
         paths=tuple(map(os.fsencode, arguments.paths)), workers=arguments.jobs, most_bytes=arguments.size * _MIB,
         file_s=arguments.seconds, cross_mounts=not arguments.one_file_system,
@@ -72,8 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     totals = ScanTotals()
     shown = 0
     told: list[str] = []
-    with Progress("Scanning") as progress:
-        for scanned in scan_trees(wishes, rules, totals, on_progress=progress.show):
+    with make_pool(wishes) as pool, Progress("Scanning") as progress:
+        rules, words = prepare_rules(tuple(map(os.fsencode, arguments.rules)), built_in=not arguments.only)
+        print_words(words)
+        pool.set_rules(rules)
+        for scanned in scan_trees(wishes, pool, totals, on_progress=progress.show):
             hits = [hit for hit in scanned.hits if SEVERITIES.index(hit.severity) >= SEVERITIES.index(arguments.severity)]
             shown += len(hits)
             progress.wipe()

@@ -1,6 +1,7 @@
 """What a process that read hostile files says of them, checked: it may not be itself any more. Pure."""
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fimkit.content.confine import Confinement
@@ -8,7 +9,7 @@ from fimkit.content.hit import SEVERITIES, ContentHit
 from fimkit.model.errors import HostError, clip
 from fimkit.model.paths import render_terminal
 
-__all__ = ["PACKET_BYTES", "BadAnswerError", "Scanned", "parse_answer", "parse_hello", "parse_packet"]
+__all__ = ["PACKET_BYTES", "BadAnswerError", "Scanned", "parse_answer", "parse_answers", "parse_hello", "parse_packet"]
 
 PACKET_BYTES = 128 << 10
 """What one packet may have, either way."""
@@ -71,24 +72,46 @@ def parse_packet(packet: bytes) -> dict[str, Any]:
     return said
 
 
-def parse_answer(said: dict[str, Any], path: bytes, size_bytes: int) -> tuple[Scanned, float]:
-    """Read what was said of one file.
+def parse_answers(said: dict[str, Any], files: Sequence[tuple[bytes, int]]) -> tuple[Iterator[Scanned], float]:
+    """Read what was said of some files.
 
     Args:
         said: From :func:`parse_packet`.
-        path: The file that it must be about: the caller knows, for files are answered in the order in which they were given.
-        size_bytes: Its size when it was opened.
+        files: Path and size of those that the process has: it answers in the order in which they were given.
 
     Returns:
-        What came of the file, and the processor time that the process has used by now.
+        What came of the first of them, one after the other, and the processor time that the process has used by now.
+
+    Raises:
+        BadAnswerError: If a worker of this version would not have said that; of one of the files, when its turn comes.
+    """
+    try:
+        rows, cpu_s = said["files"], float(said["cpu"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise BadAnswerError(f"{type(error).__name__} in its answer") from error
+    if not isinstance(rows, list) or not 0 < len(rows) <= len(files):
+        raise BadAnswerError(f"it answered {clip(rows, 60)}, asked of {len(files)} files")
+    return (parse_answer(row, *file) for row, file in zip(rows, files, strict=False)), cpu_s
+
+
+def parse_answer(said: object, path: bytes, size_bytes: int) -> Scanned:
+    """Read what was said of one file.
+
+    Args:
+        said: How many bytes were read, where there is nothing else to say of it; else an object.
+        path: The file that it must be about.
+        size_bytes: Its size when it was opened.
 
     Raises:
         BadAnswerError: If a worker of this version would not have said that.
     """
+    if type(said) is int:
+        return Scanned(path, size_bytes=size_bytes, read_bytes=said)
+    if not isinstance(said, dict):
+        raise BadAnswerError(f"it said {clip(said, 60)} of a file")
     try:
         read, more = int(said.get("read", 0)), int(said.get("more", 0))
         hits = tuple(_parse_hit(path, row) for row in said.get("hits", ()))
-        cpu_s = float(said["cpu"])
         problem = said.get("problem")
         problem = None if problem is None else _safe(problem)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -99,7 +122,7 @@ def parse_answer(said: dict[str, Any], path: bytes, size_bytes: int) -> tuple[Sc
     if more:
         notes.append(f"{more} more hits are not shown")
     order = sorted(hits, key=lambda hit: (-SEVERITIES.index(hit.severity), hit.offset))
-    return Scanned(path, tuple(order), problem, tuple(notes), size_bytes, read), cpu_s
+    return Scanned(path, tuple(order), problem, tuple(notes), size_bytes, read)
 
 
 def _safe(text: object) -> str:

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import fimkit
-from fimkit.content.answers import PACKET_BYTES, BadAnswerError, Scanned, parse_answer, parse_hello, parse_packet
+from fimkit.content.answers import PACKET_BYTES, BadAnswerError, Scanned, parse_answers, parse_hello, parse_packet
 from fimkit.content.confine import SCAN_USER, Confinement, find_user
 from fimkit.content.reader import DEFAULT_MOST_BYTES, OpenContent, Unread
-from fimkit.content.rule_files import RuleSet
-from fimkit.content.worker import MOST_FILES, pack_setup
+from fimkit.content.rule_files import RuleSet, has_yara
+from fimkit.content.worker import MOST_FILES, PROGRESS_BYTES, pack_setup
 from fimkit.model.errors import HostError
 
 __all__ = ["FILE_S", "ContentPool"]
@@ -49,36 +49,61 @@ _START = (
 
 
 class _Worker:
-    """One process, the files that it has in the order in which it answers, and since when it is at the first."""
+    """One process, the files that it has in the order in which it answers, and since when it has said nothing.
 
-    def __init__(self, setup: bytes, places: list[str]) -> None:
+    It imports what it needs, and then waits for its setup.
+    """
+
+    def __init__(self, places: list[str]) -> None:
         self.files: deque[OpenContent] = deque()
         self.parcels: deque[int] = deque()
         self.since = time.monotonic()
         self.cpu_s = 0.0
         self.confinement: Confinement | None = None
         self.peer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.answered = 0
+        self._progress = os.memfd_create("fimkit-progress", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(self._progress, PROGRESS_BYTES)
+            with theirs:
+                # A group of its own: an interrupt from the terminal is the caller's affair, which then ends its workers.
+                self.process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _START, str(theirs.fileno()), str(self._progress), *places],
+                    pass_fds=[theirs.fileno(), self._progress], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, process_group=0, env={"LC_ALL": "C.UTF-8"}, cwd="/",
+                )  # fmt: skip
+        except OSError:
+            self.peer.close()
+            os.close(self._progress)
+            raise
+
+    def set_up(self, setup: bytes) -> None:
+        """Give it its rules, once: a file without a name, for a packet is too small."""
         given = os.memfd_create("fimkit-rules", os.MFD_CLOEXEC)
         try:
             with open(os.dup(given), "wb") as stream:
                 stream.write(setup)
             os.lseek(given, 0, os.SEEK_SET)
-            with theirs:
-                # A group of its own: an interrupt from the terminal is the caller's affair, which then ends its workers.
-                self.process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", _START, str(theirs.fileno()), str(given), *places],
-                    pass_fds=[theirs.fileno(), given], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL, process_group=0, env={"LC_ALL": "C.UTF-8"}, cwd="/",
-                )  # fmt: skip
-        except OSError:
-            self.peer.close()
-            raise
+            with contextlib.suppress(OSError):  # it is gone: the next look finds that out
+                socket.send_fds(self.peer, [b"!"], [given])
         finally:
             os.close(given)
+        self.since = time.monotonic()
+
+    def at(self) -> int:
+        """Tell which of its files it is at, by what it noted; one that is not itself any more may note anything."""
+        noted = int.from_bytes(os.pread(self._progress, PROGRESS_BYTES, 0), sys.byteorder)
+        return min(max(noted - self.answered - 1, 0), len(self.files) - 1)
+
+    def kill(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.end()
 
     def end(self) -> int:
         """Give the status that it ended with, or by which it was ended."""
         self.peer.close()
+        os.close(self._progress)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.process.wait(0.05)  # one that died has a status of its own to tell
         self.process.kill()
@@ -89,27 +114,41 @@ class ContentPool:
     """Searches files that the caller opened. Use it in a ``with`` block; it may live as long as its caller."""
 
     def __init__(
-        self, rules: RuleSet, *, workers: int | None = None, most_bytes: int = DEFAULT_MOST_BYTES, file_s: float = FILE_S,
-        user: str = SCAN_USER,
+        self, rules: RuleSet | None, *, workers: int | None = None, most_bytes: int = DEFAULT_MOST_BYTES, file_s: float = FILE_S,
+        user: str = SCAN_USER, most: int | None = None,
     ) -> None:  # fmt: skip
         """Prepare; a process is started when there is a file for it.
 
         Args:
-            rules: What to search for.
+            rules: What to search for; ``None`` to start the processes now, and have them wait for :meth:`set_rules`.
             workers: How many processes; one a core where nothing is said.
             most_bytes: What of one file is read.
             file_s: How long one file may take. YARA itself gives up after half of it, so that keyword hits are not lost.
             user: Whom the processes become, where they may become anybody.
+            most: How many files there can be, where that is known: no more processes than that.
         """
         self.confinement: Confinement | None = None
         """What the workers run with; known once the first file was read."""
-        self._most = max(1, workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
+        self._most = max(1, workers or min(len(os.sched_getaffinity(0)), _MOST_WORKERS, most or _MOST_WORKERS))
         self._file_s = file_s
-        self._setup = pack_setup(rules, most_bytes=most_bytes, file_s=file_s / 2, user=find_user(user))
-        self._places = _import_places(has_yara=bool(rules.yara))
+        self._most_bytes, self._user = most_bytes, user
+        self._setup = b""
+        self._places = _import_places(with_yara=has_yara() and (rules is None or bool(rules.yara)))
         self._workers: list[_Worker] = []
+        self._early: deque[_Worker] = deque()
         self._again: deque[OpenContent] = deque()
         self._lost_starts = 0
+        if rules is not None:
+            self.set_rules(rules)
+        else:
+            with contextlib.suppress(OSError):  # said where one is needed
+                self._early.extend(_Worker(self._places) for _ in range(self._most))
+
+    def set_rules(self, rules: RuleSet) -> None:
+        """Give the rules that the processes wait for; once, and before the first scan."""
+        self._setup = pack_setup(rules, most_bytes=self._most_bytes, file_s=self._file_s / 2, user=find_user(self._user))
+        for worker in self._early:
+            worker.set_up(self._setup)
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -126,12 +165,11 @@ class ContentPool:
 
     def close(self) -> None:
         """End the processes, and close what they were to read."""
-        for worker in self._workers:
-            worker.peer.close()
-            worker.process.kill()
-            worker.process.wait()
+        for worker in (*self._workers, *self._early):
+            worker.kill()
             self._again.extend(worker.files)
         self._workers = []
+        self._early.clear()
         while self._again:
             os.close(self._again.popleft().file)
 
@@ -175,8 +213,12 @@ class ContentPool:
         return free if free is not None and len(free.parcels) < _WAITING else self._start()
 
     def _start(self) -> _Worker:
+        if self._early:
+            self._workers.append(self._early.popleft())
+            return self._workers[-1]
         try:
-            worker = _Worker(self._setup, self._places)
+            worker = _Worker(self._places)
+            worker.set_up(self._setup)
         except OSError as error:
             raise HostError(f"no process that reads could be started: {error.strerror or error}") from error
         self._workers.append(worker)
@@ -238,7 +280,7 @@ class ContentPool:
                 if worker.confinement is None:
                     self._welcome(worker, said)
                 else:
-                    yield self._finish(worker, said)
+                    yield from self._finish(worker, said)
         except BlockingIOError:
             if worker.cpu_s > _RETIRE_CPU_S and not worker.files:
                 self._retire(worker)
@@ -255,17 +297,16 @@ class ContentPool:
         worker.since = time.monotonic()
         self._lost_starts = 0
 
-    def _finish(self, worker: _Worker, said: dict[str, Any]) -> Scanned:
-        if not worker.files:
-            raise BadAnswerError("an answer that nobody asked for")
-        content = worker.files[0]
-        scanned, worker.cpu_s = parse_answer(said, content.path, content.seen.st_size)
-        worker.files.popleft()
-        worker.parcels[0] -= 1
-        if not worker.parcels[0]:
-            worker.parcels.popleft()
+    def _finish(self, worker: _Worker, said: dict[str, Any]) -> Iterator[Scanned]:
         worker.since = time.monotonic()
-        return _close(content, scanned)
+        answers, worker.cpu_s = parse_answers(said, [(content.path, content.seen.st_size) for content in worker.files])
+        for scanned in answers:
+            content = worker.files.popleft()
+            worker.answered += 1
+            worker.parcels[0] -= 1
+            if not worker.parcels[0]:
+                worker.parcels.popleft()
+            yield _close(content, scanned)
 
     def _retire(self, worker: _Worker) -> None:
         """Before its limit of processor time ends it in the middle of a file."""
@@ -276,6 +317,7 @@ class ContentPool:
         self._workers.remove(worker)
         if why is not None:
             worker.process.kill()
+        at = worker.at() if worker.files else 0
         status = worker.end()
         if worker.confinement is None:
             self._lost_starts += 1
@@ -284,16 +326,17 @@ class ContentPool:
                 raise HostError(f"the process that reads does not start: it ended with {_status_words(status)}, {why or 'early'}")
             return
         if worker.files:
-            content = worker.files.popleft()
+            content = worker.files[at]
+            del worker.files[at]
             self._again.extend(worker.files)
             problem = why or f"the process that read it ended with {_status_words(status)}"
             yield _close(content, Scanned(content.path, problem=problem, size_bytes=content.seen.st_size))
 
 
-def _import_places(*, has_yara: bool) -> list[str]:
+def _import_places(*, with_yara: bool) -> list[str]:
     """Where a worker imports from: fimkit's own folder, and yara-x's behind all else."""
     places = [str(Path(fimkit.__file__).parents[1])]
-    if has_yara:
+    if with_yara:
         import yara_x
 
         places.append(str(Path(yara_x.__file__).parents[1]))

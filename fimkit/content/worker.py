@@ -5,13 +5,16 @@ may have taken this process over, and the other side checks every word.
 """
 
 import contextlib
+import importlib
 import json
+import mmap
 import os
 import re
 import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,18 +26,23 @@ from fimkit.content.reader import read_piece
 from fimkit.content.rule_files import RuleSet, YaraPart
 from fimkit.content.scan import ContentScanner
 
-__all__ = ["MOST_FILES", "main", "pack_setup"]
+__all__ = ["MOST_FILES", "PROGRESS_BYTES", "main", "pack_setup"]
 
 MOST_FILES = 32
 """Descriptors in one packet; the kernel takes 253."""
 
+PROGRESS_BYTES = 8
+"""A number in a file that both sides have: how many files were begun. It names the one that a worker was at when it was lost."""
+
 _MOST_HITS = 200
+_SILENT_S = 0.02
 _MOST_TEXT = 1000
 _LENGTH_BYTES = 8
+_ROW_BYTES = PACKET_BYTES - 1024
 
 
 def pack_setup(rules: RuleSet, *, most_bytes: int, file_s: float, user: tuple[str, int, int] | None) -> bytes:
-    """Write what a worker needs to know, once: it is given it as a nameless file."""
+    """Write what a worker needs to know: it is given it as a nameless file, before the first other one."""
     head = json.dumps({
         "keywords": [
             [one.id, one.pattern, one.description, one.severity, one.attack, one.files, [word.decode() for word in one.words]]
@@ -108,39 +116,76 @@ def _moved(hit: ContentHit, gap: int | None, tail: int) -> ContentHit:
 
 
 def _encode(said: dict[str, Any]) -> bytes:
-    packet = json.dumps(said, separators=(",", ":")).encode()
-    while len(packet) > PACKET_BYTES:
+    if said.keys() == {"read"}:
+        return b"%d" % said["read"]
+    row = json.dumps(said, separators=(",", ":")).encode()
+    while len(row) > _ROW_BYTES:
         hits = said["hits"]
         half = len(hits) // 2
         said |= {"hits": hits[:half], "more": said["more"] + len(hits) - half}
-        packet = json.dumps(said, separators=(",", ":")).encode()
-    return packet
+        row = json.dumps(said, separators=(",", ":")).encode()
+    return row
 
 
-def _serve(peer: socket.socket, reader: _Reader) -> None:
+class _Answers:
+    """What was said of files and is not sent yet: one packet says it of several, as long as they are quick."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._rows: list[bytes] = []
+        self._size = 0
+        self._sent_s = time.monotonic()
+
+    def add(self, row: bytes) -> None:
+        if self._size + len(row) > _ROW_BYTES:
+            self.send()
+        self._rows.append(row)
+        self._size += len(row) + 1
+        if time.monotonic() - self._sent_s > _SILENT_S:
+            self.send()
+
+    def send(self) -> None:
+        self._sent_s = time.monotonic()
+        if not self._rows:
+            return
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self._peer.send(b'{"cpu":%.3f,"files":[%s]}' % (usage.ru_utime + usage.ru_stime, b",".join(self._rows)))
+        self._rows, self._size = [], 0
+
+
+def _serve(peer: socket.socket, reader: _Reader, progress: mmap.mmap) -> None:
+    begun = 0
+    answers = _Answers(peer)
     while True:
         packet, files, _, _ = socket.recv_fds(peer, PACKET_BYTES, MOST_FILES)
         if not packet:
             return
         for file, (path, size) in zip(files, json.loads(packet), strict=True):
+            begun += 1
+            progress[:] = begun.to_bytes(PROGRESS_BYTES, sys.byteorder)
             said = reader.answer(file, path.encode("latin-1"), size)
             os.close(file)
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            said["cpu"] = usage.ru_utime + usage.ru_stime
-            peer.send(_encode(said))
+            answers.add(_encode(said))
+        answers.send()
 
 
 def _hello(made: Confinement) -> dict[str, Any]:
     return {"user": made.user, "filtered": made.filtered, "no_network": made.no_network, "lacks": made.lacks}
 
 
-def main(socket_file: int, setup_file: int) -> None:
+def main(socket_file: int, progress_file: int) -> None:
     """Make ready, give up what is not needed, and answer until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir("/")
+    with contextlib.suppress(ImportError):  # what takes long to import, while the other side reads the rules
+        importlib.import_module("yara_x")
     with socket.socket(fileno=socket_file) as peer:
+        _, setup_files, _, _ = socket.recv_fds(peer, 1, 1)
+        if not setup_files:
+            return
         try:
-            setup, yara = _load_setup(setup_file)
+            progress = mmap.mmap(progress_file, PROGRESS_BYTES)
+            setup, yara = _load_setup(setup_files[0])
             keywords = [_unpack_rule(row) for row in setup["keywords"]]
             scanner = ContentScanner(keywords, yara, file_s=setup["file_s"])
             reader = _Reader(scanner, setup["most_bytes"])
@@ -151,7 +196,7 @@ def main(socket_file: int, setup_file: int) -> None:
             return
         peer.send(json.dumps(_hello(made)).encode())
         with contextlib.suppress(OSError):  # the other side is gone
-            _serve(peer, reader)
+            _serve(peer, reader, progress)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fimkit.content.walk import open_trees
 from fimkit.model.errors import UsageError
 from fimkit.verbs.content_cases import hidden_marks
 
-__all__ = ["ScanTotals", "ScanWishes", "prepare_rules", "scan_trees"]
+__all__ = ["ScanTotals", "ScanWishes", "make_pool", "prepare_rules", "scan_trees"]
 
 _TELL_EVERY = 64
 
@@ -71,14 +71,20 @@ def prepare_rules(folders: Sequence[bytes], *, built_in: bool) -> tuple[RuleSet,
     return rules, words
 
 
+def make_pool(wishes: ScanWishes, rules: RuleSet | None = None) -> ContentPool:
+    """Make the processes that read. Without rules they are started now, and wait for them: both take their time."""
+    most = None if any(map(os.path.isdir, wishes.paths)) else len(wishes.paths)
+    return ContentPool(rules, workers=wishes.workers, most=most, most_bytes=wishes.most_bytes, file_s=wishes.file_s)
+
+
 def scan_trees(
-    wishes: ScanWishes, rules: RuleSet, totals: ScanTotals, *, on_progress: Callable[[int, int], None] | None = None
+    wishes: ScanWishes, pool: ContentPool, totals: ScanTotals, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Scanned]:
     """Search every file at and below the paths.
 
     Args:
         wishes: Where, and within which bounds.
-        rules: From :func:`prepare_rules`.
+        pool: From :func:`make_pool`, with its rules.
         totals: Counted up on the way.
         on_progress: Told now and then of the files done and the bytes read.
 
@@ -88,18 +94,20 @@ def scan_trees(
     Raises:
         HostError: If no process that reads can be started.
     """
-    with ContentPool(rules, workers=wishes.workers, most_bytes=wishes.most_bytes, file_s=wishes.file_s) as pool:
-        for count, found in enumerate(pool.scan(open_trees(wishes.paths, cross_mounts=wishes.cross_mounts)), 1):
-            scanned = found._replace(hits=found.hits + _hidden(found, wishes.most_bytes))
-            _count(totals, scanned)
-            if on_progress is not None and count % _TELL_EVERY == 0:
-                on_progress(totals.files, totals.read_bytes)
-            if scanned.hits or scanned.problem or scanned.notes:
-                yield scanned
-        totals.confinement = pool.confinement
+    for count, found in enumerate(pool.scan(open_trees(wishes.paths, cross_mounts=wishes.cross_mounts)), 1):
+        hidden = _hidden(found, wishes.most_bytes)
+        scanned = found._replace(hits=found.hits + hidden) if hidden else found
+        _count(totals, scanned)
+        if on_progress is not None and count % _TELL_EVERY == 0:
+            on_progress(totals.files, totals.read_bytes)
+        if scanned.hits or scanned.problem or scanned.notes:
+            yield scanned
+    totals.confinement = pool.confinement
 
 
 def _hidden(scanned: Scanned, most_bytes: int) -> tuple[ContentHit, ...]:
+    if scanned.problem is None and scanned.size_bytes <= most_bytes:  # nearly every file
+        return ()
     marks = hidden_marks(scanned.path, scanned.size_bytes, most_bytes=most_bytes, problem=scanned.problem)
     return tuple(
         ContentHit(scanned.path, mark.rule, "suspect", "A page's script that cannot be searched whole", mark.attack,

@@ -131,7 +131,7 @@ def test_only_regular_files_are_read_and_the_others_are_named(tree: Path, marks:
 
 def test_a_device_is_not_opened(marks: RuleSet) -> None:
     with ContentPool(marks) as pool:
-        assert list(pool.scan([open_content(b"/dev/zero", b"/dev")])) == [Scanned(b"/dev/zero", problem="a device")]  # type: ignore[list-item]
+        assert list(pool.scan([open_content(b"/dev/zero", b"/dev")])) == [Scanned(b"/dev/zero", problem="a device")]
         assert pool.process_ids == []
 
 
@@ -213,6 +213,44 @@ def test_a_process_that_dies_costs_the_file_that_it_was_at_and_no_other(tree: Pa
     assert found.pop("evil").problem == "the process that read it ended with signal 9"
     assert all(one.hits and one.problem is None for one in found.values())
     assert len(found) == 40
+
+
+@pytest.mark.parametrize("place", [0, 17, 40])
+def test_the_file_that_it_was_at_is_the_one_that_is_named_wherever_it_stood(tree: Path, marks: RuleSet, place: int) -> None:
+    names = [f"{number}" for number in range(40)]
+    for name in names:
+        (tree / name).write_text("MARK")
+    (tree / "evil").write_text("a" * 60 + "!")
+    names.insert(place, "evil")
+    with ContentPool(slow_rules(marks), workers=1, file_s=3) as pool:
+        found = by_name(tree, pool.scan([opened(tree / name) for name in names]))
+    assert found.pop("evil").problem == "took longer than 3 s"
+    assert all(one.hits and one.problem is None for one in found.values())
+    assert len(found) == 40
+
+
+def test_processes_that_were_started_early_wait_for_their_rules(tree: Path, marks: RuleSet) -> None:
+    for name in ("a", "b"):
+        (tree / name).write_text("MARK")
+    with ContentPool(None, workers=2) as pool:
+        early = [worker.process.pid for worker in pool._early]
+        pool.set_rules(marks)
+        assert all(one.hits for one in pool.scan([opened(tree / "a"), opened(tree / "b")]))
+        assert len(early) == 2
+        assert set(pool.process_ids) <= set(early)
+    for process in early:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_one_that_died_before_it_had_its_rules_is_another_ones_affair(tree: Path, marks: RuleSet) -> None:
+    (tree / "a").write_text("MARK")
+    with ContentPool(None, workers=1) as pool:
+        (early,) = pool._early
+        early.process.kill()
+        early.process.wait()
+        pool.set_rules(marks)
+        assert [len(one.hits) for one in pool.scan([opened(tree / "a")])] == [1]
 
 
 def test_one_that_cannot_be_opened_is_passed_through(marks: RuleSet) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from fimkit.content.rule_files import RuleSet, has_yara, load_rules
 from fimkit.model.errors import UsageError
-from fimkit.verbs.scan import ScanTotals, ScanWishes, prepare_rules, scan_trees
+from fimkit.verbs.scan import ScanTotals, ScanWishes, make_pool, prepare_rules, scan_trees
 
 __all__: list[str] = []
 
@@ -181,7 +181,8 @@ def test_the_progress_is_told(place: Path) -> None:
     totals = ScanTotals()
     rules: RuleSet = prepare_rules([os.fsencode(place / "rules")], built_in=False)[0]
     wishes = ScanWishes(paths=(os.fsencode(place / "tree"),))
-    assert list(scan_trees(wishes, rules, totals, on_progress=lambda *seen: told.append(seen))) == []
+    with make_pool(wishes, rules) as pool:
+        assert list(scan_trees(wishes, pool, totals, on_progress=lambda *seen: told.append(seen))) == []
     assert (totals.files, totals.read_bytes) == (500, 5000)
     assert told == sorted(told)
     assert len(told) == 500 // 64
