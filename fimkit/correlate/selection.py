@@ -167,9 +167,7 @@ class _Selector:
         for number in np.flatnonzero(self.names.of_rows(tries)).tolist():
             path = self.names.texts[number]
             self._take(path, (self.before.get(path), self.after.get(path)))
-        tried = np.unique(columns.key[tries])
-        self.files[tried] = True
-        wanted = set(tried.tolist()) - {-1}
+        wanted = set(np.unique(columns.key[tries]).tolist()) - {-1}
         if wanted:
             keys = list(columns.numbers)
             inodes = {keys[number][1] for number in wanted}
@@ -194,16 +192,12 @@ class _Selector:
             near = more
 
     def _osquery_rows(self, near: Bools) -> npt.NDArray[np.intp]:
-        """Take osquery's rows of some names; with a row that names a process those of the folders above; renames always whole."""
+        """Take osquery's rows of some names; with a row that names a process those of the folders above too."""
         osquery, names = self.osquery, self.names
         if (osquery.actor != -1).any():
             folders = {folder for number in np.flatnonzero(near).tolist() for folder in folders_above(names.texts[number])}
             near[[names.numbers[folder] for folder in folders if folder in names.numbers]] = True
-        rows = near[osquery.path]
-        cookies = self._no_cookies()
-        cookies[osquery.cookie[rows]] = True
-        cookies[-1] = False
-        return osquery.rows[rows | cookies[osquery.cookie]]
+        return osquery.rows[near[osquery.path]]
 
     def _no_cookies(self) -> Bools:
         """Give a mask over the cookies with none in it; the last two stand for: derived of the row itself, and none."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fimkit.correlate.correlate import correlate
 from fimkit.correlate.neighbourhood import Picture
 from fimkit.correlate.picture import ChangeIndex, Snapshot
-from fimkit.model.findings import Finding
+from fimkit.model.findings import Finding, Kind
 from fimkit.model.states import FileState
 from tests.correlate.test_world import STEP, WATCHES, judged, play, prepared
 from tests.correlate.world import World, differences
@@ -93,6 +93,23 @@ def test_looks_bit_by_bit_find_what_one_look_at_the_whole_finds(
         if look:
             live.batch()
     live.batch()
+    live.rescan()
+    expected = sorted((plain(finding) for finding in judged(world, before, world.changes)), key=lambda one: (one.path, one.id))
+    assert live.told() == expected
+
+
+def test_a_file_that_went_on_from_a_changed_name_is_no_longer_said_to_be_there() -> None:
+    world = prepared()
+    before = world.begin()
+    live = LiveLooks(world, before)
+    world.exchange(1000, b"/w/y/c", b"/w/x/a")
+    world.rename(1000, b"/w/y/c", b"/w/a")
+    live.batch()
+    assert (b"/w/y/c", b"/w/x/a") in [(finding.path, finding.moved_to) for finding in live.told()]
+    world.rename(1001, b"/w/x", b"/out/z/d")
+    live.batch()
+    kinds = {finding.path: (finding.kind, finding.moved_to) for finding in live.told()}
+    assert kinds[b"/w/y/c"] == (Kind.DELETED, None)
     live.rescan()
     expected = sorted((plain(finding) for finding in judged(world, before, world.changes)), key=lambda one: (one.path, one.id))
     assert live.told() == expected

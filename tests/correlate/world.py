@@ -1,7 +1,7 @@
 """A small file system in memory that tells of itself as the kernel does: snapshots, audit changes, and the truth beside them.
 
-Inode numbers are given again at once (the lowest free one), stamps are floored to 4 ms, relative names behind a real dirfd are
-wrong, what lies outside ``/w`` leaves no record of its own.
+Inode numbers are given again at once (the lowest free one; never, as on a large disk, where ``gives_again`` is false), stamps are
+floored to 4 ms, relative names behind a real dirfd are wrong, what lies outside ``/w`` leaves no record of its own.
 """
 
 import hashlib
@@ -67,6 +67,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = START_NS
+        self.lowest, self.gives_again = 10, True
         self.serial = 100
         self.names: dict[bytes, Node] = {}
         self.numbers: set[int] = set()
@@ -79,8 +80,10 @@ class World:
             self.names[folder] = self._node(FileType.DIRECTORY, 0o755)
 
     def _node(self, kind: FileType, mode: int) -> Node:
-        number = next(number for number in range(10, 10_000) if number not in self.numbers)
+        number = next(number for number in range(self.lowest, 10_000) if number not in self.numbers)
         self.numbers.add(number)
+        if not self.gives_again:
+            self.lowest = number + 1
         return Node(number, kind, mode, mtime_ns=self.now, ctime_ns=self.now)
 
     def wait(self, pause_ns: int) -> None:
