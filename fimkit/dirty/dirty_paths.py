@@ -102,10 +102,14 @@ class DirtyPaths:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is not seen, or not at once, as it stands now: one sentence each, with its remedy."""
+        """What is not seen, or not at once, and that events were lost: one sentence each, with its remedy."""
+        return (*self.unseen, *([say_overflow(self.overflows)] if self.overflows else []))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What is not seen, or not at once, as it stands now."""
         refused = [f"{render_path(path)} is not watched: {words}" for path, words in sorted(self._refused.items())]
-        unwatched = [say_unwatched(self.unwatched, self._poll_s)] if self._polled else []
-        return (*unwatched, *refused, *([say_overflow(self.overflows)] if self.overflows else []))
+        return (*([say_unwatched(self.unwatched, self._poll_s)] if self._polled else []), *refused)
 
     @property
     def wait_s(self) -> float | None:

@@ -137,11 +137,11 @@ class _Numbers:
         self._ended = False
 
     def take(self, event: AuditEvent) -> None:
-        first = event.types[0] if event.types else ""
+        time_ms, serial = event.event_id
+        first = "" if event.syscall is not None or not event.types else event.types[0]  # nearly all are of a system call
         if not first.startswith("DAEMON_"):
-            self.track.take(*reversed(event.event_id))
+            self.track.take(serial, time_ms)
         elif first == "DAEMON_START":
-            time_ms = event.event_id.time_ms
             if not self._ended and 0 < self.track.newest_ms <= time_ms:
                 self.restarts.append((self.track.newest_ms, time_ms))
             self._ended = False

@@ -490,7 +490,7 @@ class _Watcher:
         self._ask_hearing()
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)
-            self._coverage.set_unseen(self._sources.dirty.problems)
+            self._coverage.set_unseen(self._sources.dirty.unseen)
         self._telling.say(self._coverage.step())
         if self.engine.notice_others():
             self._seal.note_write()

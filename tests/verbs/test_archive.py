@@ -29,7 +29,9 @@ from fimkit.model.errors import ConfigError, UsageError
 from fimkit.model.findings import Finding, Severity, Tier
 from fimkit.model.json_form import render_finding
 from fimkit.report.change_frames import change_frame, changes_frame
+from fimkit.report.frame_schema import SCHEMAS
 from fimkit.verbs.archive_parts import StorePart, read_finding
+from fimkit.verbs.notebook_places import find_sample
 from fimkit.verbs.since import parse_since
 from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state, an_actor, changes
 
@@ -326,3 +328,11 @@ def test_any_object_is_a_finding_or_is_refused(row: Any) -> None:
 def test_importing_fimkit_loads_no_frames() -> None:
     code = "import sys, fimkit; assert fimkit.open; print([name for name in ('numpy', 'pandas', 'sqlite3') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_coverage_of_a_log_says_what_the_log_says_of_itself() -> None:
+    frame = fimkit.open(find_sample()).coverage()
+    assert list(frame.columns) == [field.name for field in SCHEMAS["coverage"].fields]
+    assert list(frame["cause"]) == ["rules"]
+    assert "auditctl" in frame["words"].iloc[0] and frame["to"].isna().all()
+    assert fimkit.open(find_sample()).coverage(until="2020-01-01").empty
