@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
+from fimkit.model.config_text import load_config
+from fimkit.model.json_form import parse_finding
+from fimkit.model.time import parse_time
+from fimkit.panic.record import Phase, load_record
+from fimkit.panic.trigger import may_panic
 from tests.auditlog import ALICE, BOB
 from tests.checked_host import CheckedHost, make_checked_host
+from tests.verbs.armed_host import put_record
 
 WHY = "release 1.2"
 
@@ -38,8 +44,6 @@ def sha256(text: str) -> str:
 
 
 def wait_until_over(row: dict[str, Any]) -> None:
-    from fimkit.model.time import parse_time
-
     while time.time_ns() <= parse_time(row["until"]):
         time.sleep(0.05)
 
@@ -242,3 +246,15 @@ def test_ticket_that_was_put_in_or_altered_past_fimkit_breaks_the_chain(host: Ch
     database.close()
     done = host.run("evidence", "verify")
     assert done.returncode == 1 and "ticket" in done.stdout + done.stderr
+
+
+def test_on_an_armed_host_announcing_and_cancelling_are_told_and_what_was_announced_starts_no_panic(host: CheckedHost) -> None:
+    config = load_config(host.config)
+    put_record(config)
+    done = host.run("expect", "--yes", "--path", host.tree / "app", "--by", str(ALICE.auid), "--until", "1h", "--reason", WHY)
+    assert done.returncode == 0 and "this host is armed: nobody was told: no recipients" in done.stderr
+    host.log.write(host.tree / "app/a.conf", "new\n")
+    found = host.check()
+    assert found.of("a.conf")["verdict"] == "expected" and not may_panic(parse_finding(found.of("a.conf")))
+    assert load_record(config.host.state_dir).phase is Phase.ARMED
+    assert "this host is armed: " in host.run("expect", "cancel", "1").stderr
