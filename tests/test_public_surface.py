@@ -84,3 +84,51 @@ def test_scripts_are_sound_for_their_shell() -> None:
         done = subprocess.run(["/bin/sh", "-n", ROOT / script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert (ROOT / script).stat().st_mode & 0o111
+
+
+_CODE_IN_DATA = frozenset({"pickle", "_pickle", "cPickle", "shelve", "dill", "joblib", "cloudpickle", "commands", "pty", "code"})
+_RUNS_WORDS = frozenset({
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput",
+    "asyncio.create_subprocess_shell", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp", "pandas.eval", "pd.eval",
+    "pandas.read_pickle", "pd.read_pickle",
+})  # fmt: skip
+_SHELLS = frozenset({"sh", "bash", "/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"})
+
+
+def _dangers(tree: ast.AST) -> list[str]:
+    """Name what makes code of words, or hands words to a shell."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in _CODE_IN_DATA]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = {(node.module or "").split(".")[0], *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found += sorted(names & (_CODE_IN_DATA | _RUNS_WORDS))
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            found += [name] if name in _RUNS_WORDS or name.endswith((".to_pickle", ".read_pickle")) else []
+            found += [f"{name}(shell)" for word in node.keywords if word.arg == "shell" and ast.unparse(word.value) != "False"]
+        elif isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 1:
+            first, second = node.elts[:2]
+            if isinstance(first, ast.Constant) and first.value in _SHELLS and isinstance(second, ast.Constant):
+            X if str(second.value).startswith("-") else []
+    return found
+
+
+@pytest.mark.parametrize("file", CODE, ids=named)
+def test_no_module_makes_code_of_words_or_knows_a_shell(file: Path) -> None:
+    # `demo` plays an intruder, on a tree of its own, and intruders use shells: with words that stand in its own file
+    played = ["/bin/sh -c"] if named(file) == "fimkit/verbs/demo_steps.py" else []
+    assert _dangers(ast.parse(file.read_text(encoding="utf-8"))) == played
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle", "from pickle import loads", "import shelve as store", "eval(word)", "exec(word)", "os.system(word)",
+        "subprocess.run(word, shell=True)", "subprocess.Popen(word, shell=flag)", "from os import system", "yaml.load(word)",
+        "run(['/bin/sh', '-c', word])", "frame.to_pickle(path)",
+    ],
+)  # fmt: skip
+def test_what_makes_code_of_words_is_told(code: str) -> None:
+    assert len(_dangers(ast.parse(code))) == 1

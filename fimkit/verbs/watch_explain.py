@@ -6,7 +6,6 @@ manager's lock; nobody can hold a finding back longer than that.
 """
 
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -16,11 +15,13 @@ from typing import NamedTuple
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config
+from fimkit.model.errors import clip
 from fimkit.model.findings import Finding, Verdict
 from fimkit.model.own_process import own_command
 from fimkit.packages.at_work import find_package_managers
 from fimkit.packages.sources import gather_package_sources
 from fimkit.verbs.explain import UNPINNED, Explanation, explain, keep_pins, may_be_explained
+from fimkit.verbs.explain_form import Question, parse_answer, parse_question, render_answer, render_question
 from fimkit.verbs.package_backups import is_backup, replaced_name
 
 __all__ = ["Explained", "PackageHold", "main"]
@@ -107,9 +108,12 @@ class PackageHold:
         self._asked, self._answer, self._began_s = frozenset(self._held), b"", self._clock()
         self._was_at_work = self.at_work()  # one that ends while the question is worked on has shown a half-done database
         was_open, changes = self._beside(findings)
+        asked = Question(
+            config=self.config, findings=tuple(findings), pins=self._store.pins(), was_open=tuple(was_open), changes=tuple(changes)
+        )
         question = os.memfd_create("fimkit-question")  # a pipe would make this wait until the other side has begun to read
         with open(question, "w+b") as file:
-            pickle.dump((self.config, findings, self._store.pins(), was_open, changes), file)
+            file.write(render_question(asked))
             file.seek(0)
             self._process = subprocess.Popen(
                 own_command("fimkit.verbs.watch_explain"),
@@ -137,10 +141,13 @@ class PackageHold:
             status = self._process.wait()
             self._process.stdout.close()
             self._process = None
+            problem = f"ended with status {status}"
             if status == 0 and self._answer:
-                answer: Explanation = pickle.loads(self._answer)
-                return answer
-            words = f"asking the packages ended with status {status}: what they may explain is told unexplained"
+                try:
+                    return parse_answer(self._answer)
+                except ValueError as error:
+                    problem = f"gave {clip(str(error))}"
+            words = f"asking the packages {problem}: what they may explain is told unexplained"
             return Explanation([self._held[one][0] for one in self._asked if one in self._held], (words,))
         return None
 
@@ -187,6 +194,6 @@ class PackageHold:
 
 def main() -> None:
     """Ask the packages, and answer."""
-    config, findings, pins, was_open, changes = pickle.loads(sys.stdin.buffer.read())
+    asked = parse_question(sys.stdin.buffer.read())
     os.nice(5)  # the records come first
-    sys.stdout.buffer.write(pickle.dumps(explain(config, findings, pins, was_open, changes)))
+    sys.stdout.buffer.write(render_answer(explain(asked.config, asked.findings, asked.pins, asked.was_open, asked.changes)))

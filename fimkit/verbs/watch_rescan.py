@@ -1,11 +1,13 @@
 """A whole look in a process of its own, beside the watch: it only names paths, which are then looked at again one by one.
 
 So nothing that it saw can overwrite what changed while it went on. It compares with the stored baseline and gives the paths that
-differ; those that the watch holds to differ, and that it does not name, are looked at again too.
+differ; those that the watch holds to differ, and that it does not name, are looked at again too. It is asked in JSON, and answers
+with marshalled lists of bytes and words: a hundred thousand paths must not hold up the watch, which reads them.
 """
 
+import json
+import marshal
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ from collections.abc import Sequence
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import scan_watches
 from fimkit.evidence.store import open_store
-from fimkit.model.config import Scanning, Watch
+from fimkit.model.config import Config, Host, Scanning, Watch
+from fimkit.model.config_json import parse_config_row, render_config
 from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path
 from fimkit.verbs.sight import Sight
@@ -53,7 +56,8 @@ class Rescan:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         limits = Scanning(nice=limits.nice) if quick else limits
-        self._process.stdin.write(pickle.dumps((state_dir, list(watches), quick, limits)))
+        asked = Config(host=Host(name="", state_dir=state_dir), paths=tuple(watches), scan=limits)
+        self._process.stdin.write(json.dumps({"config": render_config(asked), "quick": quick}).encode())
         self._process.stdin.close()
         os.set_blocking(self._process.stdout.fileno(), False)
 
@@ -74,10 +78,13 @@ class Rescan:
                 self._answer += part
                 continue
             status = self._process.wait()
-            if status != 0 or not self._answer:
-                words = f"the rescan ended with status {status} and says nothing: another one is made at its time, or on SIGUSR1"
-                return RescanResult((), (), [words], is_whole=False)
-            return RescanResult(*pickle.loads(self._answer))
+            try:
+                if status == 0:
+                    return RescanResult(*marshal.loads(self._answer))
+            except (EOFError, ValueError, TypeError):  # nothing, or half of it
+                pass
+            words = f"the rescan ended with status {status} and says nothing: another one is made at its time, or on SIGUSR1"
+            return RescanResult((), (), [words], is_whole=False)
         return None
 
     def end(self) -> None:
@@ -90,15 +97,17 @@ class Rescan:
 
 def main() -> None:
     """Look, compare, answer."""
-    state_dir, watches, quick, limits = pickle.loads(sys.stdin.buffer.read())
+    asked = json.loads(sys.stdin.buffer.read())
+    config, quick = parse_config_row(asked["config"]), bool(asked["quick"])
     os.nice(5)  # the records come first
-    with open_store(state_dir) as store:
+    with open_store(config.host.state_dir) as store:
         before = store.baseline()
-    scan = scan_watches(watches, known=before if quick else None, limits=limits)
+    scan = scan_watches(config.paths, known=before if quick else None, limits=config.scan)
     after = {state.path: state for state in scan}
-    sight = Sight(watches, scan, after)
+    sight = Sight(config.paths, scan, after)
     diffs = diff_states(before, after)
     hidden = [diff.path for diff in diffs if diff.before is not None and sight.is_hidden(diff.path)]
-    differing = [diff.path for diff in diffs if diff.path not in set(hidden)]
+    unseen = frozenset(hidden)
+    differing = [diff.path for diff in diffs if diff.path not in unseen]
     words = [f"{render_path(problem.path)} {problem.text}" for problem in scan.problems]
-    sys.stdout.buffer.write(pickle.dumps((differing, hidden, words)))
+    sys.stdout.buffer.write(marshal.dumps((differing, hidden, words)))
