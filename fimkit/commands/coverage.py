@@ -15,6 +15,8 @@ from fimkit.verbs.since import parse_since
 
 __all__ = ["add_arguments", "run"]
 
+_SECOND_NS = 1_000_000_000
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -49,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _lines(told: Coverage) -> Iterator[str]:
     where = "" if told.path is None else f" of {render_terminal(render_path(told.path))}"
-    yield f"coverage{where} from {render_time(told.since_ns)} to {render_time(told.until_ns)}"
+    since, until = (render_time(time_ns // _SECOND_NS * _SECOND_NS) for time_ns in (told.since_ns, told.until_ns))
+    yield f"coverage{where} from {since} to {until}"
     for sense in Sense:
         if sense not in told.senses:
             yield f"{sense.value:<8} was never at work here"
