@@ -110,8 +110,8 @@ def _dangers(tree: ast.AST) -> list[str]:
             found += [f"{name}(shell)" for word in node.keywords if word.arg == "shell" and ast.unparse(word.value) != "False"]
         elif isinstance(node, ast.List | ast.Tuple) and len(node.elts) > 1:
             first, second = node.elts[:2]
-            if isinstance(first, ast.Constant) and first.value in _SHELLS and isinstance(second, ast.Constant):
-            X if str(second.value).startswith("-") else []
+            words = [str(one.value) for one in (first, second) if isinstance(one, ast.Constant)]
+            found += [" ".join(words)] if len(words) == 2 and words[0] in _SHELLS and words[1].startswith("-") else []
     return found
 
 
