@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Iterator
 
-from fimkit.commands.printing import add_json, print_json
+from fimkit.commands.printing import add_json, print_json, print_words
 from fimkit.model.channels import Gets
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError, clip
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
-    from fimkit.verbs.notify import render_tried, try_everybody
+    from fimkit.verbs.notify import render_tried, say_untried, try_everybody
 
     tried = try_everybody(config, Gets(arguments.to))
     if arguments.json:
@@ -57,6 +57,7 @@ def _test(arguments: argparse.Namespace) -> int:
     else:
         for one in tried:
             print(render_terminal(f"{'taken' if one.taken else 'FAILED'}  {one.name}  {one.words}"))
+    print_words(say_untried(config, Gets(arguments.to)))
     return 0 if all(one.taken for one in tried) else 3
 
 

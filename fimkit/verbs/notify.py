@@ -11,6 +11,7 @@ from fimkit.model.channels import Gets, channels_for
 from fimkit.model.config import Config
 from fimkit.model.config_checks import split_servers
 from fimkit.model.errors import HostError, UsageError, clip
+from fimkit.model.paths import render_terminal
 from fimkit.model.time import render_time
 from fimkit.notify.apprise_channel import load_targets
 from fimkit.notify.channels import Channels, load_channels, plan_test, tell
@@ -27,7 +28,7 @@ from fimkit.notify.race import Task
 
 __all__ = [
     "LaneState", "QueueState", "Tried", "add_mute", "list_mutes", "load_queue", "remove_mute", "render_mute_row", "render_queue",
-    "render_tried", "try_everybody",
+    "render_tried", "say_untried", "try_everybody",
 ]  # fmt: skip
 
 
@@ -89,6 +90,22 @@ def try_everybody(config: Config, gets: Gets, *, addresses: Sequence[str] = (), 
         key = "panic_recipients" if gets is Gets.PANIC else "general_recipients"
         raise UsageError(f"nobody is to hear of {gets.value}; expected [mail] {key} with smtp_server, or [[channels]]")
     return tried
+
+
+def say_untried(config: Config, gets: Gets) -> list[str]:
+    """Name the channels that a trial leaves out, for they get other news: who tries one thing must not think that all was tried.
+
+    >>> from fimkit.model.config import Host
+    >>> from fimkit.model.channels import Channel
+    >>> config = Config(host=Host(name="web01"), channels=(Channel(name="pager", url_file=b"/etc/fimkit/pager"),))
+    >>> say_untried(config, Gets.GENERAL), say_untried(config, Gets.PANIC)
+    (['not tried: channel pager, which gets alerts and panic: fimkit notify test --to alerts'], [])
+    """
+    return [
+        f"not tried: channel {render_terminal(one.name)}, which gets {' and '.join(gets.value for gets in one.gets)}:"
+        f" fimkit notify test --to {one.gets[0].value}"
+        for one in config.channels if gets not in one.gets and one.gets
+    ]  # fmt: skip
 
 
 def _words(gets: Gets, now_ns: int) -> str:
