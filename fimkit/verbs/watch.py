@@ -478,7 +478,8 @@ class _Watcher:
         self._telling.say(judged.words)
         if judged.findings:
             # What was announced was nobody's alarm before it was looked into.
-            self._panic.take([one for one in judged.findings if one.verdict is Verdict.SUSPECT and is_announced(one)])
+            if found_out := [one for one in judged.findings if one.verdict is Verdict.SUSPECT and is_announced(one)]:
+                self._panic.take(found_out)
             self._telling.tell_new(judged.findings)
             self._mail.take(judged.findings)
 
