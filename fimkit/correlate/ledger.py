@@ -22,8 +22,8 @@ ROW_FIELDS = ("time_ns", "serial", "key", "parent", "path", "actor", "plain", "i
 """Two 64-bit and eight 32-bit numbers, in the machine's order."""
 ROW = Struct("=qqiiiiiiii")
 _MORE = Struct("=qqqi")
-_ACTOR_PLACE, _PLAIN_PLACE, _NODE_PLACE = 7, 8, 8
-"""Where a row has its process and what is plain, in 32-bit numbers; and where that has the host."""
+_KEY_PLACE, _PATH_PLACE, _ACTOR_PLACE, _PLAIN_PLACE, _NODE_PLACE = 4, 6, 7, 8, 8
+"""Where a row has its file, its name, its process and what is plain, in 32-bit numbers; and where that has the host."""
 _NONE, _DERIVED = -1, -2
 _NO_NUMBER = -(1 << 63)
 _LIMIT = (1 << 63) - 1
@@ -162,6 +162,29 @@ class ChangeLedger(Sequence[Change]):
         wanted = {number for number, values in enumerate(self.tables.plain.values) if values[0] is source}
         numbers = memoryview(self.rows).cast("i")[_PLAIN_PLACE :: ROW.size // 4]
         return self._made([row for row, number in enumerate(numbers) if number in wanted])
+
+    def rows_near(self, paths: Iterable[bytes]) -> list[int]:
+        """Find the rows about some names, those about the files that these rows are about, and those that are kept as they came."""
+        numbers = self.tables.paths.numbers
+        named = {numbers[path] for path in paths if path in numbers}
+        if not named:
+            return sorted(self.whole)
+        cells = memoryview(self.rows).cast("i")
+        names, files = cells[_PATH_PLACE :: ROW.size // 4], cells[_KEY_PLACE :: ROW.size // 4]
+        keys = {key for name, key in zip(names, files, strict=True) if name in named} - {_NONE}
+        about = (row for row, (name, key) in enumerate(zip(names, files, strict=True)) if name in named or key in keys)
+        return sorted({*about, *self.whole})
+
+    def without(self, rows: Iterable[int]) -> "ChangeLedger":
+        """Give a ledger over the same tables that lacks some rows."""
+        kept, first = ChangeLedger(tables=self.tables), 0
+        gone = sorted(rows)
+        for row in (*gone, len(self)):
+            start = len(kept) - first
+            kept.whole.update((start + place, change) for place, change in self.whole.items() if first <= place < row)
+            kept.rows += self.rows[first * ROW.size : row * ROW.size]
+            first = row + 1
+        return kept
 
     def first_of_each_process(self) -> Iterator[Change]:
         """Give the first change of each process, as the records tell processes apart; those without one are left out."""

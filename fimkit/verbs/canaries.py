@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.canary_rows import Canary
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.paths import render_path
@@ -159,10 +160,18 @@ class Canaries:
         """Leave out what the canaries' own process did, and osquery's rows of it; all of a canary stays that others touched."""
         if not self._birds:
             return changes
+        if not isinstance(changes, ChangeLedger):
+            own = self._own_rows(changes)
+            return [change for place, change in enumerate(changes) if place not in own]
+        near = changes.rows_near({path for bird in self._birds.values() for path in bird.paths})
+        own = {near[place] for place in self._own_rows(changes.changes_at(near))}
+        return changes.without(own) if own else changes
+
+    def _own_rows(self, changes: Sequence[Change]) -> set[int]:
         own: set[int] = set()
         for bird in self._birds.values():
             own |= _own_rows(bird, changes)
-        return [change for place, change in enumerate(changes) if place not in own]
+        return own
 
 
 def _own_rows(bird: _Bird, changes: Sequence[Change]) -> set[int]:

@@ -443,7 +443,10 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
 
 
 def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change]) -> list[Finding]:
-    whole = ChangeLedger(itertools.chain(stored, look.audit.changes, look.osquery.changes))
+    audit = look.audit.changes
+    whole = ChangeLedger(stored, tables=audit.tables if isinstance(audit, ChangeLedger) else None)
+    whole.extend(audit)  # of one table: millions of rows are copied, and not made anew
+    whole.extend(look.osquery.changes)
     look.changes = whole
     stripped = _canaries(store).strip(whole)
     changes = stripped if isinstance(stripped, ChangeLedger) else ChangeLedger(stripped)

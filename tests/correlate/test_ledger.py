@@ -87,3 +87,21 @@ def test_a_node_is_forgotten_in_every_change_and_known_again_in_later_ones(chang
     assert list(ledger) == [replace(change, node=None) if change.node == node else change for change in rows]
     ledger.extend(rows)
     assert list(ledger)[len(rows) :] == rows
+
+
+@given(st.lists(CHANGE, max_size=10), st.sets(st.integers(0, 9)))
+def test_a_ledger_without_some_rows_has_all_others(changes: list[Change], gone: set[int]) -> None:
+    ledger = ChangeLedger(changes)
+    kept = ledger.without(row for row in gone if row < len(changes))
+    assert list(kept) == [change for row, change in enumerate(changes) if row not in gone]
+    assert list(ledger) == changes
+
+
+@given(st.lists(CHANGE, max_size=10), st.lists(st.binary(max_size=1), max_size=2))
+def test_rows_near_names_are_those_of_the_names_and_of_their_files(changes: list[Change], names: list[bytes]) -> None:
+    near = ChangeLedger(changes).rows_near(names)
+    keys = {(one.dev, one.inode) for one in changes if one.path in names and None not in (one.dev, one.inode)}
+    wanted = {row for row, one in enumerate(changes) if one.path in names or (one.dev, one.inode) in keys}
+    assert wanted <= set(near)
+    assert set(near) - wanted <= ChangeLedger(changes).whole.keys()
+    assert near == sorted(near)
