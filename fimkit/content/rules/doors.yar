@@ -14,8 +14,9 @@ rule door_request : door {
     $environment = /getenv\s*\(\s*["']HTTP_/i
     $query = "QUERY_STRING" nocase
     $kinds = /["'][gpc]{1,3}["']/i
+    $taker = /extract|parse_str|import_request_variables/i
   condition:
-    any of them
+    any of ($request, $old, $body, $headers, $apache, $filter, $environment, $query) or ($kinds and $taker)
 }
 
 rule door_spelling : door {
