@@ -10,6 +10,8 @@ from fimkit.model.paths import is_below
 
 __all__ = ["WatchSet"]
 
+_MOST_KNOWN = 4096
+
 
 def _compile(patterns: Sequence[str]) -> re.Pattern[bytes] | None:
     if not patterns:
@@ -21,20 +23,19 @@ def _compile(patterns: Sequence[str]) -> re.Pattern[bytes] | None:
 class _Rule:
     """One watch with its patterns compiled."""
 
-    __slots__ = ("exclude_name", "exclude_path", "include", "watch")
+    __slots__ = ("exclude_name", "exclude_path", "include", "inside", "watch")
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
+        self.inside = watch.path if watch.path == b"/" else watch.path + b"/"
         self.include = _compile(watch.include)
         self.exclude_name = _compile([pattern for pattern in watch.exclude if "/" not in pattern])
         self.exclude_path = _compile([pattern for pattern in watch.exclude if "/" in pattern])
 
     def covers(self, path: bytes) -> bool:
         watch = self.watch
-        if path == watch.path:
-            return True
-        if not is_below(path, watch.path):
-            return False
+        if not path.startswith(self.inside):
+            return path == watch.path
         return watch.recursive or path.rfind(b"/") == len(watch.path.rstrip(b"/"))
 
     def covers_inside(self, folder: bytes) -> bool:
@@ -70,6 +71,7 @@ class WatchSet:
         """Take the configuration's entries, in any order."""
         self.watches = tuple(watches)
         self._rules = sorted(map(_Rule, self.watches), key=lambda rule: -len(rule.watch.path))
+        self._known: dict[tuple[bytes, bool], Watch | None] = {}
 
     def watch_of(self, path: bytes, *, is_folder: bool = False) -> Watch | None:
         """Find the watch that ``path`` belongs to.
@@ -79,6 +81,15 @@ class WatchSet:
         >>> watches.watch_of(b"/etc/ssh/sshd_config").tier.value, watches.watch_of(b"/etc/a.swp")
         ('critical', None)
         """
+        key = path, is_folder
+        if key in self._known:
+            return self._known[key]
+        if len(self._known) >= _MOST_KNOWN:  # who asks of one path asks again and again, and soon of others
+            self._known.clear()
+        watch = self._known[key] = self._find_watch(path, is_folder)
+        return watch
+
+    def _find_watch(self, path: bytes, is_folder: bool) -> Watch | None:
         for rule in self._rules:
             if rule.covers(path) and (is_folder or path == rule.watch.path or rule.includes(path)):
                 return None if rule.excludes(path) else rule.watch

@@ -68,11 +68,12 @@ class Looks:
     def set_watches(self, watches: Sequence[Watch]) -> None:
         """Take other watches; what is not watched any more is not looked at from now on."""
         self.watches = WatchSet(watches)
-        self._roots = tuple(watch.path for watch in watches)
+        self._roots = frozenset(watch.path for watch in watches)
+        self._inside = tuple(root if root == b"/" else root + b"/" for root in self._roots)
 
     def is_within(self, path: bytes) -> bool:
         """Tell whether a path lies at or below a configured one, excluded or not."""
-        return any(is_below(path, root) for root in self._roots)
+        return path.startswith(self._inside) or path in self._roots
 
     def is_watched(self, path: bytes) -> bool:
         """Tell whether a path belongs to a watch, as far as its own kind is known."""
