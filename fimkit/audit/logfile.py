@@ -283,7 +283,7 @@ def read_log(
 
 
 class EventLoad:
-    """The events of a log, when iterated; ``cursor`` is where it stopped, once all are taken."""
+    """The events of a log, when iterated; then ``cursor`` is where it stopped, and ``has_more`` says whether that was early."""
 
     def __init__(
         self,
@@ -294,9 +294,12 @@ class EventLoad:
         now_ms: int | None,
         on_bad: Callable[[BadLine], None] | None,
         way: Way | None,
+        most_bytes: int | None = None,
     ) -> None:
         """Use :func:`load_events`."""
         self.cursor: LogCursor | None = None
+        self.has_more = False
+        self._most_bytes = most_bytes
         self._reader = reader
         self._pending = cursor.pending if cursor is not None else ()
         self._live = live
@@ -325,10 +328,14 @@ class EventLoad:
         return list(self._reader.lost)
 
     def __iter__(self) -> Iterator[AuditEvent]:
-        """Read to the end."""
+        """Read to the end, or as much as was asked for."""
         assembler = self._assembler
+        size = 0
         yield from assembler.restore(RawLine(file, line, text.encode("latin-1")) for file, line, text in self._pending)
         for piece in self._reader:
+            if self._most_bytes is not None and size >= self._most_bytes:
+                self.has_more = True  # this piece is read again: the reader stands behind the last one that was taken
+                break
             if isinstance(piece, BadLine):
                 assembler.refuse(piece)
             else:
@@ -336,7 +343,10 @@ class EventLoad:
                 events = assembler.push(piece.lines, file=piece.file, line=piece.line)
                 self._reader.lines_taken = assembler.counters.lines - before
                 yield from events
-        yield from assembler.settle(now_ms=self._now_ms) if self._live else assembler.flush()
+                size += len(piece.lines)
+        # in the middle of a log only its own clock says what is old: an event's rest comes with the next reading
+        now_ms = None if self.has_more else self._now_ms
+        yield from assembler.settle(now_ms=now_ms) if self._live else assembler.flush()
         pending = tuple((raw.file, raw.line, raw.text.decode("latin-1")) for raw in assembler.pending())
         self.cursor = None if self._reader.cursor is None else replace(self._reader.cursor, pending=pending)
 
@@ -349,6 +359,7 @@ def load_events(
     now_ms: int | None = None,
     on_bad: Callable[[BadLine], None] | None = None,
     way: Way | None = None,
+    most_bytes: int | None = None,
 ) -> EventLoad:
     """Read audit logs.
 
@@ -359,12 +370,13 @@ def load_events(
         now_ms: The present, for a live log: what is older than two seconds is no longer waited for.
         on_bad: Called with every bad line.
         way: How the commonest events are read; without, the quickest way that is here.
+        most_bytes: Of a live log: where so much was read, the rest is left for the next time.
 
     Returns:
         The events in the order in which they were complete, when iterated once; then ``cursor``.
     """
     reader = read_log(paths, cursor=cursor, live=live, max_line_bytes=MAX_RECORD_BYTES, cut_before=b"type=SYSCALL ")
-    return EventLoad(reader, cursor=cursor, live=live, now_ms=now_ms, on_bad=on_bad, way=way)
+    return EventLoad(reader, cursor=cursor, live=live, now_ms=now_ms, on_bad=on_bad, way=way, most_bytes=most_bytes)
 
 
 class LineLoad:

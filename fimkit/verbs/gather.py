@@ -51,6 +51,7 @@ class Gathered:
     lost: list[str] = field(default_factory=list)
     missing: list[MissingSerials] = field(default_factory=list)
     restarts: list[tuple[int, int]] = field(default_factory=list)
+    has_more: bool = False
 
 
 def name_user(number: int) -> str | None:
@@ -75,6 +76,7 @@ def gather_audit(
     host: str,
     live: bool = False,
     user_of: Callable[[int], str | None] | None = None,
+    most_bytes: int | None = None,
 ) -> Gathered:
     """Read audit logs; of a log of many hosts (``node=``) only the records of ``host``.
 
@@ -86,13 +88,15 @@ def gather_audit(
         host: The host's name.
         live: The log is still written: an event without its end is left for the next time.
         user_of: Names a user id where the log does not.
+        most_bytes: Of a live log: where so much was read, the rest is left for the next time, and ``has_more`` says so.
     """
     gathered = Gathered()
     reader = AuditChanges(user_of)
     met: Counter[str] = Counter()
     events = load_events(
-        paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,))
-    )
+        paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,)),
+        most_bytes=most_bytes,
+    )  # fmt: skip
     tables = ChangeTables()
     by_node: dict[bytes | None, tuple[ChangeLedger, list[Note], _Numbers]] = {}
     for event in events:
@@ -106,7 +110,7 @@ def gather_audit(
             reader.pass_over(event)
         of_node[1].extend(reader.notes_of(event))
     own, words = _own_nodes(set(by_node), host)
-    whole = None
+    whole = ChangeLedger(tables=tables)
     states = [numbers for _, _, numbers in by_node.values()]
     for node in own:
         ledger, notes, numbers = by_node.pop(node)
@@ -114,18 +118,15 @@ def gather_audit(
         gathered.restarts += numbers.restarts
         if node is not None:  # It is this host: its live records, which have no node, must be the same claims.
             ledger.forget_node(render_path(node))
-        if whole is None:
-            whole = ledger  # the usual case: the rows are in memory once
-        else:
-            whole.extend(ledger)
+        whole.extend(ledger)
         gathered.notes += notes
-    gathered.changes = ChangeLedger(tables=tables) if whole is None else whole
+    gathered.changes = whole
     gathered.problems += words
     gathered.bad_lines += events.bad
     gathered.uncounted = met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
     gathered.lost += events.lost
-    gathered.cursor = events.cursor
+    gathered.cursor, gathered.has_more = events.cursor, events.has_more
     if gathered.cursor is not None:
         gathered.cursor = replace(gathered.cursor, serials=_state_of(states, cursor))
     return gathered

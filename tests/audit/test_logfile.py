@@ -362,3 +362,21 @@ def test_events_are_those_of_the_text(host: Host) -> None:
     events = list(load_events([host.log]))
     lines: Iterator[bytes] = iter(host.log.read_bytes().split(b"\n"))
     assert [event._replace(file="a.log") for event in events] == whole(lines)
+
+
+@pytest.mark.parametrize("most_bytes", [1, 1 << 16, 1 << 18])
+def test_a_live_log_that_is_read_in_parts_gives_what_it_gives_at_once(tmp_path: Path, most_bytes: int) -> None:
+    log = tmp_path / "audit.log"
+    log.write_bytes(text_of(*range(1, 2000)))
+    at_once = load_events([log], live=True)
+    expected = [(event.event_id, event.items) for event in at_once]
+    found, cursor, readings = [], None, 0
+    while True:
+        load = load_events([log], cursor=cursor, live=True, most_bytes=most_bytes)
+        found += [(event.event_id, event.items) for event in load]
+        cursor, readings = load.cursor, readings + 1
+        if not load.has_more:
+            break
+    assert sorted(found) == sorted(expected)
+    assert cursor == at_once.cursor
+    assert readings > 2
