@@ -30,6 +30,11 @@ def _refusal(seen: os.stat_result, path: bytes, *, wanted: str, owners: Collecti
         return f"{name} is no {wanted}"
     if seen.st_uid not in owners:
         return f"{name} belongs to uid {seen.st_uid}, and fimkit runs as uid {os.geteuid()}"
+    if wanted == "file" and seen.st_nlink > 1:
+        return (
+            f"{name} has {seen.st_nlink} names (hard links): who has another one can read and alter it; look for them with "
+            f"find -samefile, and keep copies in place of links"
+        )
     if seen.st_mode & _OTHERS_WRITE:
         return f"{name} can be written by others (mode {stat.S_IMODE(seen.st_mode):04o}); remedy: chmod go-w {name}"
     return None
@@ -64,7 +69,7 @@ def check_state_dir(state_dir: bytes, *, owners: Collection[int] = ()) -> None:
 
 
 def check_private_file(path: bytes, *, owners: Collection[int] = ()) -> None:
-    """Refuse a file of the state folder that is a symbolic link, another user's, or writable by others; none is fine.
+    """Refuse a file of the state folder that is a link, symbolic or hard, another user's, or writable by others; none is fine.
 
     Args:
         path: The file.

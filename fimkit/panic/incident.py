@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -189,7 +190,9 @@ class Incident:
     def _write_index(self) -> None:
         rows = link_entries([render_entry(entry) for entry in self._entries])
         text = json.dumps({"format": _FORMAT, "entries": rows}, indent=1).encode("utf-8", "replace")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(FileNotFoundError):
+            os.unlink(_INDEX + ".new", dir_fd=self._descriptor)  # of a run that was killed; or a link that somebody put there
         with os.fdopen(os.open(_INDEX + ".new", flags, 0o600, dir_fd=self._descriptor), "wb") as file:
             file.write(text)
             file.flush()
@@ -218,6 +221,9 @@ def make_incident(parent: bytes, name: str) -> Incident:
             os.mkdir(parent, 0o700)
         folders = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            seen = os.fstat(folders)
+            if seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise PermissionError(errno.EPERM, "others can write there")
             chosen = _make_free(folders, name)
             descriptor = os.open(chosen, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folders)
             os.fsync(folders)

@@ -9,6 +9,7 @@ from typing import IO, Protocol, Self
 
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
+from fimkit.verbs.outside_file import open_appended
 
 __all__ = ["FileOutlet", "Outlet", "StreamOutlet"]
 
@@ -76,8 +77,7 @@ class FileOutlet:
 
     def _open(self) -> int:
         try:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            number = os.open(self.path, flags, 0o600)
+            number = open_appended(os.fsencode(self.path), os.O_RDWR)
         except OSError as error:
             raise HostError(f"cannot write {self._name}: {error.strerror}") from error
         try:

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 from fimkit.content.confine import find_user
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
+from fimkit.verbs.outside_file import open_appended
 
 __all__ = ["HANDLER_LOG", "Handlers", "fill_command"]
 
@@ -152,8 +153,8 @@ class Handlers:
         lines += [f"    {render_terminal(render_path(line))}" for line in output.splitlines()]
         text = "\n".join(lines) + "\n"
         with self._lock, contextlib.suppress(OSError):  # a full disk: the command has run, and its failure is said
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(self._log, flags, 0o600), "ab") as file:
+            descriptor = open_appended(self._log)
+            with open(descriptor, "ab") as file:
                 if file.tell() > _MOST_LOG:
                     os.replace(self._log, self._log + b".1")
                 file.write(text.encode())

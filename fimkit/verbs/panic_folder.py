@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from fimkit.evidence.folder import check_state_dir
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
 from fimkit.panic.incident import Entry, Incident, Status, make_incident
@@ -77,8 +78,10 @@ def _check_room(place: bytes, least_bytes: int) -> None:
 def _parent(state_dir: bytes, place: str | None) -> bytes:
     if place is not None:
         return os.fsencode(tempfile.mkdtemp(prefix="fimkit-incident-", dir=place))  # a folder of nobody else's making
+    folder = os.path.join(state_dir, PANIC_FOLDER)
     with suppress(FileExistsError):
-        os.mkdir(os.path.join(state_dir, PANIC_FOLDER), 0o700)
+        os.mkdir(folder, 0o700)
+    check_state_dir(folder)  # a link, or another user's: the evidence goes elsewhere
     return incidents_folder(state_dir)
 
 

@@ -1,18 +1,16 @@
 """Appends findings to the plain text log for people who tail it (``[host] report_file``)."""
 
-import os
-import stat
 from collections.abc import Sequence
 
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding, is_content_reason
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
+from fimkit.verbs.outside_file import open_appended
 
 __all__ = ["append_lines", "append_report", "render_report_line"]
 
 _MOST_WORDS = 12
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def render_report_line(finding: Finding, *, now_ns: int) -> str:
@@ -50,7 +48,8 @@ def append_report(path: bytes, findings: Sequence[Finding], *, now_ns: int) -> N
     """Append new findings, a line each; nothing where no file is configured.
 
     Raises:
-        HostError: If the file cannot be written; what is no regular file (a link, a pipe that nobody reads) is refused.
+        HostError: If the file cannot be written; what is no regular file of one name (a link, a pipe that nobody reads) is refused,
+            and what another user put where others can make files.
     """
     append_lines(path, [render_report_line(finding, now_ns=now_ns) for finding in findings])
 
@@ -65,11 +64,7 @@ def append_lines(path: bytes, lines: Sequence[str]) -> None:
         return
     text = "".join(line + "\n" for line in lines)
     try:
-        with open(os.open(path, _FLAGS, 0o600), "ab") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise HostError(f"the report file {render_path(path)} is no regular file")
+        with open(open_appended(path), "ab") as opened:
             opened.write(text.encode())
-    except HostError:
-        raise
     except OSError as error:
         raise HostError(f"the report file {render_path(path)} cannot be written: {error.strerror}") from error

@@ -3,9 +3,10 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from fimkit.evidence.folder import check_private_file
@@ -17,6 +18,7 @@ __all__ = ["LOCK_NAME", "StatusFile", "WatchStatus", "load_watch_status"]
 LOCK_NAME = b"watch.lock"
 _NAME = b"watch.json"
 _BYTES = 8192
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +77,9 @@ class WatchStatus:
         return max(0, (self.stopped_ns or self.written_ns) - self.started_ns) / 1e9
 
 
+_KNOWN = frozenset(item.name for item in fields(WatchStatus)) - {"running"}
+
+
 class StatusFile:
     """The file, open: one write in place a second, so that no record is made by writing it."""
 
@@ -117,21 +122,30 @@ def load_watch_status(state_dir: bytes) -> WatchStatus | None:
     """
     row: Any = None
     try:
-        with open(os.path.join(state_dir, _NAME), "rb") as file:
+        with open(os.open(os.path.join(state_dir, _NAME), _READ), "rb") as file:
             row = json.loads(file.read(1 << 16))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(row, dict):
         return None
-    known = {item.name for item in fields(WatchStatus)}
-    status = WatchStatus(**{name: value for name, value in row.items() if name in known})
+    plain = WatchStatus()
+    status = replace(plain, **{name: row[name] for name in row.keys() & _KNOWN if _is_like(row[name], getattr(plain, name))})
     status.running = _is_held(os.path.join(state_dir, LOCK_NAME))
     return status
 
 
+def _is_like(value: object, default: object) -> bool:
+    """Tell whether a value is of the type that it must have: the file may be damaged, or of somebody else's making."""
+    if isinstance(default, dict):
+        return isinstance(value, dict) and all(type(one) is int for one in value.values())
+    if isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    return type(value) is type(default) and (not isinstance(value, int) or abs(value) < 1 << 63)
+
+
 def _is_held(path: bytes) -> bool:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, _READ)
     except OSError:
         return False
     try:

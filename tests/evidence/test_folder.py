@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fimkit.evidence.folder import make_state_dir
+from fimkit.evidence.folder import check_private_file, make_state_dir
 from fimkit.evidence.store import open_store
 from fimkit.model.errors import HostError, StoreError
 
@@ -109,3 +109,12 @@ def test_missing_store_is_said_and_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no evidence store in .* yet; 'fimkit baseline create' makes one"):
         open_store(os.fsencode(tmp_path / "state"))
     assert not (tmp_path / "state").exists()
+
+
+def test_a_file_with_a_second_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"")
+    (tmp_path / "store").chmod(0o600)
+    check_private_file(os.fsencode(tmp_path / "store"))
+    os.link(tmp_path / "store", tmp_path / "other")
+    with pytest.raises(HostError, match=r"has 2 names \(hard links\)"):
+        check_private_file(os.fsencode(tmp_path / "store"))
