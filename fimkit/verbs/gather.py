@@ -110,7 +110,7 @@ def gather_audit(
             reader.pass_over(event)
         of_node[1].extend(reader.notes_of(event))
     own, words = _own_nodes(set(by_node), host)
-    whole = ChangeLedger(tables=tables)
+    whole = None
     states = [numbers for _, _, numbers in by_node.values()]
     for node in own:
         ledger, notes, numbers = by_node.pop(node)
@@ -118,9 +118,12 @@ def gather_audit(
         gathered.restarts += numbers.restarts
         if node is not None:  # It is this host: its live records, which have no node, must be the same claims.
             ledger.forget_node(render_path(node))
-        whole.extend(ledger)
+        if whole is None:
+            whole = ledger  # the usual case: the rows are in memory once
+        else:
+            whole.extend(ledger)
         gathered.notes += notes
-    gathered.changes = whole
+    gathered.changes = ChangeLedger(tables=tables) if whole is None else whole
     gathered.problems += words
     gathered.bad_lines += events.bad
     gathered.uncounted = met - Counter(line.file for line in events.bad)
