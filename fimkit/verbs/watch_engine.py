@@ -128,7 +128,7 @@ class Engine:
         self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
         self._clock = clock
         self._waiting = WaitingPaths(self.looks, clock)
-        self._arrivals, self._arrivals_s = Arrivals(), 0.0
+        self._arrivals, self._arrivals_s, self._arrived_s = Arrivals(), 0.0, 0.0
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
         self._devices: dict[int, int] = {}
         self._known_devs: set[int] = set()
@@ -191,13 +191,13 @@ class Engine:
     @property
     def waiting(self) -> int:
         """How many paths wait to be looked at; a folder that is looked through beside them counts as one."""
-        return len(self._waiting) + len(self._arrivals)
+        return len(self._waiting) + len(self._arrivals) + len(self.looks.arrivals)
 
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
         due_s = self._waiting.next_s
-        if not self._arrivals:
+        if not self._arrivals and not self.looks.arrivals:
             return due_s
         return self._arrivals_s if due_s is None else min(due_s, self._arrivals_s)
 
@@ -329,8 +329,11 @@ class Engine:
         self.looks.arrivals.clear()
         if not self._arrivals or now_s < self._arrivals_s:
             return
-        is_busy = len(self._waiting) > MOST_ARRIVED and now_s < self._arrivals_s + ARRIVALS_WAIT_S
-        states = [] if is_busy else self._arrivals.take(MOST_ARRIVED)
+        if len(self._waiting) > MOST_ARRIVED and now_s < self._arrived_s + ARRIVALS_WAIT_S:
+            self._arrivals_s = now_s + POLL_S
+            return
+        self._arrived_s = now_s
+        states = self._arrivals.take(MOST_ARRIVED)
         self.looks.offer(states, began_ns=self._arrivals.began_ns)
         for state in states:
             self.mark_dirty(state.path)
@@ -338,8 +341,7 @@ class Engine:
             self.looks.look_through_next(folder)
             self.mark_dirty(folder, below=True)
         self._arrivals.failed.clear()
-        if not is_busy:
-            self._arrivals_s = now_s if len(states) == MOST_ARRIVED else now_s + POLL_S
+        self._arrivals_s = now_s if len(states) == MOST_ARRIVED else now_s + POLL_S
 
     def close(self) -> None:
         """Stop what is done beside; what it had left is found by the next look at everything."""
