@@ -121,8 +121,10 @@ class KernelRecords:
             self._read(self._assembler.push(b"".join(drained.lines), file=_FILE), heard)
         else:
             self.drain.backlog_bytes = 0  # its numbers come with the records: without any they are old
-        # Without end marks: an event with its last record is whole. What is not waits for the rest, as in a log that grows.
-        rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=time.time_ns() // 1_000_000)
+        # Without end marks: an event with its last record is whole. What is not waits for the rest, as in a log that grows;
+        # and while more is there, by the records' own clock: in a storm all of them are old, and their rest is on its way.
+        now_ms = None if drained.lines else time.time_ns() // 1_000_000
+        rest = self._assembler.flush() if drained.ended else self._assembler.settle(now_ms=now_ms)
         self._read(rest, heard)
         for loss in drained.losses:
             self._lose(loss)
