@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fimkit.evidence.chain_verify import Broken, ChainVerdict
@@ -20,7 +19,6 @@ from fimkit.model.findings import Finding, Tier
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.verbs.own_findings import find_tampering
-from fimkit.verbs.whole_files import write_whole
 
 __all__ = ["find_chain_findings", "load_head", "render_broken", "render_verdict", "verify_evidence"]
 
@@ -141,10 +139,15 @@ def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:
 
 
 def _save_point(state_dir: bytes, point: _Point) -> list[str]:
+    """Write it in place, so that no name comes and goes in a state folder that is watched; half of one is read as none."""
     path = os.path.join(state_dir, _POINT)
     text = json.dumps({"head": render_head(point.head), "whole_ns": point.whole_ns}).encode() + b"\n"
     try:
-        write_whole(Path(os.fsdecode(path)), text, 0o600)
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        with open(number, "wb", closefd=True) as file:  # opened without O_TRUNC: only now is it known to be a file of our own
+            check_private_file(path)
+            file.write(text)
+            file.truncate()
     except (HostError, OSError) as error:
         return [f"{render_path(path)} cannot be written ({error}): the next check verifies the whole evidence chain"]
     return []

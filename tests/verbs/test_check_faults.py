@@ -19,6 +19,7 @@ from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import open_store
 from tests.auditlog import ALICE, BOB, ROOT
 from tests.checked_host import CheckedHost, Outcome, make_checked_host
+from tests.edited_store import edited_store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 _UNPRIVILEGED = 65534
@@ -158,12 +159,11 @@ def test_findings_past_their_keeping_are_dropped_in_words_and_critical_open_ones
     host.check()
     host.log.remove(host.tree / "gone")
     host.check()
-    state = os.fsencode(host.base / "state")
-    with open_store(state) as store:  # as if all that had been three days ago
+    with edited_store(host.base / "state") as rows:  # as if all that had been three days ago
         back = 3 * 86_400 * 10**9
-        store._connection.execute("UPDATE findings SET last_seen_ns = last_seen_ns - ?, closed_ns = closed_ns - ?", (back, back))
-        store._connection.execute("UPDATE changes SET time_ns = time_ns - ?", (back,))
-        store._connection.execute("UPDATE acceptances SET time_ns = time_ns - ?", (back + 10**9,))
+        rows.execute("UPDATE findings SET last_seen_ns = last_seen_ns - ?, closed_ns = closed_ns - ?", (back, back))
+        rows.execute("UPDATE changes SET time_ns = time_ns - ?", (back,))
+        rows.execute("UPDATE acceptances SET time_ns = time_ns - ?", (back + 10**9,))
     found = host.check()
     assert "dropped 1 closed findings, older than 1 days" in found.words
     assert "dropped 1 open denied tries and passing files, older than 1 days" in found.words
@@ -403,8 +403,8 @@ def test_path_that_is_not_configured_any_more_closes_its_findings_in_words(host:
 
 
 def test_clock_that_was_set_back_behind_the_baseline_is_said(host: CheckedHost) -> None:
-    with open_store(os.fsencode(host.state)) as store:
-        store._connection.execute("UPDATE acceptances SET time_ns = time_ns + ?", (3600 * 10**9,))
+    with edited_store(host.state) as rows:
+        rows.execute("UPDATE acceptances SET time_ns = time_ns + ?", (3600 * 10**9,))
     host.put("a", "new\n")
     found = host.check()
     assert found.kinds == {"a": "modified"}
