@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import select
 import selectors
 import signal
 import sys
@@ -40,7 +41,7 @@ from fimkit.verbs.watch_mail import WatchMail
 from fimkit.verbs.watch_numbers import render_numbers, write_numbers
 from fimkit.verbs.watch_panic import WatchPanic, frozen_config
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, OsqueryTail
-from fimkit.verbs.watch_rescan import Rescan, RescanResult
+from fimkit.verbs.watch_rescans import Rescans
 from fimkit.verbs.watch_signals import Signals
 from fimkit.verbs.watch_sources import Records, drop_start_rights, open_sources
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
@@ -61,6 +62,7 @@ _COLLECT = 10_000, 20, 100
 _CATCH_UP_S = 10.0
 _CATCH_UP_BYTES = 1 << 16
 """Much at once would hold an alarm up."""
+_IDLE_READ_S = 0.3
 _LIMITS_S = 3600.0
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
@@ -155,8 +157,6 @@ class _Watcher:
         self._mail = WatchMail(config, nomail=options.nomail)
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
-        self._rescan: Rescan | None = None
-        self._rescan_again = False
         self._osquery_changes: list[Change] = []
         self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
         self._next["limits"] = time.monotonic() + _LIMITS_S
@@ -166,7 +166,6 @@ class _Watcher:
         self._helpers: set[int] = set()
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
-        self._said_by_rescans: frozenset[str] = frozenset()
 
     # The start.
 
@@ -199,7 +198,7 @@ class _Watcher:
         sources = config.sources
         self._log = AuditLogTail(sources.audit_log, config.host.name, self._cursor("audit", sources.audit_log))
         self._osquery = OsqueryTail(sources.osquery_log, config.host.name, self._cursor("osquery", sources.osquery_log))
-        self._next_rescan = self._rescan_due()
+        self._rescans = Rescans(config, self.status, lambda: self.engine.looks.watches.watches, self._telling.say)
         unseen = say_gaps(checked.gaps)
         self._telling.say((*self._sources.words, *checked.words, *([unseen] if unseen else [])))
         self._tell_first(checked)
@@ -224,10 +223,6 @@ class _Watcher:
         saved = self.store.cursor(source, log)
         return None if saved is None else LogCursor(**saved)
 
-    def _rescan_due(self) -> float:
-        seconds = self.config.watch.rescan_s
-        return time.monotonic() + seconds if seconds else float("inf")
-
     # The loop.
 
     def run(self, signals: Signals) -> None:
@@ -240,8 +235,7 @@ class _Watcher:
                 selector.register(source, selectors.EVENT_READ)
         try:
             while not self._stopping:
-                if self._rescan is not None and self._rescan.fileno() not in selector.get_map():
-                    selector.register(self._rescan.fileno(), selectors.EVENT_READ)
+                self._rescans.listen(selector)
                 self._listen(selector)
                 selector.select(self._pause())
                 for number in signals.take():
@@ -249,8 +243,7 @@ class _Watcher:
                 self._turn(selector)
             self._finish()
         finally:
-            if self._rescan is not None:
-                self._rescan.end()
+            self._rescans.end()
             self._packages.end()
             self.engine.close()
             self._seal.end()
@@ -270,7 +263,7 @@ class _Watcher:
         if number == signal.SIGHUP:
             self._reload()
         elif number == signal.SIGUSR1:
-            self._start_rescan(quick=False)
+            self._rescans.start(quick=False)
         else:
             self._stopping = signal.Signals(number).name
 
@@ -305,7 +298,8 @@ class _Watcher:
             self._take_osquery()
             is_busy = now_s - self._osquery_s < _OSQUERY_REST_S
             self._next["osquery"] = now_s + _OSQUERY_S if is_busy else max(self._next["tick"], now_s + _OSQUERY_S)
-        self._read_rescan(selector)
+        if (result := self._rescans.read(selector)) is not None:
+            self.engine.take_rescan(result.differing, result.hidden)
         self._told(self.engine.step())
         self._tell_explained(self._packages.read())
         self._tell_judged(self._content.read(self.store))
@@ -391,7 +385,7 @@ class _Watcher:
         self.status.last_blind_ns = blind.to_ns
         self._telling.show(Told(blind=(blind,)))
         self._catch_up()
-        self._start_rescan(quick=True)
+        self._rescans.start(quick=True)
 
     def _ask_hearing(self) -> None:
         """Say it where nothing is recorded any more, or is again; what happens meanwhile is found by looking."""
@@ -407,49 +401,31 @@ class _Watcher:
         if heeded.blind is not None:
             self._go_blind(heeded.blind)
         elif heeded.rescan:
-            self._start_rescan(quick=True)
+            self._rescans.start(quick=True)
 
     def _catch_up(self) -> None:
         """Read auditd's log up to its end: it fills gaps, and its cursor moves in step with what is stored."""
+        while self._read_log():
+            pass
+
+    def _catch_up_idly(self) -> None:
+        """Do the same while nothing else is to be done, for a while: after a storm there is much, and an alarm comes first."""
+        kernel, until_s = self._sources.kernel, time.monotonic() + _IDLE_READ_S
+        while self._read_log() and time.monotonic() < until_s:
+            if kernel is not None and select.select([kernel], [], [], 0)[0]:
+                return
+
+    def _read_log(self) -> bool:
+        """Read a part of auditd's log, and tell whether there is more."""
         self._next["catch_up"] = time.monotonic() + _CATCH_UP_S
-        if self._sources.name != "kernel" or not find_rotations(self._log.log):
-            return
         kernel = self._sources.kernel
-        heard = self._log.hear(self.engine.concerns, None if kernel is None else kernel.is_news)
+        if kernel is None or not find_rotations(self._log.log):
+            return False
+        heard = self._log.hear(self.engine.concerns, kernel.is_news)
         if heard.cursor is not None:
             heard.words.clear()
             self._take_log(heard, self.engine.take_again)
-
-    def _start_rescan(self, *, quick: bool) -> None:
-        if self._rescan is not None:
-            self._rescan_again = True
-            return
-        self._next_rescan = self._rescan_due()
-        watches, limits = self.engine.looks.watches.watches, self.config.scan
-        self._rescan = Rescan(self.config.host.state_dir, watches, quick=quick, limits=limits)
-        self.status.rescanning = True
-
-    def _read_rescan(self, selector: selectors.BaseSelector) -> None:
-        if self._rescan is None or (result := self._rescan.read()) is None:
-            return
-        if self._rescan.fileno() in selector.get_map():
-            selector.unregister(self._rescan.fileno())
-        self._rescan.end()
-        self._rescan = None
-        self._use_rescan(result)
-        if self._rescan_again:
-            self._rescan_again = False
-            self._start_rescan(quick=True)
-
-    def _use_rescan(self, result: RescanResult) -> None:
-        self.status.rescanning = False
-        self._telling.say(words for words in result.words if words not in self._said_by_rescans)
-        self._said_by_rescans = frozenset(result.words)
-        if not result.is_whole:
-            return
-        self.engine.take_rescan(result.differing, result.hidden)
-        self.status.rescans += 1
-        self.status.last_rescan_ns = time.time_ns()
+        return self._log.has_more
 
     # What is told.
 
@@ -501,9 +477,8 @@ class _Watcher:
             late_s = _OVERDUE_S if self._sources.name == "kernel" else _OVERDUE_S + self.config.sources.osquery_interval_s
             self._tell_new(self.engine.find_unmet(now_ns=time.time_ns() - late_s * 1_000_000_000))
         if quiet and (now_s >= self._next["catch_up"] or self._log.unread_bytes > _CATCH_UP_BYTES):
-            self._catch_up()
-        if now_s >= self._next_rescan:
-            self._start_rescan(quick=False)
+            self._catch_up_idly()
+        self._rescans.start_due(now_s)
         if now_s >= self._next["limits"]:
             self._next["limits"] = now_s + _LIMITS_S
             self._panic.send_waiting()
@@ -556,7 +531,7 @@ class _Watcher:
                 self._hearing.reconfigure(config)
             if self._sources.dirty is not None:
                 self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))
-            self._next_rescan = min(self._next_rescan, self._rescan_due())
+            self._rescans.reconfigure(config)
             self._telling.say(("the configuration was read anew",))
         notify_systemd.ready(self._words())
 

@@ -32,6 +32,8 @@ from fimkit.verbs.watch_waiting import Waiting, WaitingPaths
 
 __all__ = ["Batch", "Engine"]
 
+MOST_CHANGES = 30_000
+"""So many are kept at hand, at some 1.5 KB each; what older ones tell of a path is asked of the store."""
 MOST_NOTES = 1000
 MOST_NAMELESS = 1000
 MOST_ARRIVED = 200
@@ -129,7 +131,7 @@ class Engine:
         self._clock = clock
         self._waiting = WaitingPaths(self.looks, clock)
         self._arrivals, self._arrivals_s, self._arrived_s = Arrivals(), 0.0, 0.0
-        self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex())
+        self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex(MOST_CHANGES))
         self._devices: dict[int, int] = {}
         self._known_devs: set[int] = set()
         self._span: tuple[int, int] | None = None

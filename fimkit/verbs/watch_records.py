@@ -212,29 +212,27 @@ class AuditLogTail:
         self.log, self.cursor = log, cursor
         self._host = host
         self._grown = _Grown(log)
-        self._pending = False
+        self._pending = self.has_more = False
 
     @property
     def unread_bytes(self) -> int:
         """How much was written since the last reading; unknown, and so everything, where it is another file by now."""
-        return self._grown.by()
+        return max(self._grown.by(), _MOST_BYTES if self.has_more else 0)
 
     def hear(self, wanted: Callable[[Change], bool], worth: Callable[[AuditEvent], bool] | None = None) -> Heard:
-        """Read what is new, if anything is.
+        """Read what is new, if anything is; at most so much that the rest gets its turn: ``has_more`` then.
 
         Args:
             wanted: Tells which changes matter.
             worth: False for an event that is known already.
         """
-        if not self._grown.has() and not self._pending:
+        if not self._grown.has() and not self._pending and not self.has_more:
             return Heard()
-        return self.read(wanted, worth)
-
-    def read(self, wanted: Callable[[Change], bool], worth: Callable[[AuditEvent], bool] | None = None) -> Heard:
-        """Read what is new."""
         gathered = gather_audit(
-            find_rotations(self.log), wanted=wanted, worth=worth, cursor=self.cursor, host=self._host, live=True, user_of=name_user
-        )
+            find_rotations(self.log), wanted=wanted, worth=worth, cursor=self.cursor, host=self._host, live=True, user_of=name_user,
+            most_bytes=_MOST_BYTES,
+        )  # fmt: skip
+        self.has_more = gathered.has_more
         self._pending = gathered.cursor is not None and bool(gathered.cursor.pending)
         return self._heard(gathered)
 
