@@ -47,6 +47,7 @@ from fimkit.verbs.panic_notices import send_waiting
 from fimkit.verbs.report_file import append_report
 from fimkit.verbs.scope import Scope
 from fimkit.verbs.seal_findings import find_seal_findings
+from fimkit.verbs.self_look import find_altered_logs, find_own_meddling, lasting_kinds
 from fimkit.verbs.sight import Sight, recall_states
 from fimkit.verbs.watch_status import load_watch_status
 
@@ -475,6 +476,13 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
     """Store all of one look in one commit: what is read is never read again, and what is found is never lost."""
     judged, unkept = _judge_coverage(config, options, store, look)
     last_ns = last_look_ns(store) or look.since_ns
+    heard = () if options.audit_logs else look.audit.notes
+    lasted = lasting_kinds(store)
+    cursors = {} if options.audit_logs else {"audit": look.audit.cursor}
+    cursors |= {} if options.osquery_logs else {"osquery": look.osquery.cursor}
+    altered, proofs = find_altered_logs(config, store, cursors, now_ns=look.seen_ns)
+    meddled = find_own_meddling(config, store, judged, heard, lasted=lasted, now_ns=look.seen_ns)
+    findings = [*findings, *altered, *meddled]
     with store.transaction():
         store.add_changes(itertools.chain(look.audit.changes, look.osquery.changes))
         store.add_notes(look.audit.notes)
@@ -490,6 +498,8 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
                 store.set_cursor(source, log, asdict(gathered.cursor))
         for one in judged:
             keep_gaps(store, one, now_ns=look.seen_ns)
+        for place, proof in proofs.items():
+            store.set_cursor(*place, proof)
         store.set_cursor(*LAST_CHECK, {"seen_ns": look.seen_ns})
         store.end_tickets(look.ends)
         hidden = [finding.path for finding in look.was_open if not look.sight.is_undone(finding)]

@@ -32,6 +32,7 @@ from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.seal_watch import SealWatch
+from fimkit.verbs.self_look import find_killed_watch
 from fimkit.verbs.watch_coverage import WatchCoverage
 from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
@@ -180,6 +181,9 @@ class _Watcher:
             mark = mark_downtime(before, look_ns=time.time_ns())
             self._coverage = WatchCoverage(config, self.store, before, senses_files=self._sources.name == "files")
             checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark, desk=self._content)
+            killed = find_killed_watch(config, self.store, before, now_ns=look.began_ns)
+            self._meddled = self.store.add_findings(killed, now_ns=look.seen_ns).new if killed else ()
+            self._coverage.begin()
         self.engine = Engine(
             config,
             self.store,
@@ -202,6 +206,7 @@ class _Watcher:
         unseen = say_gaps(checked.gaps)
         self._telling.say((*self._sources.words, *checked.words, *([unseen] if unseen else [])))
         self._tell_first(checked)
+        self._tell_new(self._meddled)
         self._panic.send_waiting()
         gc.collect()
         gc.freeze()  # the picture stays: a walk through a million states of it would hold an alarm up
@@ -327,6 +332,7 @@ class _Watcher:
         self.status.changes += take(heard.changes)
         for note in heard.notes:
             self.engine.add_note(note)
+        self._coverage.hear(heard.notes)
         if self._hearing is not None:
             self._hearing.note(heard.notes)
         self._keep_bad(heard.bad_lines)
@@ -469,6 +475,8 @@ class _Watcher:
             self._say_unseen(self._sources.dirty, now_s)
             self._coverage.set_unseen(self._sources.dirty.unseen)
         self._telling.say(self._coverage.step())
+        if meddled := self._coverage.take_findings():
+            self._tell_new(self.store.add_findings(meddled, now_ns=time.time_ns()).new)
         if self.engine.notice_others():
             self._seal.note_write()
         self._tell_seal()

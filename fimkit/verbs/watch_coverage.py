@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from fimkit.evidence.store import Store
+from fimkit.model.changes import Note
 from fimkit.model.config import Config
 from fimkit.model.coverage import Cause, Gap, Sense, say_gaps, select_gaps, weighty
 from fimkit.model.errors import FimkitError
+from fimkit.model.findings import Finding
 from fimkit.verbs.coverage import COVERAGE_STATE, all_gaps, close_downtime, judge_now, keep_gaps
 from fimkit.verbs.coverage_judge import STEP_NS, GapsNow
+from fimkit.verbs.self_look import find_own_meddling, lasting_kinds
 from fimkit.verbs.watch_records import Blind
 from fimkit.verbs.watch_status import WatchStatus
 
 __all__ = ["WatchCoverage"]
 
 _ASK_S = 60.0
+_YOUNG_NS = 5_000_000_000
 _KERNEL = "the kernel"
 _INOTIFY = (Sense.LIVE, Cause.INOTIFY)
 
@@ -40,6 +44,9 @@ class WatchCoverage:
         self._unseen: tuple[str, ...] = ()
         self._deaf: Cause | None = None
         self.problem = ""
+        self._lasted: frozenset[tuple[Sense, Cause]] = frozenset()
+        self._met, self._notes = list[Gap](), list[Note]()
+        self._findings: list[Finding] = []
         self._write(lambda: close_downtime(store, before, now_ns=self._began_ns))
 
     def _write(self, write: Callable[[], object]) -> None:
@@ -48,6 +55,22 @@ class WatchCoverage:
             self.problem = ""
         except FimkitError as error:
             self.problem = f"what cannot be seen could not be written down: {error}"
+
+    def begin(self) -> None:
+        """Take up what the first look told of: what lasts since is not told of again."""
+        self._write(self._begin)
+
+    def _begin(self) -> None:
+        self._lasted = lasting_kinds(self._store)
+
+    def hear(self, notes: Sequence[Note]) -> None:
+        """Take what the sources say of themselves: it may be somebody's doing."""
+        self._notes += notes
+
+    def take_findings(self) -> list[Finding]:
+        """Give what was found to have been done to the means, each once; it is not stored yet."""
+        found, self._findings = self._findings, []
+        return found
 
     def lose(self, blind: Blind) -> None:
         """Write what was lost on the way."""
@@ -98,6 +121,7 @@ class WatchCoverage:
         words = f"the clock was set {'forward' if step_ns > 0 else 'back'} by {abs(step_ns) / 1e9:.0f} s"
         gap = Gap(from_ns=min(now_ns, now_ns - step_ns), to_ns=max(now_ns, now_ns - step_ns), source=Sense.AUDIT, cause=Cause.CLOCK,
                   words=f"{words}: times before and after do not compare")  # fmt: skip
+        self._met.append(gap)
         self._write(lambda: self._keep_step(gap, step_ns))
         return (words,)
 
@@ -110,12 +134,23 @@ class WatchCoverage:
                 self._store.set_cursor(*COVERAGE_STATE, {**state, "asked_ns": int(state["asked_ns"]) + step_ns})
 
     def _ask(self) -> None:
-        judged = judge_now(self.config, self._store)
+        judged = judge_now(self.config, self._store, self._notes)
+        self._find(judged)
         over, kinds = judged.over, judged.judged
         if self._deaf is not None:  # who asks each second knows better since when
             kinds -= {(Sense.AUDIT, self._deaf)}
             judged = replace(judged, open=tuple(gap for gap in judged.open if gap.cause is not self._deaf))
         keep_gaps(self._store, GapsNow(open=judged.open, over=over, judged=kinds, state=judged.state), now_ns=time.time_ns())
+
+    def _find(self, judged: GapsNow) -> None:
+        """Find what was done to the means; an end that was only just heard of may have its beginning anew with the next words."""
+        now_ns = time.time_ns()
+        ready = [note for note in self._notes if not 0 <= now_ns - note.time_ns < _YOUNG_NS]
+        met = GapsNow(over=tuple(self._met))
+        self._findings += find_own_meddling(self.config, self._store, [judged, met], ready, lasted=self._lasted, now_ns=now_ns)
+        self._met.clear()
+        self._notes = [note for note in self._notes if note not in ready]
+        self._lasted = frozenset((gap.source, gap.cause) for gap in judged.open)
 
     def last_words(self) -> tuple[str, ...]:
         """Say at the end what was not seen in this run."""

@@ -40,7 +40,8 @@ def test_what_is_done_to_auditing_is_in_the_ledger_until_it_is_undone(tmp_path: 
         host.live.sync()
         done = host.fimkit("check")
         gone = gaps(host)["rules"]
-        assert "new: no findings; not all was seen: " in done.stdout, done.stdout
+        assert "new: 1 finding: 1 medium; 1 not attributed for sure; not all was seen: " in done.stdout, done.stdout
+        assert "tampered" in done.stdout and "audit rules of fimkit's were taken out by " in done.stdout
         assert gone["to"] is None and "auditctl" in gone["words"], gone
         rules = str(host.place / "40-fimkit.rules")
         assert install(load_config(host.config), dry_run=False, root=None, rules_file=rules).refused is None
