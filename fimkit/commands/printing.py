@@ -1,13 +1,13 @@
 """What several verbs print: findings as a table or as JSON lines, words on standard error."""
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
 from fimkit.model.findings import Finding
 from fimkit.model.json_form import render_finding
+from fimkit.model.json_text import render_json_line
 from fimkit.model.paths import render_terminal
 from fimkit.report.text import render_findings
 
@@ -30,9 +30,7 @@ def terminal_width() -> int:
 def print_json(rows: Iterable[object]) -> None:
     """Print one object a line."""
     for row in rows:
-        sys.stdout.write(
-            json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace").decode() + "\n"
-        )
+        sys.stdout.write(render_json_line(row) + "\n")
 
 
 def print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from fimkit.model.json_form import render_finding
+from fimkit.model.json_text import render_json_line
 from fimkit.report.export_csv import render_csv, render_csv_heading
 from fimkit.report.export_ecs import render_ecs
 from fimkit.report.export_ocsf import render_ocsf
@@ -63,7 +64,7 @@ def render_line(format: Format, row: ExportRow) -> str:
             return render_csv(row)
         case Format.PARQUET:
             raise ValueError("parquet has no lines")
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace").decode()
+    return render_json_line(value)
 
 
 def line_id(format: Format, line: str) -> str | None:
