@@ -10,6 +10,7 @@ from fimkit.verbs.doctor_notify import check_notify
 from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.doctor_panic import check_panic
 from fimkit.verbs.doctor_seal import check_seal
+from fimkit.verbs.doctor_trust import check_trust
 from fimkit.verbs.doctor_web import check_web
 from fimkit.verbs.osquery_advice import osquery_advice
 
@@ -26,6 +27,7 @@ SECTIONS: tuple[Section, ...] = (
     check_paths,
     check_store,
     check_seal,
+    check_trust,
     check_kernel,
     check_rules,
     check_context,

@@ -31,10 +31,11 @@ def make_files(host: WatchedHost, count: int, folder: str = "etc") -> None:
 
 
 def open_rows(host: WatchedHost) -> list[tuple[str, str]]:
-    """Give path and attribution of what is open."""
+    """Give path and attribution of what changed and is open."""
     database = sqlite3.connect(host.state / "fimkit.sqlite")
     try:
-        rows = database.execute("SELECT path, json_extract(body, '$.attribution') FROM findings WHERE status = 'open'").fetchall()
+        query = "SELECT path, json_extract(body, '$.attribution') FROM findings WHERE status = 'open' AND kind <> 'tampered'"
+        rows = database.execute(query).fetchall()
     finally:
         database.close()
     return [(os.fsdecode(path), attribution) for path, attribution in rows]
@@ -186,11 +187,13 @@ def test_killed_in_the_middle_of_a_burst_every_change_is_found_once(tmp_path: Pa
         rows = open_rows(host)
         beside = host.check()
         database = sqlite3.connect(host.state / "fimkit.sqlite")
-        (every,) = database.execute("SELECT count(*) FROM findings").fetchone()
+        (every,) = database.execute("SELECT count(*) FROM findings WHERE kind <> 'tampered'").fetchone()
+        killed = database.execute("SELECT body FROM findings WHERE kind = 'tampered'").fetchall()
         (marked,) = database.execute("SELECT count(*) FROM findings WHERE body LIKE '%no watch was at work%'").fetchone()
         database.close()
     assert len(rows) == len({path for path, _ in rows}) == BURST
     assert every == BURST
+    assert len(killed) == 1 and "the watch was killed" in killed[0][0]
     assert {attribution for _, attribution in rows} == {"exact"}
     assert beside == []
     assert second.told + first.told >= BURST
