@@ -96,9 +96,9 @@ def _watch(config: Config, host: DoctorHost) -> Iterator[Advice]:
         if gap.words == STOPPED:
             return
         went = boot_s is not None and gap.from_ns < boot_s * 1e9
-        how = "the host went down while a watch was at work, and none is since" if went else "a watch was killed, and none is at work"
+        how = "the host went down while a watch was at work" if went else "a watch was killed"
         yield Advice(
             code="watch-down", level=Level.WARNING, where=f"{render_path(config.host.state_dir)}/watch.json",
-            problem=f"{how}: what happens is found by the next check alone.",
+            problem=f"{how}, and none is at work since: what happens is found by the next check alone.",
             remedy="start fimkit watch again; fimkit findings tells of what was done to it",
         )  # fmt: skip
