@@ -5,17 +5,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import open_store
+from fimkit.model.changes import Note, NoteKind, Source
 from fimkit.model.config import Config, Host, Sources, Watch
-from fimkit.model.findings import Kind, Severity
+from fimkit.model.findings import Finding, Kind, Severity
 from fimkit.verbs.baseline import create_baseline
 from fimkit.verbs.check import Checked, CheckOptions, check
 from fimkit.verbs.self_look import find_killed_watch
+from fimkit.verbs.watch_coverage import WatchCoverage
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
 
 __all__: list[str] = []
@@ -105,3 +108,23 @@ def test_the_clock_set_back_between_two_looks_is_a_finding(config: Config) -> No
     (one,) = looked(config).new
     assert one.reasons[0].startswith("the clock was set back by 864")
     assert json.dumps(one.reasons).isascii()
+
+
+def test_a_watch_finds_within_a_minute_what_the_records_tell_of_once(config: Config) -> None:
+    looked(config)
+    with open_store(config.host.state_dir) as store:
+        ledger = WatchCoverage(config, store, None, senses_files=False)
+        ledger.begin()
+        text = "auditing was switched off by auid 1000 (eve), /usr/sbin/auditctl, pid 7 (event 50.000:9)"
+        ledger.hear([Note(source=Source.AUDIT, kind=NoteKind.AUDIT_DISABLED, time_ns=time.time_ns(), text=text)])
+        found, until = list[Finding](), time.monotonic() + 60
+        while not found and time.monotonic() < until:  # young words may be taken back by the next ones
+            ledger._next_s = 0.0  # the minute is over
+            ledger.step()
+            assert ledger.problem == ""
+            found = ledger.take_findings()
+            time.sleep(0.2)
+        assert [one.evidence for one in found] == [("50.000:9",)]
+        ledger._next_s = 0.0
+        ledger.step()
+        assert ledger.take_findings() == []
