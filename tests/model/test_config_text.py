@@ -10,7 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.model.channels import Channel, Gets
-from fimkit.model.config import Config, Content, Host, Live, Mail, Panic, Scanning, SealPolicy, Sources, StoreLimits, Syslog, Watch, Webhook
+from fimkit.model.config import (
+    Config,
+    Content,
+    Host,
+    Live,
+    Mail,
+    Panic,
+    Scanning,
+    SealPolicy,
+    Sources,
+    StoreLimits,
+    Syslog,
+    Watch,
+    Webhook,
+)
 from fimkit.model.config_checks import CHECKS
 from fimkit.model.config_text import load_config, load_foreign_config, parse_config
 from fimkit.model.errors import ConfigError

@@ -168,7 +168,7 @@ def test_canaries_and_its_own_writes_never_reach_the_runner(host: Watched) -> No
         incident = host.place / "state/panic/incidents/2026-11-22T103000Z"
         incident.mkdir(parents=True)
         (incident / "cause.json").write_text("{}")
-        host.fimkit("check")  # writes the store and its lock beside the watch
+        host.fimkit("check", "--nomail", "--nokill")  # writes the store and its lock beside the watch
         (host.place / "tree/last").write_text("what comes after all of these")
         host.until(lambda: "last" in host.paths)
         assert set(host.paths) == {"last"}
