@@ -28,7 +28,7 @@ def _links_up() -> set[str]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _network_of_the_machine_stays() -> Iterator[None]:
-    """Fail the module after which a link of the machine's own network is down: whatever is cut is cut in a network of a test's own."""
+    """Fail the module after which a link of the machine's own network is down: what is cut is cut in a network of a test's own."""
     before = _links_up()
     yield
     assert before <= _links_up(), f"a test took down {sorted(before - _links_up())} of the machine's own network"
