@@ -20,6 +20,7 @@ _ENVIRONMENT = (
     ("NO_COLOR", "set to anything, takes the colours away"),
 )
 _PAINT = re.compile(r"\x1b\[[0-9;]*m")  # later Pythons colour a usage
+_LONG_CHOICE = re.compile(r"(?<=[^\s,|{])([,|])(?=[^\s,|])")  # a line may be broken behind one of many choices
 _SEE = ("auditctl(8)", "auditd(8)", "ausearch(8)", "osqueryd(8)")
 
 
@@ -28,8 +29,10 @@ def _text(words: str) -> str:
 
     >>> _text(".x -a\\b")
     '\\&.x \\-a\\eb'
+    >>> _text("{low,high}")
+    '{low,\\:high}'
     """
-    escaped = words.replace("\\", "\\e").replace("-", "\\-")
+    escaped = _LONG_CHOICE.sub(r"\1\\:", words.replace("\\", "\\e").replace("-", "\\-"))
     return "\\&" + escaped if escaped[:1] in (".", "'") else escaped
 
 

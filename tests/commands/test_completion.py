@@ -47,7 +47,7 @@ def answers(script: Path, *words: str) -> set[str]:
 
 def test_bash_completes_every_verb(script: Path) -> None:
     assert set(VERBS) <= answers(script, "fimkit", "")
-    assert answers(script, "fimkit", "ex") == {"export", "extension"}
+    assert answers(script, "fimkit", "ex") == {"expect", "export", "extension"}
 
 
 def test_bash_completes_options_and_their_choices(script: Path) -> None:
