@@ -17,6 +17,7 @@ __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
 USER = 65534
+KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c")  # when one changes, the place is set up anew
 MISSING = ROOT / ".venv/.missing-run"
 
 
@@ -28,8 +29,9 @@ def bootstrap(copy: Path, *words: str, **more: str) -> subprocess.CompletedProce
 def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "a folder"
     (folder / "benchmarks").mkdir(parents=True)
-    for name in ("bootstrap", "pyproject.toml"):
-        shutil.copy2(ROOT / name, folder)
+    (folder / "fimkit/audit").mkdir(parents=True)
+    for name in KEYED:
+        shutil.copy2(ROOT / name, folder / name)
     (folder / "benchmarks/one").touch()
     return folder
 
@@ -76,7 +78,7 @@ def users_copy(copy: Path) -> Iterator[Path]:
         subprocess.run(["/usr/bin/python3", "-I", "-m", "venv", "--without-pip", place / ".venv"], check=True)
         program(place / ".venv/bin", "fimkit", "exit 0")
         key = subprocess.run(
-            ["sh", "-c", '{ cat bootstrap pyproject.toml && readlink -f /usr/bin/python3 && echo "$PWD"; } | cksum'],
+            ["sh", "-c", f'{{ cat {" ".join(KEYED)} && readlink -f /usr/bin/python3 && echo "$PWD"; }} | cksum'],
             cwd=place, check=True, capture_output=True,
         ).stdout  # fmt: skip
         (place / ".venv/.ready-run").write_bytes(key)
