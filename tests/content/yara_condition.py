@@ -18,8 +18,9 @@ class Clause(NamedTuple):
 def needed(condition: str, names: list[str]) -> list[Clause]:
     """Give the clauses that all must be met; what is not understood asks for nothing.
 
-    >>> needed("filesize < 4KB and $a and ($b or #c > 2) and not $d", ["a", "b", "c", "d"])
-    [Clause(names=frozenset({'a'}), least=1), Clause(names=frozenset({'b', 'c'}), least=1)]
+    >>> clauses = needed("filesize < 4KB and $a and ($b or #c > 2) and not $d", ["a", "b", "c", "d"])
+    >>> [(sorted(clause.names), clause.least) for clause in clauses]
+    [(['a'], 1), (['b', 'c'], 1)]
     """
     reader = _Reader(_TOKEN.findall(re.sub(r"//.*", "", condition)), names)
     found = reader.either()
