@@ -1,13 +1,12 @@
 """Correlates a host's changes however many there are: what can matter is selected first, and correlated as always. Pure."""
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 from fimkit.correlate.correlate import Around, baseline_time, correlate
 from fimkit.correlate.judge import DataFolders
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.model.changes import Change, Note, StateDiff
+from fimkit.model.collector import without_collector
 from fimkit.model.findings import Finding
 from fimkit.model.states import FileState
 from fimkit.model.watches import WatchSet
@@ -42,18 +41,6 @@ class _FoldersWhenAsked(DataFolders):
         return folder in self._counted
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Hold the collector back: nothing here goes in circles, and each of its walks is through millions of states."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def correlate_ledger(
     *,
     host: str,
@@ -83,7 +70,7 @@ def correlate_ledger(
         seen_ns: When the rescan was taken.
         many: From how many changes on only those are taken that can matter.
     """
-    with _uncollected():
+    with without_collector():
         since = baseline_time(before) if since_ns is None else since_ns
         around, taken = None, list(changes) if len(changes) < many else None
         if taken is None:

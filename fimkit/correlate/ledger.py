@@ -13,8 +13,8 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, Generic, TypeVar, overload
 
-from fimkit.correlate.quick import OpenActor, OpenChange
 from fimkit.model.changes import Action, Actor, Change, Source
+from fimkit.model.open_changes import OpenActor, OpenChange
 
 __all__ = ["ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables"]
 

@@ -3,11 +3,12 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, make_dataclass
+from typing import Any
 
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
-from fimkit.correlate.quick import OpenStep
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.states import FileState
 from fimkit.osquery.moves import pair_moves
@@ -15,6 +16,9 @@ from fimkit.osquery.moves import pair_moves
 __all__ = ["Timeline", "folders_above"]
 
 _PASSIVE = (Action.DENIED, Action.LOST)
+
+# A step is made open and then becomes one, as changes do: see fimkit.model.open_changes.
+_OpenStep: Any = make_dataclass("_OpenStep", [one.name for one in fields(Step)], slots=True, eq=False, repr=False)
 
 
 def folders_above(path: bytes) -> Iterator[bytes]:
@@ -117,7 +121,7 @@ class Timeline:
 
     def step(self, row: int) -> Step:
         """Give the change at a row with its resolved path."""
-        made = OpenStep(row, self.table.changes[row], self.paths[row])
+        made = _OpenStep(row, self.table.changes[row], self.paths[row])
         made.__class__ = Step
         step: Step = made
         return step

@@ -1,14 +1,13 @@
 """The accepted baseline, one row a path."""
 
-import gc
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fimkit.evidence.history_rows import add_acceptance, keep_state, keep_table_differences, load_acceptances, set_paths, take_back
 from fimkit.evidence.schema import STATE_TABLE
 from fimkit.evidence.values import STATE_COLUMNS, decode_state, encode_state
+from fimkit.model.collector import without_collector
 from fimkit.model.errors import StoreError
 from fimkit.model.states import FileState
 
@@ -44,18 +43,6 @@ class BaselineMeta:
     notes: tuple[str, ...]
     accepts: int
     accepted_ns: int | None
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Stop the search for cycles while a million tuples are made: there are none, and the search takes half of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def replace_baseline(
@@ -119,7 +106,7 @@ def accept_states(
 
 def load_baseline(connection: sqlite3.Connection) -> dict[bytes, FileState]:
     """Load every row, sorted by path."""
-    with _no_collector():
+    with without_collector():
         return {row[0]: decode_state(row) for row in connection.execute(f"{_SELECT} ORDER BY path")}
 
 

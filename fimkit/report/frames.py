@@ -34,7 +34,6 @@ __all__ = [
     "events_frame",
     "findings_frame",
     "findings_of",
-    "join_frames",
 ]
 
 _WHO = ("auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses", "syscall")
@@ -205,14 +204,6 @@ def coverage_frame(rows: Iterable[tuple[str, Gap]]) -> Frame:
         for host, gap in rows
     ]
     return _frame(COVERAGE, cells, order=("from", "host", "source"))
-
-
-def join_frames(frames: Sequence[Frame], order: Sequence[str]) -> Frame:
-    """Put frames of one kind below each other, sorted by ``order``, with the notes of all."""
-    whole = Frame(pd.concat(frames, ignore_index=True).sort_values(list(order), kind="stable", ignore_index=True))
-    whole.attrs["schema"] = frames[0].attrs["schema"]
-    whole.attrs["notes"] = [note for frame in frames for note in frame.attrs["notes"]]
-    return whole
 
 
 _BODY = ("id", "host", "path", "moved_to", "kind", "tier", "severity", "verdict", "attribution")

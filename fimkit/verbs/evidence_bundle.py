@@ -7,20 +7,19 @@ import json
 import os
 import re
 import stat
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fimkit import __version__
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.reader import Reader, open_reader
 from fimkit.model.chain import render_head
 from fimkit.model.config import Config
-from fimkit.model.errors import HostError, UsageError, clip
+from fimkit.model.errors import UsageError, clip
 from fimkit.model.json_form import render_state
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
@@ -31,6 +30,7 @@ from fimkit.report.export_formats import render_json
 from fimkit.report.finding_text import render_whole
 from fimkit.verbs.evidence_key import load_own_signer, load_signer
 from fimkit.verbs.show import Shown, show_finding
+from fimkit.verbs.whole_files import open_beside
 
 __all__ = ["BUNDLE_MARK", "MANIFEST", "SIGNATURE", "Made", "make_bundle"]
 
@@ -116,7 +116,7 @@ def make_bundle(
     words: list[str] = []
     if incident:
         shown = list(_findings_of(config, incident, words))
-    with _whole(file) as stream, zipfile.ZipFile(stream, "w", strict_timestamps=True) as opened:
+    with open_beside(file, over=False) as stream, zipfile.ZipFile(stream, "w", strict_timestamps=True) as opened:
         archive = _Archive(opened, words=words)
         with open_reader(config.host.state_dir) as reader:
             head = _fill(archive, reader, shown, some)
@@ -129,29 +129,6 @@ def make_bundle(
         archive.add(MANIFEST, [text])
         archive.add(SIGNATURE, [signer.sign(BUNDLE_MARK + text).hex().encode() + b"\n"])
     return Made(file=file, parts=len(archive.parts) - 2, fingerprint=named.fingerprint, words=tuple(archive.words))
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """Write beside, private, and give it its name at the end, unless something has taken that meanwhile."""
-    try:
-        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=path.parent)
-    except OSError as error:
-        raise HostError(f"cannot write {render_path(os.fsencode(path))}: {error.strerror}") from error
-    try:
-        with os.fdopen(number, "w+b") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(beside, path)
-    except FileExistsError as error:
-        raise UsageError(f"{render_path(os.fsencode(path))} is there already, and is not overwritten") from error
-    except OSError as error:
-        if isinstance(error, HostError):
-            raise
-        raise HostError(f"cannot write {render_path(os.fsencode(path))}: {error.strerror}") from error
-    finally:
-        os.unlink(beside)
 
 
 def _fill(archive: _Archive, reader: Reader, shown: Sequence[Shown], incidents: Sequence[IncidentRow]) -> str | None:

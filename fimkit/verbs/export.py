@@ -2,17 +2,14 @@
 
 import contextlib
 import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from fimkit.evidence.reader import open_reader
 from fimkit.model.config import Config
-from fimkit.model.errors import HostError, UsageError
-from fimkit.model.paths import render_path
+from fimkit.model.errors import UsageError
 from fimkit.report.export_formats import Format, render_heading, render_line
 from fimkit.report.export_rows import ExportRow
 from fimkit.report.selection import Selection
@@ -21,6 +18,7 @@ from fimkit.verbs.export_diffs import add_diffs
 from fimkit.verbs.export_feed import Feed
 from fimkit.verbs.export_outlet import FileOutlet, Outlet, StreamOutlet
 from fimkit.verbs.findings import read_findings
+from fimkit.verbs.whole_files import open_beside
 
 __all__ = ["ExportOptions", "feed_findings", "stream_export", "write_export", "write_rows"]
 
@@ -63,7 +61,7 @@ def write_export(config: Config, options: ExportOptions, output: Path) -> int:
         StoreError: If there is no store, or it cannot be used.
         HostError: If it may not be read, the file not be written, or Parquet is wanted and its library is not here.
     """
-    with _whole_file(output) as stream:
+    with open_beside(output) as stream:
         return stream_export(config, options, stream)
 
 
@@ -86,28 +84,6 @@ def write_rows(format: Format, rows: Iterable[ExportRow], stream: IO[bytes]) -> 
     for count, row in enumerate(rows, 1):  # noqa: B007
         stream.write(render_line(format, row).encode() + b"\n")
     return count
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write beside, private, and put in place at the end: nobody ever reads half of it."""
-    name = render_path(os.fsencode(path))
-    try:
-        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=path.parent)
-    except OSError as error:
-        raise HostError(f"cannot write {name}: {error.strerror}") from error
-    try:
-        with os.fdopen(number, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        if isinstance(error, OSError) and not isinstance(error, HostError):
-            raise HostError(f"cannot write {name}: {error.strerror}") from error
-        raise
 
 
 def feed_findings(

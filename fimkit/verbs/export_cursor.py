@@ -1,14 +1,13 @@
 """The place up to which findings were handed out, in a small file of its own."""
 
-import contextlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fimkit.model.errors import HostError, UsageError, clip
 from fimkit.model.paths import render_path
+from fimkit.verbs.whole_files import open_beside
 
 __all__ = ["Cursor", "load_cursor", "save_cursor"]
 
@@ -62,17 +61,5 @@ def save_cursor(file: Path, cursor: Cursor) -> None:
     Raises:
         HostError: If it cannot be written.
     """
-    beside = None
-    try:
-        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=file.parent)
-        with os.fdopen(number, "w") as stream:
-            json.dump(asdict(cursor), stream)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, file)
-    except OSError as error:
-        if beside is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-        raise HostError(f"cannot write {render_path(os.fsencode(file))}: {error.strerror}") from error
+    with open_beside(file) as stream:
+        stream.write(f"{json.dumps(asdict(cursor))}\n".encode())

@@ -2,14 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from fimkit.model.errors import HostError, UsageError
+from fimkit.model.paths import render_path
 
 __all__ = [
     "below_root",
     "make_folders",
+    "open_beside",
     "put_file",
     "read_file",
     "remove_folders",
@@ -111,6 +115,42 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise HostError(f"{path} cannot be written: {error.strerror}{_needs_root()}") from error
+
+
+@contextmanager
+def open_beside(path: Path, *, over: bool = True) -> Iterator[IO[bytes]]:
+    """Write beside a place, private, and put it there at the end: nobody ever reads half of it.
+
+    Args:
+        path: Where it is to be; what fails leaves it as it was, and nothing beside it.
+        over: In the place of what is there; else what is there by then is kept.
+
+    Raises:
+        UsageError: If something is there that is to be kept.
+        HostError: If the host does not let it.
+    """
+    name = render_path(os.fsencode(path))
+    beside = None
+    try:
+        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=path.parent)
+        with os.fdopen(number, "w+b") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if over:
+            os.replace(beside, path)
+        else:
+            os.link(beside, path)
+            os.unlink(beside)
+    except BaseException as error:
+        if beside is not None:
+            with suppress(OSError):
+                os.unlink(beside)
+        if isinstance(error, FileExistsError) and not over:
+            raise UsageError(f"{name} is there already, and is not overwritten") from error
+        if isinstance(error, OSError) and not isinstance(error, HostError):
+            raise HostError(f"cannot write {name}: {error.strerror}") from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:
