@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 
 from fimkit.evidence.seal_folder import seal_dir
+from fimkit.evidence.seal_keys import load_private_key
 from fimkit.evidence.store import open_shared_store
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config
-from fimkit.model.errors import HostError, StoreError
+from fimkit.model.errors import HostError, SealError, StoreError
 from fimkit.model.paths import render_path
 from fimkit.verbs.doctor_host import DoctorHost
+from fimkit.verbs.evidence_key import own_key_path
 from fimkit.verbs.seal_view import FaultKind, SealReport, verify_seal
 
 __all__ = ["check_seal", "find_private_keys"]
@@ -28,6 +30,8 @@ def check_seal(config: Config, _host: DoctorHost) -> Iterator[Advice]:
     """
     state_dir = config.host.state_dir
     for path in find_private_keys((os.path.dirname(config.seal.public_key), state_dir, seal_dir(state_dir))):
+        if path == own_key_path(state_dir):
+            continue  # it signs bundles, has to be here, and seals nothing
         yield Advice(
             code="seal-private-key", level=Level.WARNING, where=render_path(path),
             problem="a private key lies on this host: who has it can seal whatever he makes of the baseline.",
@@ -75,7 +79,10 @@ def _seal_advice(config: Config, report: SealReport) -> Iterator[Advice]:
 
 
 def find_private_keys(folders: tuple[bytes, ...]) -> list[bytes]:
-    """Find the files directly in some folders that hold a private key in PEM: the first so many files of each are looked at."""
+    """Find the files directly in some folders that hold a private key in PEM that could seal.
+
+    The first so many files of each folder are looked at.
+    """
     found = []
     for folder in dict.fromkeys(folders):
         try:
@@ -101,4 +108,14 @@ def _is_private(path: bytes) -> bool:
             text = file.read(_MOST_BYTES)
     except OSError:
         return False
-    return b"-----BEGIN PRIVATE KEY-----" in text or b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in text
+    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in text:
+        return True  # of what kind it is, only who has the passphrase can tell
+    return b"-----BEGIN PRIVATE KEY-----" in text and _can_seal(text)
+
+
+def _can_seal(pem: bytes) -> bool:
+    try:
+        load_private_key(pem, bytes)
+    except SealError:
+        return False  # a key of a mail client or a web server, as they lie on every host
+    return True

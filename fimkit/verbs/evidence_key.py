@@ -16,7 +16,7 @@ from fimkit.verbs.whole_files import write_whole
 if TYPE_CHECKING:  # it takes as long to load as the rest of a small verb
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["EvidenceKey", "load_own_public", "load_own_signer", "load_signer", "load_trusted"]
+__all__ = ["EvidenceKey", "load_own_public", "load_own_signer", "load_signer", "load_trusted", "own_key_path"]
 
 _PRIVATE, _PUBLIC = b"evidence.key", b"evidence.pub"
 _MOST_BYTES = 16_384
@@ -37,6 +37,11 @@ def _named(raw: bytes) -> EvidenceKey:
 def _read(path: bytes) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         return file.read(_MOST_BYTES)
+
+
+def own_key_path(state_dir: bytes) -> bytes:
+    """Give the place of a state folder's own private key."""
+    return os.path.join(state_dir, _PRIVATE)
 
 
 def load_own_public(state_dir: bytes) -> EvidenceKey | None:
@@ -65,7 +70,7 @@ def load_own_signer(state_dir: bytes) -> tuple["Ed25519PrivateKey", EvidenceKey]
     Raises:
         HostError: If it cannot be read or made, or others could have put it there.
     """
-    path = os.path.join(state_dir, _PRIVATE)
+    path = own_key_path(state_dir)
     try:
         check_state_dir(state_dir)
         check_private_file(path)

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fimkit.model.advice import Level
 from fimkit.model.config import Config, Host
 from fimkit.verbs.accept import accept
 from fimkit.verbs.doctor_host import DoctorHost
-from fimkit.verbs.doctor_seal import check_seal
+from fimkit.verbs.doctor_seal import check_seal, find_private_keys
+from fimkit.verbs.evidence_key import load_own_signer, own_key_path
 from fimkit.verbs.seal import make_key
 from tests.verbs.sealing import Sealable
 
@@ -55,6 +58,15 @@ def test_private_key_on_the_host_is_a_warning_that_names_it(host: Sealable) -> N
         make_key(str(host.public.parent / name), passphrase)
     found = [one for one in check_seal(host.config, DoctorHost()) if one.code == "seal-private-key"]
     assert [Path(one.where).name for one in found] == ["locked", "open"] and found[0].level is Level.WARNING
+
+
+def test_key_that_signs_bundles_and_keys_of_other_kinds_are_no_seal_keys(host: Sealable) -> None:
+    host.seal()
+    load_own_signer(host.config.host.state_dir)
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (host.public.parent / "tls.key").write_bytes(pem)
+    assert find_private_keys((host.config.host.state_dir,)) == [own_key_path(host.config.host.state_dir)]
+    assert "seal-private-key" not in {one.code for one in check_seal(host.config, DoctorHost())}
 
 
 def test_seal_older_than_the_last_acceptance_is_told(host: Sealable) -> None:
