@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fimkit.evidence.bulk_states import insert_states
 from fimkit.evidence.history_rows import add_acceptance, keep_state, keep_table_differences, load_acceptances, set_paths, take_back
 from fimkit.evidence.schema import STATE_TABLE
 from fimkit.evidence.values import STATE_COLUMNS, decode_state, encode_state
@@ -22,7 +23,7 @@ __all__ = [
     "replace_baseline",
 ]
 
-_INSERT = f"INSERT OR REPLACE INTO {{}} VALUES ({', '.join('?' * len(STATE_COLUMNS))})"
+_INSERT = f"INSERT OR REPLACE INTO baseline VALUES ({', '.join('?' * len(STATE_COLUMNS))})"
 _SELECT = f"SELECT {', '.join(STATE_COLUMNS)} FROM baseline"
 
 
@@ -63,7 +64,7 @@ def replace_baseline(
     """
     first = connection.execute("SELECT NOT EXISTS (SELECT 1 FROM acceptances)").fetchone()[0]
     connection.execute(f"CREATE TABLE baseline_next {STATE_TABLE}")
-    connection.executemany(_INSERT.format("baseline_next"), map(encode_state, states))
+    insert_states(connection, "baseline_next", states)
     acceptance = add_acceptance(connection, "create", who=who, why=why, time_ns=time_ns, notes=notes)
     if not first:
         keep_table_differences(connection, acceptance, before="baseline", after="baseline_next")
@@ -99,7 +100,7 @@ def accept_states(
         if after is None:
             connection.execute("DELETE FROM baseline WHERE path = ?", (path,))
         else:
-            connection.execute(_INSERT.format("baseline"), encode_state(after))
+            connection.execute(_INSERT, encode_state(after))
     set_paths(connection, acceptance, changed)
     return acceptance
 

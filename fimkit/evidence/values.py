@@ -6,12 +6,15 @@ on the way out. So the columns below have no declared affinity for numbers that 
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from fimkit.model.paths import parse_path, render_path
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["STATE_COLUMNS", "decode_state", "encode_state", "int_in", "int_out", "text_in", "text_out"]
+__all__ = [
+    "PLAIN_ROW", "STATE_COLUMNS", "decode_state", "encode_plain", "encode_state", "int_in", "int_out", "text_in", "text_out",
+]  # fmt: skip
 
 STATE_COLUMNS = (
     "path", "type", "mode", "uid", "gid", "size", "inode", "dev", "nlink", "mtime_ns", "ctime_ns", "sha256", "target", "xattrs",
@@ -19,6 +22,10 @@ STATE_COLUMNS = (
 )  # fmt: skip
 """The columns of a state, in the order of :class:`fimkit.model.states.FileState`."""
 
+PLAIN_ROW = "(?, 'file', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '{}', NULL)"
+"""The row of a plain file, as :func:`encode_plain` gives its values: with a hash, and neither extended attributes nor a problem."""
+
+_DIGEST = 64
 _MAX = (1 << 63) - 1
 _MIN = -_MAX - 1
 _TYPES: dict[str, FileType] = {str(kind): kind for kind in FileType}
@@ -86,6 +93,32 @@ def encode_state(state: FileState) -> tuple[Any, ...]:
         path, _word(kind), mode, uid, gid, size, inode, dev if dev is None or dev <= _MAX else str(dev), nlink, mtime_ns, ctime_ns,
         sha256 and _digest_in(sha256), target, xattrs if xattrs is None else _xattrs_in(xattrs), problem and text_in(problem),
     )  # fmt: skip
+
+
+def encode_plain(states: Iterable[FileState], others: list[FileState]) -> list[Any]:
+    """Give the values of plain files' rows one behind the other, as :data:`PLAIN_ROW` takes them; ``others`` gets what is none.
+
+    >>> state = FileState(b"/a", FileType.FILE, 0o644, 0, 0, 2, 7, 1, 1, 5, 6, "ab" * 32, None, {})
+    >>> [value for value in encode_plain([state], []) if not isinstance(value, bytearray)]
+    [420, 0, 0, 2, 7, 1, 1, 5, 6]
+    """
+    values: list[Any] = []
+    add, raw_of = values.extend, bytearray.fromhex
+    for state in states:
+        path, kind, mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, sha256, target, xattrs, problem = state
+        try:
+            if (
+                kind is FileType.FILE and target is None and problem is None and xattrs == _NO_XATTRS
+                and len(sha256) == _DIGEST and (raw := raw_of(sha256)).hex() == sha256  # type: ignore[arg-type]
+                and inode <= _MAX and _MIN <= mtime_ns <= _MAX and _MIN <= ctime_ns <= _MAX  # type: ignore[operator]
+                and size <= _MAX and dev <= _MAX  # type: ignore[operator]
+            ):  # fmt: skip
+                add((bytearray(path), mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, raw))
+                continue
+        except (TypeError, ValueError):  # something is not known, or the hash is none
+            pass
+        others.append(state)
+    return values
 
 
 def _xattrs_out(text: str) -> dict[str, bytes]:

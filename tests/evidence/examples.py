@@ -8,7 +8,7 @@ from fimkit.model.changes import Action, Actor, Change, Source
 from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["DAY_NS", "NOW", "a_change", "a_finding", "a_state", "an_actor", "changes", "states"]
+__all__ = ["DAY_NS", "NOW", "a_change", "a_finding", "a_state", "an_actor", "changes", "plain_states", "states"]
 
 DAY_NS = 86_400 * 1_000_000_000
 NOW = 1_795_319_341_970_000_000
@@ -73,6 +73,25 @@ states = st.builds(
     target=_name,
     xattrs=st.none() | st.dictionaries(st.text(max_size=6), st.binary(max_size=6), max_size=2),
     problem=_text,
+)
+# Nearly as a scan gives most: what is written and read by the million has a quick way for these.
+plain_states = st.builds(
+    FileState,
+    path=st.sampled_from([b"/a", b"/b", b"/c", b"/d"]),
+    type=st.just(FileType.FILE) | st.sampled_from(FileType),
+    mode=st.just(0o644) | _small,
+    uid=st.just(0) | _small,
+    gid=st.just(0) | _small,
+    size=st.integers(0, 9) | st.sampled_from([2**63 - 1, 2**63]),
+    inode=st.integers(0, 9) | st.sampled_from([None, 2**63 - 1, 2**63]),
+    dev=st.integers(0, 9) | st.sampled_from([2**63 - 1, 2**63]),
+    nlink=st.just(1) | _small,
+    mtime_ns=st.integers(0, 9) | st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63]),
+    ctime_ns=st.integers(0, 9) | st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63]),
+    sha256=st.binary(min_size=32, max_size=32).map(bytes.hex) | st.sampled_from([None, "AB" * 32, "ab " * 32, "x" * 64, "ab" * 20]),
+    target=st.none() | _name,
+    xattrs=st.just({}) | st.none() | st.just({"user.a": b"1"}),
+    problem=st.none() | _text,
 )
 _actors = st.builds(
     Actor, auid=_number, uid=_number, euid=_number, user=_text, pid=_number, ppid=_number, exe=_name, comm=_name, cmdline=_text,
