@@ -37,11 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", action="store_true", help="print what the tables and columns mean, and end")
 
 
+_HIDDEN = " (hidden: only where it is named)"
+
+
 def _reference() -> Iterable[str]:
     for table in TABLES:
         yield f"{table.name}: {table.words}"
         width = max(len(column.name) for column in table.columns)
-        yield from (f"  {column.name:<{width}} {column.type.value:<6}  {column.words}" for column in table.columns)
+        for column in table.columns:
+            yield f"  {column.name:<{width}} {column.type.value:<6}  {column.words}{_HIDDEN * column.hidden}"
 
 
 def _say(words: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fimkit.model.meanings import meaning_of
 from fimkit.model.paths import render_path
 
 __all__ = ["Advice", "Level", "render_advice"]
@@ -45,5 +46,6 @@ def render_advice(advice: Advice) -> dict[str, Any]:
         "where": advice.where,
         "path": None if advice.path is None else render_path(advice.path),
         "problem": advice.problem,
+        "meaning": meaning_of(advice.code),
         "remedy": advice.remedy,
     }

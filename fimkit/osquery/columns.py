@@ -8,7 +8,7 @@ names that came from the host, are UTF-8 with ``%XX`` for ``%``, control charact
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["BASELINE", "CHANGES", "FINDINGS", "STATUS", "TABLES", "Column", "ColumnType", "Table", "render_routes"]
+__all__ = ["BASELINE", "CHANGES", "DOCTOR_CHECKS", "FINDINGS", "STATUS", "TABLES", "Column", "ColumnType", "Table", "render_routes"]
 
 
 class ColumnType(StrEnum):
@@ -20,11 +20,12 @@ class ColumnType(StrEnum):
 
 
 class Column(NamedTuple):
-    """One column. ``words`` say what it holds."""
+    """One column. ``words`` say what it holds; a hidden one is not in ``SELECT *``, and is given where it is named."""
 
     name: str
     type: ColumnType
     words: str
+    hidden: bool = False
 
 
 class Table(NamedTuple):
@@ -54,6 +55,10 @@ syscall t the system call
 def _columns(*texts: str) -> tuple[Column, ...]:
     lines = (line.split(" ", 2) for text in texts for line in text.strip().splitlines())
     return tuple(Column(name, _TYPES[letter], words) for name, letter, words in lines)
+
+
+def _hidden(*texts: str) -> tuple[Column, ...]:
+    return tuple(column._replace(hidden=True) for column in _columns(*texts))
 
 
 FINDINGS = Table(
@@ -179,10 +184,34 @@ problem t why something is not known
     ),
 )
 
+_DOCTOR_CHECKS = _hidden(
+    """
+doctor_check t the stable name of what the doctor found; empty in the one row of a host where it found nothing, or is not known
+doctor_level t trap, warning or note
+doctor_meaning t what goes wrong on a host where this is found
+doctor_where t the file, flag or path concerned
+doctor_path t the watched path concerned, where it is one
+doctor_problem t what was found, in words
+doctor_remedy t what to do
+"""
+)
+
+DOCTOR_CHECKS = frozenset(column.name for column in _DOCTOR_CHECKS)
+"""Where a query names one of these, there is a row for each thing that the doctor found."""
+
+# The hidden ones stand first: of those from the 64th on SQLite says together whether one is asked for.
 STATUS = Table(
     "fimkit_status",
-    "always one row: how fimkit itself is doing on this host",
-    _columns(
+    "one row: how fimkit itself is doing on this host; a row for each thing that the doctor found, where what it found is named",
+    _DOCTOR_CHECKS
+    + _hidden(
+        """
+doctor_time b when the doctor looked, in seconds since 1970; NULL where that is not known yet
+doctor_status i the exit status of `fimkit doctor`: 0 is healthy, notes aside, 1 is a trap or a warning
+doctor_words t why the doctor's answer is old, or is none
+"""
+    )
+    + _columns(
         """
 host t the host's name in fimkit's configuration
 version t version of the extension
@@ -243,8 +272,9 @@ watch_cpu_s b its processor time, in seconds
 TABLES = (FINDINGS, CHANGES, BASELINE, STATUS)
 
 # osquery's column options: 4, "additional", has constraints passed to the table, and declares no key; 8, "optimized", has all
-# values of an IN passed at once (osquery 5.14 and later, one by one before).
-_PASSED = "12"
+# values of an IN passed at once (osquery 5.14 and later, one by one before). 16, "hidden", leaves it out of SELECT *.
+_PASSED = 12
+_HIDDEN = 16
 
 
 def render_routes(table: Table) -> list[dict[str, str]]:
@@ -255,4 +285,7 @@ def render_routes(table: Table) -> list[dict[str, str]]:
     >>> render_routes(BASELINE)[0]
     {'id': 'column', 'name': 'path', 'type': 'TEXT', 'op': '12'}
     """
-    return [{"id": "column", "name": column.name, "type": column.type.value, "op": _PASSED} for column in table.columns]
+    return [
+        {"id": "column", "name": column.name, "type": column.type.value, "op": str(_PASSED | _HIDDEN * column.hidden)}
+        for column in table.columns
+    ]

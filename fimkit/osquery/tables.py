@@ -72,7 +72,7 @@ def parse_context(text: str | None, table: Table) -> Asked:
     """Read the context of a ``generate`` request.
 
     Args:
-        text: JSON as osquery sends it; without any, everything is asked for.
+        text: JSON as osquery sends it; without any, every column that is not hidden is asked for.
         table: The table concerned; columns that it has not are not looked at.
 
     Raises:
@@ -87,7 +87,8 @@ def parse_context(text: str | None, table: Table) -> Asked:
     context = _load(text)
     used = context.get("colsUsed")
     names = [column.name for column in table.columns]
-    wanted = set(used) if isinstance(used, list) and all(isinstance(name, str) for name in used) else set(names)
+    shown = {column.name for column in table.columns if not column.hidden}
+    wanted = set(used) if isinstance(used, list) and all(isinstance(name, str) for name in used) else shown
     limits = {}
     for column, constraints in _by_column(context, table):
         found = _limits_of(column, constraints)

@@ -69,7 +69,7 @@ def encode_rows(
     (2, bytearray(b'\x0b\x0b\x00\x00\x00\x01\x00\x00\x00\x01a\x00\x00\x00\x017\x0b\x0b\x00\x00\x00\x00'))
     """
     keys = [
-        (_length(len(name.encode())) + name.encode(), "" if kind is ColumnType.TEXT else None) for name, kind, _ in columns
+        (_length(len(name.encode())) + name.encode(), "" if kind is ColumnType.TEXT else None) for name, kind, *_ in columns
     ]
     body, count = bytearray(), 0
     for row in rows:

@@ -12,6 +12,7 @@ from fimkit.model.errors import OsqueryAbsentError, UsageError, clip
 from fimkit.osquery.columns import TABLES
 from fimkit.osquery.extension_server import ExtensionServer
 from fimkit.panic.rights import drop_rights
+from fimkit.verbs.doctor_desk import DoctorDesk
 from fimkit.verbs.tables import StoreTables
 
 __all__ = ["ExtensionOptions", "serve_tables"]
@@ -47,12 +48,20 @@ def serve_tables(config: Config, options: ExtensionOptions, *, say: Callable[[st
     folder = os.path.dirname(options.socket)
     if not os.path.isdir(folder):
         raise OsqueryAbsentError(f"there is no folder {clip(folder)}: osqueryd does not run, or has another --extensions_socket")
+    desk = DoctorDesk(config)
     # Root's own files can be read, and a socket made in root's own folder, without any right; not in another user's folder.
     drop_rights([] if os.stat(folder).st_uid == os.geteuid() else ["DAC_OVERRIDE"])
+    try:
+        _serve(config, options, desk, say)
+    finally:
+        desk.end()
+
+
+def _serve(config: Config, options: ExtensionOptions, desk: DoctorDesk, say: Callable[[str], None]) -> None:
     server = ExtensionServer(
         options.socket,
         TABLES,
-        StoreTables(config, say=say),
+        StoreTables(config, say=say, doctor=desk),
         version=__version__,
         most_bytes=options.most_mb << 20,
         say=say,

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from fimkit import __version__
@@ -11,6 +11,7 @@ from fimkit.evidence.connection import store_path
 from fimkit.evidence.reader import Reader, StoreStatus, open_reader
 from fimkit.evidence.schema import MIGRATIONS
 from fimkit.evidence.search import Condition
+from fimkit.model.advice import Level
 from fimkit.model.chain import render_head
 from fimkit.model.config import Config
 from fimkit.model.coverage import say_gaps, weighty
@@ -18,16 +19,18 @@ from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
-from fimkit.osquery.columns import BASELINE, CHANGES, FINDINGS, STATUS, Table
+from fimkit.osquery.columns import BASELINE, CHANGES, DOCTOR_CHECKS, FINDINGS, STATUS, Table
 from fimkit.osquery.extension_server import Answer
 from fimkit.osquery.tables import Asked, Limits, Operator
 from fimkit.verbs.coverage import coverage_of
+from fimkit.verbs.doctor_desk import DoctorAnswer, DoctorDesk
 from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
 __all__ = ["StoreTables"]
 
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
+_DOCTOR_S = 10.0
 _STORED = {FINDINGS: "findings", CHANGES: "changes", BASELINE: "baseline"}
 
 Row = tuple[str | None, ...]
@@ -47,9 +50,11 @@ def _condition(limits: Limits) -> Condition:
 class StoreTables:
     """The tables of one host's store. A store that cannot be read gives empty tables; ``fimkit_status`` says why."""
 
-    def __init__(self, config: Config, *, say: Callable[[str], None], deadline_s: float = 60.0) -> None:
-        """Take the host, where to say what was refused, and how long one request may read."""
-        self._config, self._say, self._deadline_s = config, say, deadline_s
+    def __init__(
+        self, config: Config, *, say: Callable[[str], None], deadline_s: float = 60.0, doctor: DoctorDesk | None = None
+    ) -> None:
+        """Take the host, where to say what was refused, how long one request may read, and whom to ask for the doctor's answer."""
+        self._config, self._say, self._deadline_s, self._doctor = config, say, deadline_s, doctor
         self._started_ns = time.time_ns()
         self._lock = threading.Lock()
         self._refused, self._refused_words = 0, ""
@@ -64,7 +69,8 @@ class StoreTables:
         columns = (*asked.columns, *(name for name in asked.limits if name not in asked.columns))
         if table not in _STORED:
             status = self._status(asked)
-            return Answer(columns, [tuple(status[name] for name in columns)])
+            found = self._doctors_rows(columns)
+            return Answer(columns, [tuple({**status, **row}[name] for name in columns) for row in found])
         try:
             reader = open_reader(self._config.host.state_dir, deadline_s=self._deadline_s)
         except (StoreError, HostError):
@@ -77,6 +83,16 @@ class StoreTables:
         with self._lock:
             self._refused, self._refused_words = self._refused + 1, words
         self._say(f"refused: {words}")
+
+    def _doctors_rows(self, columns: tuple[str, ...]) -> Iterable[Mapping[str, str | None]]:
+        """Give what the doctor says, if it is asked for: a row for each thing found where one is named, else one row."""
+        if not any(name.startswith("doctor_") for name in columns):
+            return ({},)
+        answer = DoctorAnswer(words="no doctor is at work here") if self._doctor is None else self._doctor.ask(_DOCTOR_S)
+        summary = _of_doctor(answer)
+        if DOCTOR_CHECKS.isdisjoint(columns) or not answer.rows:
+            return ({**dict.fromkeys(DOCTOR_CHECKS), **summary},)
+        return [{**summary, **_of_advice(row)} for row in answer.rows]
 
     def _status(self, asked: Asked) -> Mapping[str, str | None]:
         status, problem, gaps, head = None, "", dict[str, str | None](), None
@@ -106,6 +122,19 @@ class StoreTables:
             **(gaps or dict.fromkeys(("gaps_now", "gaps_24h", "gaps_words"))),
             **_of_watch(load_watch_status(self._config.host.state_dir)),
         }
+
+
+def _of_doctor(answer: DoctorAnswer) -> dict[str, str | None]:
+    status = None if answer.time_ns is None else str(int(any(row["level"] != Level.NOTE for row in answer.rows)))
+    return {
+        "doctor_time": _seconds(answer.time_ns),
+        "doctor_status": status,
+        "doctor_words": answer.words,
+    }
+
+
+def _of_advice(row: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {f"doctor_{'check' if name == 'code' else name}": value for name, value in row.items()}
 
 
 def _of_gaps(reader: Reader, watch: WatchStatus | None) -> dict[str, str | None]:

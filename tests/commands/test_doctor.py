@@ -48,9 +48,9 @@ def test_json_is_one_object_a_line_with_its_keys_and_nothing_else(config: Path) 
     done = doctor(config, "--json")
     assert done.returncode == 1, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert all(list(row) == ["code", "level", "where", "path", "problem", "remedy"] for row in rows)
+    assert all(list(row) == ["code", "level", "where", "path", "problem", "meaning", "remedy"] for row in rows)
     assert {"no-baseline", "path-absent", "osquery-inner-wildcard", "osquery-not-running"} <= {row["code"] for row in rows}
-    assert all(row["problem"] and row["remedy"] and row["where"] for row in rows)
+    assert all(row["problem"] and row["meaning"] and row["remedy"] and row["where"] for row in rows)
     order = [row["level"] for row in rows]
     assert order == sorted(order, key=["trap", "warning", "note"].index)
     assert snapshot(config.parent) == before  # it changes nothing

@@ -102,6 +102,28 @@ def test_every_scheduled_query_on_them_runs(config: Path, running: Running) -> N
     assert {row["severity"]: row["findings"] for row in rows["findings_by_severity"]} == {"critical": "1", "low": "1"}
 
 
+def test_the_doctor_is_asked_where_its_columns_are_named_and_nowhere_else(config: Path, running: Running) -> None:
+    with _extension(config, running):
+        (plain,) = running.query("SELECT * FROM fimkit_status")
+        assert not any(name.startswith("doctor_") for name in plain)
+        assert running.query("SELECT count(*) AS c FROM fimkit_status") == [{"c": "1"}]
+        names = "doctor_time, doctor_status, doctor_words"
+        wait_for(lambda: running.query(f"SELECT {names} FROM fimkit_status")[0]["doctor_time"], timeout_s=60)
+        (summary,) = running.query(f"SELECT host, {names} FROM fimkit_status")
+        rows = running.query(
+            "SELECT host, doctor_check AS code, doctor_level AS level, doctor_where AS place, doctor_path AS path,"
+            " doctor_problem AS problem, doctor_meaning AS meaning, doctor_remedy AS remedy FROM fimkit_status"
+        )
+        notes = running.query("SELECT doctor_check FROM fimkit_status WHERE doctor_level = 'note'")
+        traps = running.query("SELECT count(*) AS c FROM fimkit_status WHERE doctor_level = 'trap'")
+        none = running.query("SELECT host, doctor_problem FROM fimkit_status WHERE doctor_check = 'none-such'")
+    levels = [row["level"] for row in rows]
+    assert summary["host"] == "web01" and summary["doctor_status"] == "1" and summary["doctor_words"] == ""
+    assert all(row["host"] == "web01" and row["problem"] and row["meaning"] and row["remedy"] and row["place"] for row in rows)
+    assert "seal-no-key" in {row["code"] for row in rows}
+    assert len(notes) == levels.count("note") and traps == [{"c": str(levels.count("trap"))}] and none == []
+
+
 def test_findings_reach_the_fleets_own_log(config: Path, tmp_path: Path) -> None:
     query = next(query for query in load_queries("findings") if query.name == "critical_findings")
     schedule = {"critical_findings": {"query": query.sql, "interval": 1, "removed": False}}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.model.errors import UsageError
-from fimkit.osquery.columns import BASELINE, CHANGES, TABLES, ColumnType, render_routes
+from fimkit.osquery.columns import BASELINE, CHANGES, DOCTOR_CHECKS, STATUS, TABLES, ColumnType, render_routes
 from fimkit.osquery.tables import Limits, Operator, Pattern, parse_context
 
 
@@ -121,8 +121,21 @@ def test_ids_sizes_and_times_have_64_bits() -> None:
     for table in TABLES:
         for column in table.columns:
             if column.type is ColumnType.INTEGER:
-                assert column.name in {"cmdline_verified", "path_sure", "hash_late", "ok", "audit_enabled", "watch_running"}
+                assert column.name in {
+                    "audit_enabled", "cmdline_verified", "doctor_status", "hash_late", "ok", "path_sure", "watch_running",
+                }  # fmt: skip
 
 
 def test_constraints_on_every_column_are_asked_for() -> None:
-    assert {route["op"] for table in TABLES for route in render_routes(table)} == {"12"}
+    for table in TABLES:
+        assert [route["op"] for route in render_routes(table)] == ["28" if column.hidden else "12" for column in table.columns]
+
+
+def test_the_doctors_columns_are_hidden_and_asked_for_by_name_alone() -> None:
+    names = [column.name for column in STATUS.columns]
+    hidden = [column.name for column in STATUS.columns if column.hidden]
+    assert hidden == [name for name in names if name.startswith("doctor_")] == names[: len(hidden)]
+    assert DOCTOR_CHECKS.issubset(hidden)
+    assert not any(column.hidden for table in TABLES if table is not STATUS for column in table.columns)
+    assert not set(hidden) & set(parse_context(None, STATUS).columns)
+    assert parse_context('{"colsUsed": ["doctor_check", "host"]}', STATUS).columns == ("doctor_check", "host")

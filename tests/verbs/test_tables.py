@@ -194,8 +194,17 @@ def test_text_that_is_no_text_is_shown(filled: Path) -> None:
 def test_the_status_is_one_row_of_a_sound_store(filled: Path) -> None:
     (row,) = _rows(_tables(filled), STATUS)
     assert row["ok"] == "1" and row["problem"] == "" and row["host"] == "web01"
-    assert set(row) == {column.name for column in STATUS.columns}
+    assert set(row) == {column.name for column in STATUS.columns if not column.hidden}
     assert (row["open_findings"], row["baseline_rows"]) == ("7", "9")
+
+
+def test_the_doctors_columns_give_one_row_where_nobody_is_there_to_ask(filled: Path) -> None:
+    (row,) = _rows(_tables(filled), STATUS, used=["host", "doctor_check", "doctor_time", "doctor_status", "doctor_words"])
+    assert row == {
+        "doctor_check": None, "doctor_time": None, "doctor_status": None, "doctor_words": "no doctor is at work here",
+        "host": "web01",
+    }  # fmt: skip
+    assert _rows(_tables(filled), STATUS, [("doctor_check", 2, "audit-off")], used=["host"]) == []
 
 
 def _break(folder: Path, how: str) -> None:
