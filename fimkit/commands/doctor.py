@@ -8,6 +8,7 @@ from fimkit.commands.advice_text import render_advice_lines
 from fimkit.commands.printing import add_json, print_json
 from fimkit.model.advice import Level, render_advice
 from fimkit.model.config_text import load_config
+from fimkit.model.meanings import MEANINGS
 
 __all__ = ["add_arguments", "run"]
 
@@ -15,16 +16,20 @@ _WIDTH = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--json``."""
+    """Declare ``--json`` and ``--checks``."""
     add_json(parser)
+    parser.add_argument("--checks", action="store_true", help="print what each check means, by its code, and end")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look and print.
 
     Returns:
-        1 if there is a trap or a warning, else 0.
+        1 if there is a trap or a warning, else 0; 0 after ``--checks``.
     """
+    if arguments.checks:
+        _print_meanings(as_json=arguments.json)
+        return 0
     config = load_config(arguments.config)
     from fimkit.verbs.doctor import doctor, is_healthy
 
@@ -38,3 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     words = ", ".join(f"{counts[level]} {level.value}{'' if counts[level] == 1 else 's'}" for level in Level if counts[level])
     print(f"found: {words or 'nothing'}", file=sys.stderr)
     return 0 if is_healthy(found) else 1
+
+
+def _print_meanings(*, as_json: bool) -> None:
+    if as_json:
+        print_json({"code": code, "meaning": words} for code, words in MEANINGS.items())
+        return
+    width = max(map(len, MEANINGS))
+    for code, words in MEANINGS.items():
+        print(f"{code:<{width}}  {words}")
