@@ -17,7 +17,20 @@ from fimkit.verbs.install import install, uninstall
 from tests.incident import CONFIG
 from tests.live import LiveAudit, live_audit
 
-__all__ = ["WatchedHost", "Watching", "watched_host"]
+__all__ = ["CHANGER", "FOLDERS", "WatchedHost", "Watching", "family", "memory_mib", "watched_host"]
+
+FOLDERS = 50
+CHANGER = f"""
+FOLDERS = {FOLDERS}""" + """
+import sys, time
+folder, count, per_s, files = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+start = time.monotonic()
+for number in range(count):
+    time.sleep(max(0.0, start + number / per_s - time.monotonic()))
+    with open(f"{folder}/{number % files % FOLDERS}/file-{number % files}", "w") as file:
+        file.write(f"changed {number}")
+"""
+"""Writes so many files in turn, at a steady rate, in folders that are there: for a burst in one folder is told as one."""
 
 _TINY_BUFFER = """\
 import sys
@@ -27,6 +40,22 @@ from fimkit.verbs.watch import WatchOptions, watch
 options = WatchOptions(buffer_bytes=int(sys.argv[2]))
 sys.exit(1 if watch(lambda: load_config(sys.argv[1]), options, _Shown(as_json=True).show).open else 0)
 """
+
+
+def family(pid: int) -> list[int]:
+    """Give a process and all that came of it."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def memory_mib(pid: int) -> float:
+    """Give a process's share of memory (PSS): a page that several share counts once."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
 
 
 def opened(folder: Path) -> None:

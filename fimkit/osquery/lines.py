@@ -15,8 +15,6 @@ from fimkit.model.errors import RecordError, clip
 
 __all__ = ["ResultLine", "parse_line"]
 
-Row = Mapping[str, Any]
-
 LONG_LINE_BYTES = 1 << 20
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -36,18 +34,11 @@ class ResultLine:
     node: str | None
     names: frozenset[str]
     removed: int
-    _rows: "list[Row] | _Lazy"
+    _rows: "list[Any] | _Lazy"
 
-    def rows(self) -> Iterator[Row]:
-        """Give the rows that were added, or are in the snapshot.
-
-        Raises:
-            RecordError: If one of them is no object.
-        """
-        for row in self._rows:
-            if not isinstance(row, dict):
-                raise RecordError(f"a row is a JSON object; seen: {clip(row)}")
-            yield row
+    def rows(self) -> Iterator[Any]:
+        """Give the rows that were added, or are in the snapshot; one that is no object is for the caller to refuse."""
+        yield from self._rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +51,13 @@ class _Lazy:
     def __iter__(self) -> Iterator[Any]:
         for row, _ in _elements(self.text, self.place):
             yield row
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How many rows a long line has that a query does not give any more: that is all that is asked of them."""
+
+    rows: int
 
 
 def parse_line(line: bytes) -> ResultLine:
@@ -84,7 +82,7 @@ def parse_line(line: bytes) -> ResultLine:
     return ResultLine(name if isinstance(name, str) else None, names[0] if names else None, frozenset(names), removed, rows)
 
 
-def _rows_of(result: dict[str, Any], line: bytes) -> tuple["list[Row] | _Lazy", int]:
+def _rows_of(result: dict[str, Any], line: bytes) -> tuple["list[Any] | _Lazy", int]:
     if isinstance(result.get("columns"), dict):
         added = result.get("action") != "removed"
         return ([result["columns"]], 0) if added else ([], 1)
@@ -99,10 +97,13 @@ def _rows_of(result: dict[str, Any], line: bytes) -> tuple["list[Row] | _Lazy", 
         rows = result["snapshot"] or []
     else:
         raise RecordError(f"neither columns, diffResults nor snapshot in {clip(line[:200])}")
-    count = removed if isinstance(removed, int) else len(removed) if isinstance(removed, list) else 0
     if not isinstance(rows, list | _Lazy):
         raise RecordError(f"rows are a list; seen: {clip(rows)}")
-    return rows, count
+    if isinstance(removed, _Count):
+        return rows, removed.rows
+    if removed and not isinstance(removed, list):
+        raise RecordError(f"removed rows are a list; seen: {clip(removed)}")
+    return rows, len(removed)
 
 
 def _host_names(result: Mapping[str, Any]) -> list[str]:
@@ -174,9 +175,9 @@ def _object(text: str, place: int) -> tuple[dict[str, Any], int]:
         place += 1
 
 
-def _list(text: str, place: int, *, keep: bool) -> tuple["_Lazy | int", int]:
+def _list(text: str, place: int, *, keep: bool) -> tuple["_Lazy | _Count", int]:
     """Check a list and find its end; give it to be read later, or only its length."""
     count, behind = 0, _skip(text, place + 1) + 1
     for _, end in _elements(text, place):
         count, behind = count + 1, end
-    return (_Lazy(text, place) if keep else count), behind
+    return (_Lazy(text, place) if keep else _Count(count)), behind

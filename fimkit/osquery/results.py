@@ -76,8 +76,12 @@ class OsqueryResults:
     """Reads lines into changes, and says of the reading what is not in them.
 
     ``is_known`` tells whether there is, or was, a file of a name that can be read in two ways; ``user_of`` names user ids of this
-    host. ``other_rows`` are of other tables, ``removed_rows`` those that a query does not give any more, ``read_rows`` tell of
-    reading only. ``names`` are all names of each host, by the first.
+    host. ``names`` are all names of each host, by the first.
+
+    The books: of ``lines`` that are not blank ``bad_lines`` could not be read; each row of the others is one of ``rows``, of
+    ``other_rows``, which are of other tables, of ``refused_rows``, or of ``removed_rows``, which a query does not give any more.
+    Of ``rows`` so many as ``read_rows`` tell of reading only, and are no change. ``bad_rows`` counts by file what was refused,
+    lines and rows.
     """
 
     is_known: Callable[[bytes], bool] | None = None
@@ -87,6 +91,8 @@ class OsqueryResults:
     other_rows: int = 0
     removed_rows: int = 0
     read_rows: int = 0
+    bad_lines: int = 0
+    refused_rows: int = 0
     bad: list[BadLine] = field(default_factory=list)
     bad_rows: Counter[str] = field(default_factory=Counter)
     names: dict[str, set[str]] = field(default_factory=dict)
@@ -100,32 +106,40 @@ class OsqueryResults:
             self.lines += 1
             try:
                 result = parse_line(line)
-                if result.node is not None:
-                    self.names.setdefault(result.node, set()).update(result.names)
-                self.removed_rows += result.removed
-                yield from self._changes_of_line(result, line, file, number)
             except RecordError as error:
+                self.bad_lines += 1
                 self._refuse(file, number, line, str(error))
+                continue
+            if result.node is not None:
+                self.names.setdefault(result.node, set()).update(result.names)
+            self.removed_rows += result.removed
+            yield from self._changes_of_line(result, line, file, number)
 
     def _changes_of_line(self, result: ResultLine, line: bytes, file: str, number: int) -> Iterator[Change]:
         for place, row in enumerate(result.rows()):
-            query = self._query_of(result.name, row)
-            if query is None:
-                self.other_rows += 1
-                continue
-            query.rows += 1
-            if query.missing:
-                words = f"a row of {query.table.name} without {', '.join(query.missing)}"
-                self._refuse(file, number, line, words)
-                continue
             try:
-                changes = self._parse(query.table, row, result.node, number, place)
+                changes = self._changes_of_row(result, row, number, place)
             except RecordError as error:
+                self.refused_rows += 1
                 self._refuse(file, number, line, f"row {place + 1}: {error}")
+                continue
+            if changes is None:
+                self.other_rows += 1
                 continue
             self.rows += 1
             self.read_rows += not changes
             yield from changes
+
+    def _changes_of_row(self, result: ResultLine, row: Any, number: int, place: int) -> list[Change] | None:
+        if not isinstance(row, dict):
+            raise RecordError(f"a row is a JSON object; seen: {clip(row)}")
+        query = self._query_of(result.name, row)
+        if query is None:
+            return None
+        query.rows += 1
+        if query.missing:
+            raise RecordError(f"a row of {query.table.name} without {', '.join(query.missing)}")
+        return self._parse(query.table, row, result.node, number, place)
 
     def _parse(self, table: _Table, row: Mapping[str, Any], node: str | None, serial: int, item: int) -> list[Change]:
         read_name = unescape_name if self.is_known is None else partial(unescape_name, is_known=self.is_known)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fimkit.audit.changes import AuditChanges
 from fimkit.audit.logfile import LogCursor, load_events, load_lines
+from fimkit.audit.parser import Counters
 from fimkit.audit.serials import MissingSerials, SerialTrack
 from fimkit.correlate.ledger import ChangeLedger, ChangeTables
 from fimkit.model.changes import Change, Note
@@ -36,9 +37,10 @@ _MOST_HOSTS = 10
 class Gathered:
     """What a source's logs said: changes (audit's as a ledger) and notes in the order read, bad lines, words, where it stopped.
 
-    ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what an osquery log had, by what
-    became of it. ``lost`` are the problems by which text is gone that was never read; ``missing`` serials, and ``restarts`` of
-    auditd that nothing had ended (the times before and after, in milliseconds), are those of an audit log.
+    ``uncounted`` says by file how many bad lines there were more than are kept. ``rows`` counts what a log had, by what became of
+    it: an audit log's ``lines`` are records, blank or bad, and each row of an osquery log is one of the first four. ``lost`` are
+    the problems by which text is gone that was never read; ``missing`` serials, and ``restarts`` of auditd that nothing had ended
+    (the times before and after, in milliseconds), are those of an audit log.
     """
 
     changes: Sequence[Change] = field(default_factory=list)
@@ -129,10 +131,16 @@ def gather_audit(
     gathered.uncounted = met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
     gathered.lost += events.lost
+    gathered.rows = _count_lines(events.counters)
     gathered.cursor, gathered.has_more = events.cursor, events.has_more
     if gathered.cursor is not None:
         gathered.cursor = replace(gathered.cursor, serials=_state_of(states, cursor))
     return gathered
+
+
+def _count_lines(counters: Counters) -> Counter[str]:
+    lines, records, bad = counters.lines, counters.records, counters.bad_lines
+    return Counter({"lines": lines, "records": records, "blank": lines - records - bad, "bad": bad})
 
 
 class _Numbers:
@@ -216,9 +224,9 @@ def gather_osquery(
     gathered.problems += [*lines.problems, *words, *results.problems]
     gathered.lost += lines.lost
     gathered.rows = Counter(
-        {"read": results.rows, "of other tables": results.other_rows, "removed": results.removed_rows, "accesses":
-        results.read_rows}
-    )
+        {"read": results.rows, "of other tables": results.other_rows, "refused": results.refused_rows,
+         "removed": results.removed_rows, "accesses": results.read_rows}
+    )  # fmt: skip
     gathered.cursor = lines.cursor
     return gathered
 

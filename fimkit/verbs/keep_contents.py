@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fimkit.baseline.entry import Place, open_unfollowed
 from fimkit.evidence.contents import Contents, SeenText, contents_path, open_contents
@@ -22,7 +22,7 @@ from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.own_files import scanned_watches
 
-__all__ = ["ContentKeeper", "apply_limits", "read_as_seen"]
+__all__ = ["ContentKeeper", "apply_limits", "is_too_big", "read_as_seen"]
 
 _ACL = "system.posix_acl_access"
 _AT_ONCE = 64
@@ -221,6 +221,14 @@ def apply_limits(config: Config, store: Store, *, now_ns: int) -> list[str]:
             used_mb = -(-contents.used_bytes() // _MIB)
     left_mb = max(1, limits.max_mb - used_mb)
     return [*words, *store.apply_limits(keep_days=limits.keep_days, max_mb=left_mb, now_ns=now_ns)]
+
+
+def is_too_big(config: Config, store: Store) -> bool:
+    """Tell, at the cost of a look, whether evidence and contents may take more than they should."""
+    contents_bytes = 0
+    with suppress(OSError):
+        contents_bytes = os.stat(contents_path(config.host.state_dir), follow_symlinks=False).st_size
+    return store.used_bytes() + contents_bytes > config.store.max_mb * _MIB
 
 
 def _pairs(finding: Finding) -> Iterator[tuple[bytes, str]]:

@@ -28,7 +28,7 @@ from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.check import Checked, CheckOptions, look_at_all
 from fimkit.verbs.content_desk import ContentDesk, Judged
 from fimkit.verbs.explain import may_be_explained
-from fimkit.verbs.keep_contents import ContentKeeper, apply_limits
+from fimkit.verbs.keep_contents import ContentKeeper, apply_limits, is_too_big
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.seal_watch import SealWatch
@@ -65,6 +65,8 @@ _CATCH_UP_BYTES = 1 << 16
 """Much at once would hold an alarm up."""
 _IDLE_READ_S = 0.3
 _LIMITS_S = 3600.0
+_SIZE_S = 60.0
+"""A storm fills gigabytes in an hour."""
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
@@ -160,7 +162,7 @@ class _Watcher:
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
         self._osquery_changes: list[Change] = []
         self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
-        self._next["limits"] = time.monotonic() + _LIMITS_S
+        self._next |= {"limits": time.monotonic() + _LIMITS_S, "size": time.monotonic() + _SIZE_S}
         self._shown_s, self._osquery_s = float("inf"), time.monotonic()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = ""
@@ -491,6 +493,10 @@ class _Watcher:
             self._next["limits"] = now_s + _LIMITS_S
             self._panic.send_waiting()
             self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
+        elif now_s >= self._next["size"]:
+            self._next["size"] = now_s + _SIZE_S
+            if is_too_big(self.config, self.store):
+                self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
         if quiet:
             self.engine.flush()
         self._write_status()

@@ -48,11 +48,18 @@ def test_what_is_no_result_is_refused_short_or_long(line: bytes) -> None:
             list(parse_line(whole).rows())
 
 
-def test_a_row_that_is_no_object_is_refused_after_those_before_it() -> None:
-    rows = parse_line(b'{"snapshot":[{"a":"1"},2]}').rows()
-    assert next(rows) == {"a": "1"}
-    with pytest.raises(RecordError, match="a row is a JSON object; seen: 2"):
-        next(rows)
+def test_a_row_that_is_no_object_does_not_keep_those_behind_it_from_being_given() -> None:
+    line = b'{"snapshot":[{"a":"1"},2,{"b":"3"}]}'
+    for whole in (line, long(line)):
+        assert list(parse_line(whole).rows()) == [{"a": "1"}, 2, {"b": "3"}]
+
+
+def test_removed_rows_that_are_no_list_are_refused() -> None:
+    for removed in (b"5", b"true", b'"x"', b'{"a":1}'):
+        line = b'{"diffResults":{"added":[],"removed":%b}}' % removed
+        for whole in (line, long(line)):
+            with pytest.raises(RecordError, match="removed rows are a list"):
+                parse_line(whole)
 
 
 @pytest.mark.parametrize(

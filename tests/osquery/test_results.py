@@ -70,6 +70,18 @@ def test_a_query_without_hashes_and_inodes_is_read_and_told_once() -> None:
     assert len(results.problems) == 1 and "sha256" in results.problems[0] and "'few'" in results.problems[0]
 
 
+def test_a_row_that_is_no_object_leaves_the_others_of_its_line_and_the_books_are_exact() -> None:
+    rows: list[Any] = [FILE_ROW, 5, {**FILE_ROW, "matches": "", "strings": ""}, None, {**FILE_ROW, "target_path": "/etc/b"}]
+    found, results = read(snapshot(rows), b"no JSON", b"  ", batch([{**FILE_ROW, "time": "soon"}], removed=[FILE_ROW]))
+    assert [change.path for change in found] == [b"/etc/a", b"/etc/b"]
+    assert [(bad.line, bad.error) for bad in results.bad[:2]] == [
+        (1, "row 2: a row is a JSON object; seen: 5"), (1, "row 4: a row is a JSON object; seen: None")
+    ]  # fmt: skip
+    assert (results.lines, results.bad_lines) == (3, 1)
+    assert (results.rows, results.other_rows, results.refused_rows, results.removed_rows) == (2, 1, 3, 1)
+    assert results.bad_rows == {"r.log": 4}
+
+
 def test_one_bad_row_leaves_the_others_of_its_line() -> None:
     found, results = read(batch([FILE_ROW, {**FILE_ROW, "time": "soon"}, {**FILE_ROW, "target_path": "/etc/b"}]))
     assert [change.path for change in found] == [b"/etc/a", b"/etc/b"]

@@ -169,7 +169,7 @@ def test_results_and_snapshots_logs_given_together_are_one(tmp_path: Path) -> No
     snapshots.write_bytes(snapshot([row(1), row(2), row(3), row(4)]) + b"\n" + snapshot([{"uid": "0"}], name="users") + b"\n")
     gathered = gather_osquery([packed, results, snapshots], wanted=lambda change: True, host="web01")
     assert numbers(gathered) == [1, 2, 3, 4]
-    assert gathered.rows == {"read": 7, "of other tables": 1, "removed": 0, "accesses": 0}
+    assert gathered.rows == {"read": 7, "of other tables": 1, "refused": 0, "removed": 0, "accesses": 0}
 
 
 def test_garbage_between_is_counted_and_the_rest_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fimkit.notify.message import parse_message
 from fimkit.notify.outbox import Outbox
 from fimkit.notify.pace import Lane
 from fimkit.notify.post import make_alerts
-from fimkit.verbs.keep_contents import ContentKeeper, apply_limits, read_as_seen
+from fimkit.verbs.keep_contents import ContentKeeper, apply_limits, is_too_big, read_as_seen
 from tests.checked_host import CheckedHost, make_checked_host
 
 KEEP = "keep_content = true"
@@ -212,6 +212,18 @@ def test_contents_of_what_is_not_kept_any_more_grow_old(host: CheckedHost) -> No
     assert words == ["dropped 3 kept contents, older than 90 days"]
     with open_contents(config.host.state_dir) as contents:
         assert contents.load(os.fsencode(host.tree / "conf"), "0" * 64) is None
+
+
+def test_a_store_that_is_too_big_is_known_at_a_look_and_is_small_enough_once_the_limits_were_applied(host: CheckedHost) -> None:
+    host.log.append((b"no record " * 200 + b"\n") * 2_000)
+    host.check()
+    config = load_config(host.config)
+    with open_store(config.host.state_dir) as store:
+        assert not is_too_big(config, store)
+        small = replace(config, store=replace(config.store, max_mb=1))
+        assert is_too_big(small, store)
+        assert "texts of bad lines" in " ".join(apply_limits(small, store, now_ns=time.time_ns()))
+        assert not is_too_big(small, store)
 
 
 def test_hostile_text_is_shown_safely_in_bounded_room(host: CheckedHost) -> None:
