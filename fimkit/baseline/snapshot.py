@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import zstandard
 
 from fimkit.baseline.order import sort_lines
+from fimkit.model.beside import make_beside
 from fimkit.model.errors import SnapshotError, clip
 from fimkit.model.json_form import parse_state, render_state
 from fimkit.model.states import FileState
@@ -110,7 +110,7 @@ def write_snapshot(path: str | bytes | os.PathLike[str], states: Iterable[FileSt
         OSError: If it cannot be written; what had the name before still has it.
     """
     place = Path(os.fsdecode(path))
-    handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)  # made with mode 0600
+    handle, temporary = make_beside(os.fspath(place))  # made with mode 0600
     count = 0
     try:
         with os.fdopen(handle, "wb", buffering=1 << 20) as file:
@@ -120,7 +120,7 @@ def write_snapshot(path: str | bytes | os.PathLike[str], states: Iterable[FileSt
                     count += 1
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, place)
+            os.replace(temporary, place)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)

@@ -16,7 +16,6 @@ import html
 import json
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -24,6 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
+from fimkit.model.beside import make_beside
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Severity
 from fimkit.model.paths import render_path, render_terminal
@@ -216,12 +216,13 @@ def write_report(file: str | os.PathLike[str] | IO[bytes], data: ReportData) -> 
 
 
 def _write_whole(path: Path, data: ReportData) -> None:
-    handle, name = tempfile.mkstemp(prefix=".fimkit-report-", suffix=".part", dir=path.parent)  # 0600
+    handle, name = make_beside(os.fspath(path))  # 0600
     try:
         with open(handle, "wb") as stream:
             for part in render_report(data):
                 stream.write(part.encode())
-        os.replace(name, path)
+            stream.flush()
+            os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

@@ -80,7 +80,9 @@ def load_own_signer(state_dir: bytes) -> tuple["Ed25519PrivateKey", EvidenceKey]
             raise SealError("others may read it: it proves nothing")
         key = load_private_key(_read(path), _no_passphrase)
         named = _named(public_of(key))
-        write_whole(Path(os.fsdecode(os.path.join(state_dir, _PUBLIC))), named.pem.encode(), 0o644)
+        public = os.path.join(state_dir, _PUBLIC)
+        if not os.path.lexists(public) or _read(public) != named.pem.encode():
+            write_whole(Path(os.fsdecode(public)), named.pem.encode(), 0o644)
     except (OSError, SealError) as error:
         raise HostError(f"the evidence key {render_path(path)}: {error}") from error
     return key, named

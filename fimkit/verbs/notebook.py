@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fimkit.model.beside import make_beside
 from fimkit.model.errors import HostError, UsageError
 from fimkit.report.notebook_html import render_notebook
 from fimkit.verbs.notebook_places import find_notebook
@@ -144,11 +145,12 @@ def _execute(papermill: Any, source: Path, done: Path, parameters: Mapping[str, 
 def _write(file: Path, text: str) -> None:
     """Write a file whole or not at all, its owner's alone: it names users and commands."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        handle, name = make_beside(os.fspath(file))
         try:
             with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(text)
-            os.replace(name, file)
+                stream.flush()
+                os.replace(name, file)
         except BaseException:
             os.unlink(name)
             raise

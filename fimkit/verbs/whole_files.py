@@ -1,12 +1,12 @@
 """Files of a host written whole or not at all, below ``--root`` too, and the folders made for them."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from fimkit.model.beside import make_beside, put_new
 from fimkit.model.errors import HostError, UsageError
 from fimkit.model.paths import render_path
 
@@ -98,7 +98,8 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         HostError: If the host does not let it.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        number, beside = make_beside(os.fspath(path))
+        with os.fdopen(number, "wb") as file:
             try:
                 if path.exists():
                     old = path.stat()
@@ -108,9 +109,9 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                os.rename(file.name, path)
+                os.rename(beside, path)
             except BaseException:
-                os.unlink(file.name)
+                os.unlink(beside)
                 raise
         sync_folder(path.parent)
     except OSError as error:
@@ -132,16 +133,15 @@ def open_beside(path: Path, *, over: bool = True) -> Iterator[IO[bytes]]:
     name = render_path(os.fsencode(path))
     beside = None
     try:
-        number, beside = tempfile.mkstemp(prefix=".fimkit-", dir=path.parent)
+        number, beside = make_beside(os.fspath(path))
         with os.fdopen(number, "w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if over:
-            os.replace(beside, path)
-        else:
-            os.link(beside, path)
-            os.unlink(beside)
+            if over:
+                os.replace(beside, path)
+            else:
+                put_new(beside, os.fspath(path))
     except BaseException as error:
         if beside is not None:
             with suppress(OSError):
