@@ -33,6 +33,7 @@ def copy(tmp_path: Path) -> Path:
     for name in KEYED:
         shutil.copy2(ROOT / name, folder / name)
     (folder / "benchmarks/one").touch()
+    shutil.copytree(ROOT / "units", folder / "units")
     return folder
 
 

@@ -88,7 +88,7 @@ def debian() -> Iterator[Host]:
 def copy_checkout(to: Path) -> None:
     for name in ("fimkit", "queries", "units"):
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("bootstrap", "pyproject.toml", "README.md"):
+    for name in ("bootstrap", "pyproject.toml", "README.md", "requirements.lock"):
         shutil.copy2(ROOT / name, to)
 
 

@@ -51,16 +51,13 @@ import json, sys
 phase = json.JSONDecoder().raw_decode(sys.stdin.read())[0]["phase"]
 sys.exit(phase not in ("disarmed", "armed", "triggered", "cut", "restored") or print(phase))'
 
-pip_install() {
-    "$new/bin/python" -I -m pip --quiet --disable-pip-version-check --no-input install --progress-bar off "$1" >"$log" 2>&1
-}
-
 # The new version in a venv of its own; nothing that is in use is touched. A copy is built, so that the checkout stays as it is.
 build_version() {
     new=$opt/versions/$(date -u +%Y%m%dT%H%M%SZ)-$$
     mkdir -p "$opt/versions"
     check_python
     say "installing fimkit into $new"
+    . "$here/units/lock.sh"
     copy=$(mktemp -d)
     (cd -- "$here" && cp -R bootstrap pyproject.toml README.md fimkit queries units "$copy")
     find "$copy" -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -69,12 +66,12 @@ build_version() {
         refuse "no venv could be made in $new; if its module is missing: $(install_command python3-venv)"
     }
     # YARA is an extra: without it contents are searched by the keyword rules alone.
-    pip_install "$copy[scan]" || {
+    install_fimkit "$new/bin/python" "$copy" scan || {
         say "YARA could not be had, and is left out: $(tail -n 1 "$log")"
-        pip_install "$copy"
+        install_fimkit "$new/bin/python" "$copy" ''
     } || {
         tail -n 20 "$log" >&2
-        refuse "pip could not install fimkit into $new; its words are above"
+        refuse "pip could not install fimkit into $new; its words are above$unlock_hint"
     }
     venv=$new
     link_binding
