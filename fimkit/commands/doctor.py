@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         _print_meanings(as_json=arguments.json)
         return 0
     config = load_config(arguments.config)
-    from fimkit.verbs.doctor import doctor, is_healthy
+    from fimkit.verbs.doctor import DoctorHost, doctor, is_healthy
 
-    found = doctor(config)
+    found = doctor(config, DoctorHost(config_file=arguments.config))
     if arguments.json:
         print_json(map(render_advice, found))
     else:

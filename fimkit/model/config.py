@@ -7,8 +7,8 @@ from fimkit.model.channels import Channel
 from fimkit.model.findings import Tier
 
 __all__ = [
-    "Config", "Content", "Host", "Live", "Mail", "Packages", "Panic", "Scanning", "SealPolicy", "Sources", "StoreLimits", "Syslog",
-    "Transport", "Watch", "Webhook",
+    "Config", "Content", "Host", "Live", "Mail", "Packages", "Panic", "Scanning", "SealPolicy", "SelfWatch", "Sources",
+    "StoreLimits", "Syslog", "Transport", "Watch", "Webhook",
 ]  # fmt: skip
 
 
@@ -167,6 +167,18 @@ class SealPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelfWatch:
+    """``[self]``: whether what fimkit itself stands on is watched as if it were configured, and in which tier.
+
+    That is its program, configuration, units and hooks, and the configuration of auditd and osqueryd. The files of the state folder
+    are not among it, for they change all the time: the seal, the chain and each look's own findings cover them.
+    """
+
+    watch: bool = False
+    tier: Tier = Tier.WATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Packages:
     """``[packages]``: what an upgrade does by itself.
 
@@ -217,5 +229,6 @@ class Config:
     channels: tuple[Channel, ...] = ()
     store: StoreLimits = field(default_factory=StoreLimits)
     seal: SealPolicy = field(default_factory=SealPolicy)
+    self: SelfWatch = field(default_factory=SelfWatch)
     packages: Packages = field(default_factory=Packages)
     panic: Panic = field(default_factory=Panic)

@@ -8,7 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,6 +23,7 @@ from fimkit.model.config import (
     Panic,
     Scanning,
     SealPolicy,
+    SelfWatch,
     Sources,
     StoreLimits,
     Syslog,
@@ -31,16 +32,18 @@ from fimkit.model.config import (
 )
 from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
+from fimkit.model.config_trust import find_writers
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
 from fimkit.model.errors import ConfigError, clip
+from fimkit.model.own_watches import find_own_program, plan_own_watches
 from fimkit.model.paths import join_path
 
 __all__ = ["load_config", "load_foreign_config", "parse_config"]
 
 _TABLES: dict[str, type[Any]] = {
     "host": Host, "paths": Watch, "channels": Channel, "sources": Sources, "watch": Live, "scan": Scanning, "content": Content,
-    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy, "packages": Packages,
-    "panic": Panic,
+    "mail": Mail, "syslog": Syslog, "webhook": Webhook, "store": StoreLimits, "seal": SealPolicy, "self": SelfWatch,
+    "packages": Packages, "panic": Panic,
 }
 _NEEDED: dict[type[Any], tuple[str, ...]] = {Watch: ("path",), Channel: ("name", "url_file")}
 _DECODE_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -198,6 +201,7 @@ def _read_document(raw: Mapping[str, object], problems: _Problems) -> Config:
         channels=_read_channels(raw, problems),
         store=StoreLimits(**parts["store"]),
         seal=SealPolicy(**parts["seal"]),
+        self=SelfWatch(**parts["self"]),
         packages=Packages(**parts["packages"]),
         panic=Panic(**parts["panic"]),
     )
@@ -245,6 +249,12 @@ def _check_files(config: Config, problems: _Problems) -> None:
             problems.add((table, key), f"{shown} is no regular file")
         elif key != "ca_file" and mode & 0o007:
             problems.add((table, key), f"{shown} is open to every user (mode {mode & 0o7777:04o}), expected 0600")
+
+
+def _check_writers(path: str | os.PathLike[str], problems: _Problems) -> None:
+    """Find who else could have root run commands of his: only where it is root who reads."""
+    faults = find_writers(path, owners={0}) if os.geteuid() == 0 else ()
+    problems.rows += [(0, f"{problems.source}: its commands run as root, and {words}") for words in faults]
 
 
 def _parse(text: str, source: str) -> tuple[Config, _Problems]:
@@ -298,13 +308,17 @@ def _read_file(path: str | os.PathLike[str]) -> str:
 def load_config(path: str | os.PathLike[str]) -> Config:
     """Read the configuration of this host; the files that it names must be here and readable.
 
+    With ``[self] watch``, what fimkit stands on is among the paths, behind those that are written there.
+
     Raises:
-        ConfigError: If the file cannot be read, or anything in it is wrong.
+        ConfigError: If the file cannot be read, or anything in it is wrong; as root also if others could have written it.
     """
     config, problems = _parse(_read_file(path), os.fspath(path))
+    _check_writers(path, problems)
     _check_files(config, problems)
     problems.check()
-    return config
+    own = plan_own_watches(config, os.fsencode(path), program=find_own_program())
+    return replace(config, paths=(*config.paths, *own)) if own else config
 
 
 def load_foreign_config(path: str | os.PathLike[str]) -> Config:

@@ -19,6 +19,8 @@ store-unsafe: Somebody other than root may put another baseline or other evidenc
 store-unseen: The state could not be looked at: nothing is said here of what is in it.
 state-file: Evidence or baseline may be altered past fimkit, or read by whom it is no concern of.
 program-files: Whoever may write to the program decides what it finds, with root's rights.
+config-writers: Whoever may write to the configuration has the watch run commands of his with its rights.
+self-watch: Who alters fimkit's program, settings or units, or those of auditd and osqueryd, is not seen doing it.
 watch-down: Changes are seen at the next check alone, and what came and went between two is not seen.
 """
 

@@ -15,6 +15,7 @@ from fimkit.evidence.store import open_store
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config, Watch
 from fimkit.model.errors import HostError, StoreError
+from fimkit.model.own_watches import find_own_program, list_own_places
 from fimkit.model.paths import is_below, join_path, render_path
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
@@ -68,12 +69,16 @@ def _view(open_kernel: Callable[[], AuditKernel]) -> KernelView:
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorHost:
-    """Where a host's things are, so that a test can put others in their place. The kernel is asked once."""
+    """Where a host's things are, so that a test can put others in their place. The kernel is asked once.
+
+    ``config_file`` is the configuration's own file, as it was named; empty where that is not known.
+    """
 
     open_kernel: Callable[[], AuditKernel] = AuditKernel
     proc: Path = Path("/proc")
     auditd_conf: Path = Path("/etc/audit/auditd.conf")
     rules_file: Path = _RULES_FILE
+    config_file: str = ""
     now_s: Callable[[], float] = time.time
     kernel: Callable[[], KernelView] = field(init=False, repr=False)
 
@@ -184,10 +189,13 @@ def _baseline(config: Config, host: DoctorHost, where: str) -> Iterator[Advice]:
 def check_paths(config: Config, host: DoctorHost) -> Iterator[Advice]:
     """The configured paths: there, no links, on file systems that can be followed, with nothing unseen mounted below."""
     mounts = load_mounts(host.proc / "self" / "mountinfo")
+    own = list_own_places(config, program=find_own_program()) if config.self.watch else ()
     for watch in config.paths:
         shown = render_path(watch.path)
         facts = look_at(watch.path)
         if not facts.exists:
+            if watch.path in own:  # nobody asked for it: it is watched for the case that it comes
+                continue
             yield Advice(
                 code="path-absent",
                 level=Level.WARNING,

@@ -3,12 +3,15 @@
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fimkit
 from fimkit.model.advice import Advice, Level
-from fimkit.model.config import Config
+from fimkit.model.config import Config, SelfWatch
+from fimkit.model.config_trust import find_writers
 from fimkit.model.coverage import STOPPED
+from fimkit.model.own_watches import find_own_program, plan_own_watches
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.verbs.coverage_judge import gaps_of_watch
 from fimkit.verbs.doctor_host import DoctorHost
@@ -19,13 +22,42 @@ __all__ = ["check_trust"]
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_FILES = 10_000
 _MOST_TOLD = 10
+_NAMED = 4
 
 
 def check_trust(config: Config, host: DoctorHost) -> Iterator[Advice]:
-    """What fimkit itself stands on: its state, its program, its watch."""
+    """What fimkit itself stands on: its configuration, its state, its program, its watch."""
+    yield from _writers(host.config_file)
+    yield from _own_watches(config, host.config_file)
     yield from _state(config.host.state_dir)
     yield from _program(os.fsencode(Path(fimkit.__file__).parent))
     yield from _watch(config, host)
+
+
+def _writers(config_file: str) -> Iterator[Advice]:
+    """Who else can write the configuration; root is refused such a one before it gets here."""
+    for words in find_writers(config_file, owners={0, os.geteuid()}) if config_file else ():
+        problem, _, remedy = render_terminal(words).rpartition(": ")
+        yield Advice(
+            code="config-writers", level=Level.WARNING, where=render_terminal(render_path(os.fsencode(config_file))),
+            problem=f"{problem}: its commands run with the rights of whoever runs fimkit, and root refuses it.", remedy=remedy,
+        )  # fmt: skip
+
+
+def _own_watches(config: Config, config_file: str) -> Iterator[Advice]:
+    """What fimkit stands on, where nothing watches it."""
+    if config.self.watch:
+        return
+    asked = replace(config, self=SelfWatch(watch=True))
+    unseen = [watch.path for watch in plan_own_watches(asked, os.fsencode(config_file or "/"), program=find_own_program())]
+    there = [render_terminal(render_path(path)) for path in unseen if os.path.lexists(path)]
+    if there:
+        more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+        yield Advice(
+            code="self-watch", level=Level.NOTE, where=there[0],
+            problem=f"what fimkit itself stands on is not watched: {', '.join(there[:_NAMED])}{more}.",
+            remedy="in fimkit.toml, under [self]: watch = true; then fimkit baseline accept on these paths, and fimkit install",
+        )  # fmt: skip
 
 
 def _walk(folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:

@@ -16,6 +16,7 @@ from fimkit.model.config import (
     Panic,
     Scanning,
     SealPolicy,
+    SelfWatch,
     Sources,
     StoreLimits,
     Syslog,
@@ -86,6 +87,8 @@ KEY_WORDS = {
     "store.mask": "patterns (Python's re) of what keep_content masks beside passwords, tokens and private keys",
     "seal.public_key": "whose seal counts; where nothing is at the default, the first seal's key is trusted",
     "seal.require": "true: a baseline without a seal, and what was accepted since, are findings",
+    "self.watch": "true: its program, configuration, units and hooks, and auditd's and osqueryd's configuration",
+    "self.tier": "critical: a change of these starts a panic where the host is armed",
     "packages.hook": "true: install has apt and dnf take what is proved of an upgrade into the baseline",
     "panic.action": "down: every interface · isolate: all but what allow names",
     "panic.include_namespaces": "true: containers' network namespaces are cut too; the helper needs SYS_ADMIN for it",
@@ -115,6 +118,7 @@ _TABLE_WORDS: dict[str, tuple[type[Any], str]] = {
     "webhook": (Webhook, "A chat or pager elsewhere, told of a panic side by side with the mail."),
     "store": (StoreLimits, "How long and how much evidence is kept."),
     "seal": (SealPolicy, "What `fimkit baseline seal` signs; the private key is kept elsewhere."),
+    "self": (SelfWatch, "What fimkit itself stands on is watched as if it stood above in [[paths]]."),
     "packages": (Packages, "What an upgrade does by itself."),
     "panic": (Panic, "What happens when something critical changes. Nothing, until `fimkit panic arm`."),
 }
@@ -219,7 +223,9 @@ def render_config(facts: HostFacts) -> str:
         TOML text, with every key that there is: set, or commented out with its default.
     """
     found = {"audit_log": facts.audit_log, "osquery_log": facts.osquery_log, "osquery_socket": facts.osquery_socket}
-    known = {"sources": {key: value for key, value in found.items() if value is not None}}
+    known: dict[str, dict[str, object]] = {
+        "sources": {key: value for key, value in found.items() if value is not None}, "self": {"watch": True},
+    }  # fmt: skip
     lines = [
         "# fimkit: what to observe on this host, who is told, and what happens then. TOML; a line that begins with # is",
         "# a comment, and a commented key shows its default. A wrong key or value stops the start, with its line.",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from fimkit.audit.advice import LOCKED, advise
@@ -10,6 +11,7 @@ from fimkit.audit.rule_codec import Rule
 from fimkit.audit.rules import HEAD, Plan, find_obstacles, plan_rules, render_rule_file
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError
+from fimkit.model.own_watches import find_own_program, list_own_places
 from fimkit.model.paths import render_path
 from fimkit.verbs.hook_files import HookFiles, known_hook_files, plan_hook_files
 from fimkit.verbs.installed import Installed, Memory, Part, forget, load_memory, save_memory
@@ -22,6 +24,7 @@ from fimkit.verbs.kernel_rules import (
     render_kernel_plan,
 )
 from fimkit.verbs.osquery_files import OsqueryFiles, known_osquery_files, plan_osquery_files
+from fimkit.verbs.own_changes import OwnChanges, announcing
 from fimkit.verbs.place import list_mounts, process_name
 from fimkit.verbs.planned import FileChange, Known, PlannedFile, plan_removals, plan_writes, render_changes
 from fimkit.verbs.viewpoint import Viewpoint, find_viewpoint
@@ -49,7 +52,7 @@ class _Site:
     """One host's files: this one's, or those below ``--root``."""
 
     def __init__(self, config: Config, root: str | None, rules_file: str) -> None:
-        self.root, self.rules_path = root, rules_file
+        self.config, self.root, self.rules_path = config, root, rules_file
         self.rules_file = below_root(root, rules_file)
         self.state_dir = below_root(root, config.host.state_dir)
         self.memory = load_memory(self.state_dir, rules_file=rules_file)
@@ -134,7 +137,7 @@ def install(
     plan = _plan(config, root, view)
     osquery = plan_osquery_files(config, site.memory, root, extension=extension, view=view)
     todo = _Todo(site, plan, osquery, plan_hook_files(hook, root), keep=_kept_parts(config, extension))
-    words = [*view.words, *(f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped), *plan.notes, *todo.words()]
+    words = [*view.words, *_plan_words(config, plan), *todo.words()]
     if root is not None:
         return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
     try:
@@ -155,6 +158,14 @@ def install(
         return _finish(site, todo, None, KernelPlan(), [*words, f"the kernel's rules are not known: {error}"], dry_run=True)
 
 
+def _plan_words(config: Config, plan: Plan) -> list[str]:
+    """Say what of the configured paths the kernel cannot have; of fimkit's own places it is no news that some are not there."""
+    own = list_own_places(config, program=find_own_program()) if config.self.watch else ()
+    words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped if path not in own]
+    absent = tuple(f"{render_path(path)} does not exist" for path in own)
+    return words + [note for note in plan.notes if not note.startswith(absent)]
+
+
 def _kept_parts(config: Config, extension: str | None) -> tuple[Part, ...]:
     """What an install without ``--extension`` leaves as it is, where there is an osquery."""
     return () if extension is not None or not config.sources.osquery_config else (Part.EXTENSION,)
@@ -173,7 +184,7 @@ def _finish(
     if not diff and memory == site.memory:
         words = _join(kernel, plan) + words
         return InstallReport(diff="", words=(f"nothing to change: {len(plan.rules)} rules are in place", *words))
-    with _Undo(site) as undo:
+    with _announcing(site, todo.changes, "fimkit install") as own, _Undo(site) as undo:
         undo.folders += make_folders(site.state_dir, 0o700)
         for change in todo.changes:
             if change.now is None and change.after is not None:
@@ -185,7 +196,13 @@ def _finish(
         if kernel is not None:
             words = apply_kernel_plan(kernel, rules) + _join(kernel, plan) + words
         undo.done = True
-    return InstallReport(diff=diff, words=(*_summary(todo.changes, kernel is not None, rules), *words))
+    return InstallReport(diff=diff, words=(*_summary(todo.changes, kernel is not None, rules), *words, *own.words))
+
+
+def _announcing(site: _Site, changes: Iterable[FileChange], why: str) -> AbstractContextManager[OwnChanges]:
+    """What is changed on this host is fimkit's own doing; of a host below a folder, its own fimkit knows nothing."""
+    planned = {os.fsencode(one.path): one.after for one in changes if one.now != one.after and site.root is None}
+    return announcing(site.config, planned, why=why)
 
 
 def _join(kernel: AuditKernel | None, plan: Plan) -> list[str]:
@@ -303,11 +320,12 @@ def _remove(
     if kernel is not None:
         words = apply_kernel_plan(kernel, todo) + words
         words.insert(0, f"in the kernel: {len(todo.delete)} rules removed")
-    for change in changes:
-        change.make()
+    with _announcing(site, changes, "fimkit uninstall") as own:
+        for change in changes:
+            change.make()
     done = [f"{'removed' if one.after is None else 'put back'} {one.path}" for one in changes if one.now != one.after]
     theirs = [one for one in (site.memory.files if site.memory else ()) if one.stays]
-    words = done + words + _asides(changes) + _stayed(site, theirs)
+    words = done + words + _asides(changes) + _stayed(site, theirs) + own.words
     others = {site.rules_file, *(below_root(site.root, one.path) for one in known_hook_files(site.root))}
     if any(one.now != one.after and one.path not in others for one in changes):
         words.append("osqueryd keeps what it has read until it starts again: systemctl restart osqueryd")
