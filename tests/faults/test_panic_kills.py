@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fimkit.evidence.store import open_store
 from fimkit.model.config_json import freeze
 from fimkit.model.errors import HostError
 from fimkit.notify.channels import Channels
@@ -27,6 +28,7 @@ from fimkit.notify.mail import load_mailer
 from fimkit.panic.helper_client import Helper, connect_helper
 from fimkit.panic.namespaces import Namespace
 from fimkit.panic.record import PanicRecord, Phase
+from fimkit.verbs.evidence_incidents import verify_incidents
 from fimkit.verbs.panic_reach import Reach, render_endpoints
 from tests.faults.scene import DEADLINE_S, Scene, command, toml
 from tests.notify.letters import finding
@@ -348,13 +350,31 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def run_rounds(where: Namespace, folder: Path, certificates: Certificates, seed: int, rounds: int) -> None:
     dice = random.Random(seed)
     recon = toml("recon", command(folder, "recon", f"exec sleep {dice.choice((0.1, 1, 3))}"))
-    with Scene(where, folder, ca_file=certificates.ca_file, panic=recon) as scene, arena(scene, dice) as here:
+    with Scene(where, folder, ca_file=certificates.ca_file, panic=recon) as scene:
+        open_store(os.fsencode(scene.state), create=True).close()
+        play_rounds(scene, dice, seed, rounds)
+        check_evidence(scene)
+
+
+def play_rounds(scene: Scene, dice: random.Random, seed: int, rounds: int) -> None:
+    with arena(scene, dice) as here:
         for number in range(rounds):
             plan = plan_round(dice)
             began = time.monotonic()
             print(f"seed {seed} round {number}: trigger at {plan.trigger_s}, {list(map(tuple, plan.blows))}", flush=True)
             print(f"    {here.play(plan)} ({time.monotonic() - began:.1f} s)", flush=True)
             assert not here.trouble, here.trouble
+
+
+def check_evidence(scene: Scene) -> None:
+    """Whatever was killed, in the middle of what: the store is whole, and so are the journals of the incidents that it names."""
+    state = os.fsencode(scene.state)
+    with open_store(state) as store:
+        assert store.verify() == []
+        assert store.verify_chain().broken == ()
+        stored = store.incidents()
+    assert verify_incidents(state).broken == []
+    print(f"    {len(stored)} incidents in the store, in the phases {sorted(one.phase for one in stored)}", flush=True)
 
 
 @pytest.mark.parametrize("scene", range(max(1, -(-ROUNDS // A_SCENE))))
