@@ -113,14 +113,17 @@ SHELL = """
 set -eu
 here={root} python={python} log={log}
 say() {{ printf 'said: %s\\n' "$*"; }}
+refuse() {{ say "$@"; exit 3; }}
 . "$here/units/lock.sh"
-pip_quietly() {{ shift; case $* in *{fails}*) echo 'ERROR: no such file' >"$log"; return 1 ;; esac; printf 'pip: %s\\n' "$*"; }}
+pip_quietly() {{ shift; case $* in *{fails}*) echo 'ERROR: {error}' >"$log"; return 1 ;; esac; printf 'pip: %s\\n' "$*"; }}
 {command}
 """
 
 
-def shell(command: str, fails: str, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    text = SHELL.format(root=ROOT, python=sys.executable, log=tmp_path / "log", fails=fails, command=command)
+def shell(
+    command: str, fails: str, tmp_path: Path, *, error: str = "no such file", **more: str
+) -> subprocess.CompletedProcess[str]:
+    text = SHELL.format(root=ROOT, python=sys.executable, log=tmp_path / "log", fails=fails, error=error, command=command)
     return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **more})
 
 
@@ -130,6 +133,14 @@ def test_users_get_hashes_checked_and_nothing_else_when_that_fails(tmp_path: Pat
     assert first.startswith("pip: --require-hashes -r ") and second == "pip: --no-deps --no-build-isolation /co"
     done = shell("install_fimkit PY /co scan || echo failed", "--require-hashes", tmp_path)
     assert done.stdout == "failed\n"
+
+
+def test_a_file_that_is_another_ends_it_at_once(tmp_path: Path) -> None:
+    words = "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."
+    done = shell("install_fimkit PY /co scan || echo went on", "--require-hashes", tmp_path, error=words)
+    assert done.returncode == 3 and words in done.stderr
+    assert done.stdout.startswith("said: a file that was downloaded is not the one that requirements.lock has")
+    assert "went on" not in done.stdout
 
 
 def test_the_lock_is_left_aside_only_where_it_is_asked_for_and_that_is_said(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ install_locked() {
         pip_quietly "$locked_python" --no-deps --no-build-isolation "$@" &&
         locked_status=0 || locked_status=$?
     rm -f -- "$picked"
+    # No reason to try again with less, nor to leave the lock aside: that file is not the one that was locked.
+    if [ "$locked_status" != 0 ] && grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+        grep -A 5 'DO NOT MATCH THE HASHES' "$log" >&2
+        refuse "a file that was downloaded is not the one that requirements.lock has: nothing of it was installed; ask who runs the index"
+    fi
     return "$locked_status"
 }
 

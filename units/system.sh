@@ -67,7 +67,7 @@ build_version() {
     }
     # YARA is an extra: without it contents are searched by the keyword rules alone.
     install_fimkit "$new/bin/python" "$copy" scan || {
-        say "YARA could not be had, and is left out: $(tail -n 1 "$log")"
+        say "YARA could not be had, and is left out: $(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")"
         install_fimkit "$new/bin/python" "$copy" ''
     } || {
         tail -n 20 "$log" >&2
