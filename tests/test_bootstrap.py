@@ -17,7 +17,8 @@ __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
 USER = 65534
-KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c")  # when one changes, the place is set up anew
+# When one of these changes, the place is set up anew.
+KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c", "fimkit/baseline/_plain.c")
 MISSING = ROOT / ".venv/.missing-run"
 
 
@@ -30,6 +31,7 @@ def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "a folder"
     (folder / "benchmarks").mkdir(parents=True)
     (folder / "fimkit/audit").mkdir(parents=True)
+    (folder / "fimkit/baseline").mkdir()
     for name in KEYED:
         shutil.copy2(ROOT / name, folder / name)
     (folder / "benchmarks/one").touch()

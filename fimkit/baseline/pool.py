@@ -25,7 +25,7 @@ from fimkit.baseline.entry import EntryReader, Place
 from fimkit.baseline.worker import MOST_FOLDERS, receive, send, unpack_state
 from fimkit.model.states import FileState
 
-__all__ = ["Batch", "WorkerPool"]
+__all__ = ["Batch", "WorkerPool", "read_here"]
 
 _MOST_WORKERS = 4
 _PARCEL = 64
@@ -44,6 +44,13 @@ class Batch(NamedTuple):
     folder: int
     start: bytes
     names: Sequence[bytes]
+
+
+def read_here(reader: EntryReader, batch: Batch) -> Iterator[Sequence[FileState]]:
+    """Read the files of a batch in this thread, one after the other."""
+    folder, start, names = batch
+    for name in names:
+        yield (reader.read_file(Place(folder, name, start + name)),)
 
 
 class _Worker:
@@ -72,6 +79,9 @@ class _Worker:
 class WorkerPool:
     """Takes batches, gives states in any order. A worker that dies costs nothing but time: its parcels are read here."""
 
+    many_paths = 2000
+    """From here on a scan is worth the start of other processes, some 40 ms of a core for each."""
+
     def __init__(self, reader: EntryReader, *, spares_cache: bool = False) -> None:
         """Take the walk's own reader, for what no worker does, and whether workers leave the page cache as they found it."""
         self._wishes = ("spare",) if spares_cache else ()
@@ -96,19 +106,19 @@ class WorkerPool:
                 self._workers.append(worker)
                 self._answers.register(worker.peer, select.POLLIN)
 
-    def read(self, batch: Batch) -> Iterator[FileState]:
+    def read(self, batch: Batch) -> Iterator[Sequence[FileState]]:
         """Take a batch, whose folder stays the caller's; give what is ready, of this batch or earlier ones."""
         if not self._workers and not self._lost:
-            yield from self._read_here(batch)
+            yield from read_here(self._reader, batch)
             return
         try:
             self._parcel.append(batch._replace(folder=os.dup(batch.folder)))  # the walk closes its own when it leaves the folder
         except OSError:
-            yield from self._read_here(batch)
+            yield from read_here(self._reader, batch)
         if len(self._parcel) >= MOST_FOLDERS or sum(len(batch.names) for batch in self._parcel) >= _PARCEL:
             yield from self._ship()
 
-    def finish(self) -> Iterator[FileState]:
+    def finish(self) -> Iterator[Sequence[FileState]]:
         """Give all that is left."""
         yield from self._ship()
         while self._lost or any(worker.parcels for worker in self._workers):
@@ -125,7 +135,7 @@ class WorkerPool:
         while self._lost:
             _close_folders(self._lost.popleft())
 
-    def _ship(self) -> Iterator[FileState]:
+    def _ship(self) -> Iterator[Sequence[FileState]]:
         parcel, self._parcel = self._parcel, []
         free = min(self._workers, key=lambda worker: len(worker.parcels), default=None)
         if free is None or len(free.parcels) >= _WAITING:
@@ -138,14 +148,14 @@ class WorkerPool:
                 self._lose(free)
         yield from self._take_done()
 
-    def _take_done(self, wait_ms: int = 0) -> Iterator[FileState]:
+    def _take_done(self, wait_ms: int = 0) -> Iterator[Sequence[FileState]]:
         answered = {descriptor for descriptor, _ in self._answers.poll(wait_ms)}
         for worker in [worker for worker in self._workers if worker.peer.fileno() in answered]:
             yield from self._take(worker)
         while self._lost:
             yield from self._read_parcel(self._lost.popleft())
 
-    def _take(self, worker: _Worker) -> Iterator[FileState]:
+    def _take(self, worker: _Worker) -> Iterator[Sequence[FileState]]:
         try:
             (size, rows), _ = receive(worker.peer)
         except (EOFError, OSError):
@@ -155,7 +165,7 @@ class WorkerPool:
         _close_folders(parcel)
         self.bytes_read += size
         paths = (batch.start + name for batch in parcel for name in batch.names)
-        yield from map(unpack_state, paths, rows)
+        yield list(map(unpack_state, paths, rows))
 
     def _lose(self, worker: _Worker) -> None:
         self._workers.remove(worker)
@@ -163,15 +173,10 @@ class WorkerPool:
         self._lost.extend(worker.parcels)
         worker.end()
 
-    def _read_here(self, batch: Batch) -> Iterator[FileState]:
-        folder, start, names = batch
-        for name in names:
-            yield self._reader.read_file(Place(folder, name, start + name))
-
-    def _read_parcel(self, parcel: list[Batch]) -> Iterator[FileState]:
+    def _read_parcel(self, parcel: list[Batch]) -> Iterator[Sequence[FileState]]:
         try:
             for batch in parcel:
-                yield from self._read_here(batch)
+                yield from read_here(self._reader, batch)
         finally:
             _close_folders(parcel)
 

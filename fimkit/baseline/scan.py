@@ -4,7 +4,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import chain
 
+from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.folders import Folder, FolderStack
 from fimkit.baseline.mounts import load_mount_points, mount_points_below
@@ -12,6 +14,7 @@ from fimkit.baseline.pace import Pace, low_priority
 from fimkit.baseline.pool import Batch, WorkerPool
 from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
 from fimkit.baseline.selection import Selection, select_in
+from fimkit.baseline.thread_pool import ThreadPool
 from fimkit.model.config import Scanning, Watch
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
@@ -23,9 +26,11 @@ _BATCH = 64
 _SORTED = 4096
 _STEP_BYTES = 1 << 26
 
-# From here on a scan is worth the start of other processes, some 40 ms of a core for each.
-_MANY_PATHS = 2000
 _MANY_BYTES = 1 << 28
+"""From here on a scan is worth the start of other processes, however few its paths are."""
+
+Runs = Iterator[Sequence[FileState]]
+"""How states go up through the walk: some at once, since each is passed on by a dozen functions."""
 
 
 def scan_watches(
@@ -34,6 +39,7 @@ def scan_watches(
     known: Mapping[bytes, FileState] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     limits: Scanning | None = None,
+    way: Way | None = None,
 ) -> "Scan":
     """Look at every path below the watches, once each; watches may nest.
 
@@ -45,12 +51,13 @@ def scan_watches(
         known: The shortcut by times: a file whose type, size, mtime, ctime, inode and device are as known here is not read; its
             hash and extended attributes are repeated. Who can set the clock or write to the block device can fool it.
         on_progress: Told now and then of the paths seen and the bytes read so far, in this thread.
-        limits: How much of the host the scan may take. With a rate it is done by this process alone, so that the rate is its own.
+        limits: How much of the host the scan may take. With a rate it is done by this thread alone, so that the rate is its own.
+        way: How ordinary files are read; by default the quickest way that is here.
 
     Returns:
         An iterator of states in no order, to be consumed once; its ``problems`` and ``mounts`` are complete at its end.
     """
-    return Scan(watches, known=known, on_progress=on_progress, limits=limits)
+    return Scan(watches, known=known, on_progress=on_progress, limits=limits, way=way)
 
 
 class Scan(Iterator[FileState]):
@@ -69,6 +76,7 @@ class Scan(Iterator[FileState]):
         known: Mapping[bytes, FileState] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         limits: Scanning | None = None,
+        way: Way | None = None,
     ) -> None:
         """Prepare; nothing is read before the first state is asked for."""
         self.problems: list[ScanProblem] = []
@@ -83,10 +91,11 @@ class Scan(Iterator[FileState]):
         self._is_nice = limits.nice
         self._reader = EntryReader(known, self._tell_block, pace=self._pace, spares_cache=limits.nice)
         self._next_tell = _STEP_BYTES
-        self._pool = WorkerPool(self._reader, spares_cache=limits.nice)
-        self._is_alone = known is not None or pace.limits  # the shortcut is quicker than telling another process of it
+        self._pool = _new_pool(self._reader, limits, way or best_way())
+        self._is_alone = known is not None or pace.limits  # the shortcut is quicker than telling another of it
         self._mount_points: frozenset[bytes] = frozenset()
-        self._states = self._run()
+        self._runs = self._run()
+        self._states = chain.from_iterable(self._runs)
 
     @property
     def bytes_read(self) -> int:
@@ -103,9 +112,9 @@ class Scan(Iterator[FileState]):
 
     def close(self) -> None:
         """Stop before the end; threads and descriptors are given back."""
-        self._states.close()
+        self._runs.close()
 
-    def _run(self) -> Generator[FileState, None, None]:
+    def _run(self) -> Generator[Sequence[FileState], None, None]:
         points = load_mount_points()
         try:
             with low_priority(self._is_nice):
@@ -113,11 +122,13 @@ class Scan(Iterator[FileState]):
         finally:
             self._pool.close()
 
-    def _run_roots(self, points: frozenset[bytes]) -> Iterator[FileState]:
+    def _run_roots(self, points: frozenset[bytes]) -> Runs:
         for root in sorted(self._roots):
             self._mount_points = mount_points_below(root, points)
             yield from self._scan_root(root)
-        yield from self._pool.finish()
+        for run in self._pool.finish():
+            yield run
+            self._report()
         self._report()
 
     def _report(self) -> None:
@@ -130,7 +141,7 @@ class Scan(Iterator[FileState]):
             self._report()
         return True
 
-    def _scan_root(self, root: bytes) -> Iterator[FileState]:
+    def _scan_root(self, root: bytes) -> Runs:
         place = Place(None, root, root)
         try:
             seen = os.lstat(root)
@@ -150,9 +161,9 @@ class Scan(Iterator[FileState]):
             words = f"is a link to {render_path(target)}: only the link is watched, configure what it leads to"
             self.problems.append(ScanProblem(root, words))
         if wanted:
-            yield from self._read_leaf(place, is_file=stat.S_ISREG(seen.st_mode))
+            yield (self._read_leaf(place, is_file=stat.S_ISREG(seen.st_mode)),)
 
-    def _walk(self, place: Place, selection: Selection, *, wanted: bool) -> Iterator[FileState]:
+    def _walk(self, place: Place, selection: Selection, *, wanted: bool) -> Runs:
         stack = FolderStack()
         try:
             yield from self._visit(stack, place, selection, wanted=wanted, home=None)
@@ -161,26 +172,25 @@ class Scan(Iterator[FileState]):
                 if top.pending:
                     yield from self._visit_child(stack, top, top.pending.pop())
                 else:
-                    for path in stack.pop():
-                        yield self._unlisted(path, "a folder above it was moved meanwhile")
+                    yield [self._unlisted(path, "a folder above it was moved meanwhile") for path in stack.pop()]
         finally:
             stack.close()
 
-    def _visit_child(self, stack: FolderStack, above: Folder, name: bytes) -> Iterator[FileState]:
+    def _visit_child(self, stack: FolderStack, above: Folder, name: bytes) -> Runs:
         place = Place(above.file, name, above.child_path(name))
         watch = above.selection.watch_of(place.path, is_folder=True)
         crosses = watch is not None and watch.cross_mounts
         if place.path in self._mount_points and not crosses:
             self.mounts.append(place.path)  # not even opened: an automount would answer by mounting
             if watch is not None:
-                yield from self._read_leaf(place, is_file=False)
+                yield (self._read_leaf(place, is_file=False),)
             return
         home = None if crosses else above.dev
         yield from self._visit(stack, place, above.selection.below(), wanted=watch is not None, home=home)
 
     def _visit(
         self, stack: FolderStack, place: Place, selection: Selection, *, wanted: bool, home: int | None
-    ) -> Iterator[FileState]:
+    ) -> Runs:
         """Open a folder, give what lies in it but its subfolders, and then its own state; put it on the stack.
 
         ``home`` is the device that must not be left, if any.
@@ -189,13 +199,13 @@ class Scan(Iterator[FileState]):
             file, seen = _open_folder(place)
         except OSError as error:
             if wanted:
-                yield from self._read_unopened(place, error)
+                yield (self._read_unopened(place, error),)
             return
         if home is not None and seen.st_dev != home:
             self.mounts.append(place.path)
             try:
                 if wanted:
-                    yield self._reader.read_folder(place.path, file, seen)
+                    yield (self._reader.read_folder(place.path, file, seen),)
             finally:
                 os.close(file)
             return
@@ -211,9 +221,9 @@ class Scan(Iterator[FileState]):
                     self.problems.append(ScanProblem(place.path, problem))
         if wanted:
             self.count += 1
-            yield self._reader.read_folder(place.path, file, seen, problem)
+            yield (self._reader.read_folder(place.path, file, seen, problem),)
 
-    def _list(self, folder: Folder) -> Iterator[FileState]:
+    def _list(self, folder: Folder) -> Runs:
         selection, pending, roots, start = folder.selection, folder.pending, self._roots, folder.child_path(b"")
         files: list[bytes] = []
         asks = not selection.takes_all
@@ -232,7 +242,7 @@ class Scan(Iterator[FileState]):
                     if is_folder:
                         pending.append(name)
                     elif not is_file:
-                        yield from self._read_leaf(Place(folder.file, name, path), is_file=False)
+                        yield (self._read_leaf(Place(folder.file, name, path), is_file=False),)
                     else:
                         files.append(name)
                         if len(files) == _SORTED:
@@ -245,41 +255,45 @@ class Scan(Iterator[FileState]):
         if broken is not None:
             raise broken
 
-    def _read_sorted(self, folder: int, start: bytes, files: list[bytes]) -> Iterator[FileState]:
+    def _read_sorted(self, folder: int, start: bytes, files: list[bytes]) -> Runs:
         """Read files nearly in the order of their paths: that is what is stored the fastest, and promised to nobody."""
         files.sort()
         for first in range(0, len(files), _BATCH):
             yield from self._read_files(Batch(folder, start, files[first : first + _BATCH]))
 
-    def _read_files(self, batch: Batch) -> Iterator[FileState]:
+    def _read_files(self, batch: Batch) -> Runs:
         self.count += len(batch.names)
-        if not self._is_alone and (self.count > _MANY_PATHS or self.bytes_read > _MANY_BYTES):
+        if not self._is_alone and (self.count >= self._pool.many_paths or self.bytes_read > _MANY_BYTES):
             self._is_alone = True
             self._pool.start()
-        yield from self._pool.read(batch)
-        self._report()
+        for run in self._pool.read(batch):
+            yield run
+            self._report()
 
-    def _read_leaf(self, place: Place, *, is_file: bool) -> Iterator[FileState]:
+    def _read_leaf(self, place: Place, *, is_file: bool) -> FileState:
         self.count += 1
         if is_file:
-            yield self._reader.read_file(place)
-            return
+            return self._reader.read_file(place)
         if self._pace is not None:
             self._pace.take_files()
-        yield self._reader.read_other(place)
+        return self._reader.read_other(place)
 
-    def _read_unopened(self, place: Place, error: OSError) -> Iterator[FileState]:
+    def _read_unopened(self, place: Place, error: OSError) -> FileState:
         self.count += 1
         if isinstance(error, FileNotFoundError):
-            yield FileState(place.path, FileType.DIRECTORY, problem=VANISHED)
-        elif error.errno in (errno.ELOOP, errno.ENOTDIR):
-            yield self._reader.read_other(place, "took a folder's name meanwhile")
-        else:
-            yield self._reader.read_other(place, f"{UNLISTED}, {say_error('it cannot be opened', error)}")
+            return FileState(place.path, FileType.DIRECTORY, problem=VANISHED)
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            return self._reader.read_other(place, "took a folder's name meanwhile")
+        return self._reader.read_other(place, f"{UNLISTED}, {say_error('it cannot be opened', error)}")
 
     def _unlisted(self, path: bytes, why: str) -> FileState:
         self.count += 1
         return FileState(path, FileType.DIRECTORY, problem=f"{UNLISTED}, {why}")
+
+
+def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> ThreadPool | WorkerPool:
+    """Choose who reads: what leaves the page cache as it was found is the exact way's, by processes."""
+    return ThreadPool(reader) if way is Way.COMPILED and not limits.nice else WorkerPool(reader, spares_cache=limits.nice)
 
 
 def _kind_of(entry: os.DirEntry[str]) -> tuple[bool, bool]:

@@ -9,6 +9,7 @@ from fimkit.verbs.doctor_host import DoctorHost, check_paths, check_store
 from fimkit.verbs.doctor_notify import check_notify
 from fimkit.verbs.doctor_packages import check_packages
 from fimkit.verbs.doctor_panic import check_panic
+from fimkit.verbs.doctor_scan import check_scan
 from fimkit.verbs.doctor_seal import check_seal
 from fimkit.verbs.doctor_trust import check_trust
 from fimkit.verbs.doctor_web import check_web
@@ -26,6 +27,7 @@ Section = Callable[[Config, DoctorHost], Iterable[Advice]]
 SECTIONS: tuple[Section, ...] = (
     check_paths,
     check_store,
+    check_scan,
     check_seal,
     check_trust,
     check_kernel,

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.entry import EntryReader
 from fimkit.baseline.pool import Batch, WorkerPool
 from fimkit.baseline.scan import scan_watches
@@ -59,13 +61,14 @@ def pooled(pool: WorkerPool, tree: Path) -> Iterator[FileState]:
     for number in range(FOLDERS):
         folder = os.open(tree / f"folder{number}", os.O_RDONLY)
         names = [b"file%d" % name for name in range(FILES)]
-        yield from pool.read(Batch(folder, os.fsencode(tree) + b"/folder%d/" % number, names))
+        yield from chain.from_iterable(pool.read(Batch(folder, os.fsencode(tree) + b"/folder%d/" % number, names)))
         os.close(folder)
-    yield from pool.finish()
+    yield from chain.from_iterable(pool.finish())
 
 
-def test_big_scan_is_complete_and_right(tree: Path) -> None:
-    rows = list(scan_watches([Watch(path=os.fsencode(tree))]))
+@pytest.mark.parametrize("way", sorted({Way.PYTHON, best_way()}))
+def test_big_scan_is_complete_and_right(tree: Path, way: Way) -> None:
+    rows = list(scan_watches([Watch(path=os.fsencode(tree))], way=way))
     assert_complete(tree, rows)
     states = {row.path: row for row in rows}
     assert states[os.fsencode(tree) + b"/folder2/file1"].xattrs == {"user.note": bytes(3000)}
@@ -110,7 +113,7 @@ def test_worker_that_is_killed_costs_no_row(tree: Path, after: int) -> None:
 @needs_cores
 def test_scan_given_up_in_the_middle_leaves_no_process_and_no_descriptor(tree: Path) -> None:
     processes, descriptors = children(), len(os.listdir("/proc/self/fd"))
-    under_way = scan_watches([Watch(path=os.fsencode(tree))])
+    under_way = scan_watches([Watch(path=os.fsencode(tree))], way=Way.PYTHON)
     for _ in range(3000):
         next(under_way)
     assert children() - processes
@@ -147,19 +150,21 @@ def test_shortcut_by_times_reads_nothing_of_a_big_tree(tree: Path) -> None:
     assert again == first and under_way.bytes_read == 0
 
 
-def test_memory_of_a_scan_does_not_grow_with_the_tree(tree: Path) -> None:
+@pytest.mark.parametrize("way", sorted({Way.PYTHON, best_way()}))
+def test_memory_of_a_scan_does_not_grow_with_the_tree(tree: Path, way: Way) -> None:
     code = f"""
 import sys; sys.path[:] = {sys.path!r}
 import collections, resource
+from fimkit.baseline.compiled import Way
 from fimkit.baseline.scan import scan_watches
 from fimkit.model.config import Watch
 def peak(path):
-    collections.deque(scan_watches([Watch(path=path.encode())]), maxlen=0)
+    collections.deque(scan_watches([Watch(path=path.encode())], way=Way(sys.argv[2])), maxlen=0)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 small = peak(sys.argv[1] + "/folder1")
 print(peak(sys.argv[1]) - small)
 """
-    printed = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([sys.executable, "-c", code, str(tree), way], capture_output=True, text=True, check=True).stdout
     assert int(printed) < 8_000  # KiB, for 6,000 more rows and the pool
 
 

@@ -28,7 +28,7 @@ from tests.live import kept_kernel
 __all__: list[str] = []
 
 BOOT_S = 1_795_000_000
-UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "seal-no-key")  # of the seal: test_doctor_seal
+UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "scan-reader", "seal-no-key")  # of the seal: test_doctor_seal
 STATUS = AuditStatus(enabled=1, failure=1, pid=50, rate_limit=0, backlog_limit=8192, lost=0, backlog=0)
 AUDITD = """
 log_file = {log}
@@ -327,6 +327,13 @@ def test_mounts_are_read_with_their_types(tmp_path: Path) -> None:
     file.write_bytes(b"24 27 0:6 / /de\\040v rw,nosuid shared:2 master:1 - tmpfs - rw\nbad\n")
     assert load_mounts(file) == [Mount(point=b"/de v", type=b"tmpfs")]
     assert not load_mounts(tmp_path / "none")
+
+
+def test_scanning_without_the_compiled_reader_is_said(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", None)  # as where it was not built
+    advice = [one for one in host.advice() if one.code == "scan-reader"]
+    assert [one.level for one in advice] == [Level.NOTE]
+    assert is_healthy(advice)
 
 
 def test_reading_without_the_compiled_loop_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
