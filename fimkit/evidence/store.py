@@ -7,7 +7,7 @@ history. What a method has returned from, outside of :meth:`Store.transaction`, 
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +33,7 @@ from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
+from fimkit.evidence.full_disk import noting_full
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.pin_rows import PinsRow
@@ -83,7 +84,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
-        with translated_errors(self.path), write_transaction(self._connection, self._before_commit):
+        noted = nullcontext() if self._connection.in_transaction else noting_full(os.path.dirname(self.path))  # once
+        with noted, translated_errors(self.path), write_transaction(self._connection, self._before_commit):
             yield
 
     @contextmanager
@@ -516,7 +518,8 @@ def open_store(state_dir: bytes, *, create: bool = False) -> Store:
         StoreError: If there is none (and ``create`` is not said), or it is damaged, or of a later version.
         HostError: If folder or file is a symbolic link, another user's, or can be written by others, or cannot be opened.
     """
-    connection = connect(state_dir, create=create)
+    with noting_full(state_dir):
+        connection = connect(state_dir, create=create)
     try:
         return Store(connection, store_path(state_dir))
     except BaseException:

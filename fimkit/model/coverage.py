@@ -77,6 +77,7 @@ class Cause(StrEnum):
     MOUNT = "mount"                  # inside a watched tree
     INOTIFY = "inotify"              # no watch was left
     CLOCK = "clock"
+    DISK_FULL = "disk-full"          # what was found could not be stored
     WATCH_DOWN = "watch-down"
     NO_CONTEXT = "no-context"        # processes that the kernel never records
     LOG_GONE = "log-gone"            # rotated away, cut or replaced before it was read

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fimkit.evidence.folder import check_private_file, make_state_dir
+from fimkit.evidence.full_disk import noting_full
 from fimkit.model.errors import HostError, StoreError
 from fimkit.model.paths import render_path
 
@@ -67,7 +68,7 @@ class QueueFile:
         make_state_dir(state_dir)
         path = queue_path(state_dir)
         check_private_file(path)
-        self._name = render_path(path)
+        self._name, self._folder = render_path(path), state_dir
         with self._told():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._database = sqlite3.connect(os.fsdecode(path), isolation_level=None, check_same_thread=False)
@@ -105,7 +106,7 @@ class QueueFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._told():
+        with noting_full(self._folder), self._told():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield

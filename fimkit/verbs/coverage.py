@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fimkit.baseline.problems import VANISHED
+from fimkit.evidence.full_disk import load_full, prepare_mark
 from fimkit.evidence.log_rows import LAST_CHECK
 from fimkit.evidence.reader import Reader, open_reader
 from fimkit.evidence.store import Store
@@ -14,7 +15,7 @@ from fimkit.model.config import Config
 from fimkit.model.coverage import Cause, Gap, Interval, Sense, cut_intervals, gaps_of_notes, say_gaps, select_gaps, weighty
 from fimkit.model.errors import FimkitError
 from fimkit.verbs.coverage_host import ask_host
-from fimkit.verbs.coverage_judge import LONG_NS, GapsNow, first_enabling, gaps_of_watch, judge_host
+from fimkit.verbs.coverage_judge import LONG_NS, GapsNow, first_enabling, gaps_of_full_disk, gaps_of_watch, judge_host
 from fimkit.verbs.old_processes import load_boot_time
 from fimkit.verbs.watch_status import WatchStatus, load_watch_status
 
@@ -62,9 +63,13 @@ def judge_now(config: Config, store: Store, notes: Sequence[Note] = ()) -> GapsN
     reads_kernel = status is not None and status.running and status.records == "kernel"
     judged = judge_host(sight, was, every, known=store.gaps(), reads_kernel=reads_kernel)
     down = gaps_of_watch(status, now_ns=sight.now_ns)
+    prepare_mark(config.host.state_dir)
+    full = load_full(config.host.state_dir)
+    told_ns = int(was.get("full_ns", 0)) if full is None else full.to_ns
     return GapsNow(
-        open=(*judged.open, *down), over=judged.over, judged=judged.judged | {(Sense.LIVE, Cause.WATCH_DOWN)}, state=judged.state
-    )
+        open=(*judged.open, *down), over=(*judged.over, *gaps_of_full_disk(full, was)),
+        judged=judged.judged | {(Sense.LIVE, Cause.WATCH_DOWN)}, state={**(judged.state or {}), "full_ns": told_ns},
+    )  # fmt: skip
 
 
 def keep_gaps(store: Store, judged: GapsNow, *, now_ns: int) -> None:

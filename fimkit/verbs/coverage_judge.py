@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fimkit.evidence.full_disk import FullDisk
 from fimkit.model.changes import Note, NoteKind
 from fimkit.model.coverage import STOPPED, Cause, Gap, Sense, gaps_of_notes
 from fimkit.model.paths import render_terminal
@@ -13,7 +14,8 @@ from fimkit.verbs.gather import Gathered
 from fimkit.verbs.watch_status import WatchStatus
 
 __all__ = [
-    "LONG_NS", "STEP_NS", "GapsNow", "first_enabling", "gaps_of_gathered", "gaps_of_watch", "judge_host", "step_of",
+    "LONG_NS", "STEP_NS", "GapsNow", "first_enabling", "gaps_of_full_disk", "gaps_of_gathered", "gaps_of_watch", "judge_host",
+    "step_of",
 ]  # fmt: skip
 
 STEP_NS = 2_000_000_000
@@ -196,6 +198,16 @@ def gaps_of_gathered(
     if bad:
         found.append(gap(Cause.BAD_LINES, f"lines of the log could not be read{_first(gathered.bad_lines)}", lost=bad))
     return found
+
+
+def gaps_of_full_disk(full: FullDisk | None, was: Mapping[str, Any]) -> tuple[Gap, ...]:
+    """Give the gap of writes that failed since the judgement before, whose ``full_ns`` is up to when that was told of."""
+    told_ns = int(was.get("full_ns", 0))
+    if full is None or full.to_ns <= told_ns:
+        return ()
+    words = "the disk was full: what fimkit saw could not be stored"
+    return (Gap(from_ns=max(full.from_ns, told_ns), to_ns=full.to_ns, source=Sense.SCAN, cause=Cause.DISK_FULL, words=words,
+                lost=full.count),)  # fmt: skip
 
 
 def _first(lines: Sequence[BadLine]) -> str:

@@ -17,7 +17,7 @@ __all__ = ["scanned_watches"]
 _STORES = (b"fimkit.sqlite", b"outbox.sqlite3")
 _OWN = (
     *(store + end for store in _STORES for end in (b"", b"-wal", b"-shm")),
-    b"contents.sqlite", b"contents.sqlite-journal",
+    b"contents.sqlite", b"contents.sqlite-journal", b"disk-full.json",
     b"evidence-head.json", b"evidence.key", b"evidence.pub",
     b"hook.lock", b"hook-apt.json", b"hook-dnf.json",
     b"lock", b"panic", b"seal", b"selftest.lock", b"watch.lock", b"watch.json", HANDLER_LOG, HANDLER_LOG + b".1",
@@ -33,7 +33,7 @@ def scanned_watches(config: Config, look: Callable[[bytes], PathFacts] = look_at
     >>> from fimkit.model.config import Host
     >>> config = Config(host=Host(name="x", state_dir=b"/var/lib/fimkit"), paths=(Watch(path=b"/etc"), Watch(path=b"/var")))
     >>> [len(watch.exclude) for watch in scanned_watches(config)]
-    [0, 22]
+    [0, 23]
     """
     state_dir = config.host.state_dir.rstrip(b"/")
     written = [state_dir + b"/" + name for name in _OWN]

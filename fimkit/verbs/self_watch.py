@@ -1,4 +1,4 @@
-"""Findings of what was done to fimkit's own means: auditing, its rules, auditd, its log, the clock, the watch. Pure.
+"""Findings of what was done to fimkit's own means: auditing, its rules, auditd, its log, the clock, the watch, its disk. Pure.
 
 They are made of the same gaps that the coverage ledger is of, so that each has its who where one is recorded. An administrator, a
 crash or a reboot may be behind any of them: they weigh as the watch tier does, and can start no panic.
@@ -100,7 +100,7 @@ def find_meddling(look: Meddling, gaps: Iterable[Gap]) -> list[Finding]:
 
 
 def _finding(look: Meddling, gap: Gap, words: str) -> Finding:
-    path = look.state_dir if gap.cause in (Cause.WATCH_DOWN, Cause.CLOCK) else look.audit_log
+    path = look.state_dir if gap.cause in (Cause.WATCH_DOWN, Cause.CLOCK, Cause.DISK_FULL) else look.audit_log
     return find_tampering(
         look.host, path, key=f"{gap.cause.value} {_key(gap)}", tier=Tier.WATCH,
         verdict=Verdict.UNEXPLAINED, reasons=tuple(_reasons(gap, words)), time_ns=gap.from_ns,
@@ -161,10 +161,15 @@ def _killed(look: Meddling, gap: Gap) -> str:
     return "the watch was killed: it ended without a word, and the host did not go down"
 
 
+def _full(_look: Meddling, gap: Gap) -> str:
+    return f"{gap.words} (writes that failed: {gap.lost or 1}); what came and went meanwhile may be lost"
+
+
 _JUDGES: dict[Cause, Callable[[Meddling, Gap], str]] = {
     Cause.AUDIT_OFF: _switched_off,
     Cause.AUDITD: _auditd,
     Cause.RULES: _rules,
     Cause.CLOCK: _clock,
     Cause.WATCH_DOWN: _killed,
+    Cause.DISK_FULL: _full,
 }

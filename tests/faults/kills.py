@@ -20,7 +20,7 @@ _FRAME = struct.Struct(">6I")
 # What a state folder holds between two runs. SQLite's own files beside a store stay after a kill, and go with the next closing.
 _KEPT = {
     "fimkit.sqlite", "outbox.sqlite3", "lock", "watch.lock", "watch.json", "evidence-head.json", "evidence.key", "evidence.pub",
-    "panic", "seal", "contents",
+    "disk-full.json", "panic", "seal", "contents",
 }  # fmt: skip
 _SQLITES = {f"{name}{end}" for name in ("fimkit.sqlite", "outbox.sqlite3") for end in ("-wal", "-shm")}
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from fimkit.evidence.full_disk import FullDisk
 from fimkit.model.changes import Note, NoteKind, Source
 from fimkit.model.coverage import STOPPED, Cause, Gap, Sense
 from fimkit.model.findings import Finding, Kind, Severity, Tier
 from fimkit.panic.trigger import may_panic
+from fimkit.verbs.coverage_judge import gaps_of_full_disk
 from fimkit.verbs.self_watch import Meddling, find_meddling, gaps_that_meddle
 
 __all__: list[str] = []
@@ -104,3 +106,13 @@ def test_what_was_before_the_baseline_is_nobodys_finding() -> None:
 
 def test_an_auditing_that_was_never_on_is_no_finding() -> None:
     assert found(opened=(gap(Cause.AUDIT_OFF, "auditing is off", 50),), look=replace(LOOK, was={})) == []
+
+
+def test_a_disk_that_was_full_is_told_with_from_and_to_and_once() -> None:
+    full = FullDisk(from_ns=90 * S, to_ns=95 * S, count=3)
+    (one,) = found(over=gaps_of_full_disk(full, {}))
+    assert one.path == LOOK.state_dir and not may_panic(one)
+    assert "(writes that failed: 3)" in one.reasons[0] and one.reasons[1] == "from 1970-01-01T00:01:30Z to 1970-01-01T00:01:35Z"
+    assert gaps_of_full_disk(full, {"full_ns": 95 * S}) == ()
+    (later,) = gaps_of_full_disk(full._replace(to_ns=99 * S), {"full_ns": 95 * S})
+    assert (later.from_ns, later.to_ns) == (95 * S, 99 * S)
