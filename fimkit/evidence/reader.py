@@ -16,8 +16,9 @@ from fimkit.evidence.chain_rows import has_chain, last_head
 from fimkit.evidence.chain_verify import ChainVerdict, verify_chain
 from fimkit.evidence.change_columns import ChangeColumns, past_change_columns
 from fimkit.evidence.changes_rows import load_changes_about, load_changes_of
-from fimkit.evidence.connection import open_patiently, store_path, translated_errors
+from fimkit.evidence.connection import open_patiently, store_path
 from fimkit.evidence.coverage_rows import has_ledger, load_gaps
+from fimkit.evidence.damage import read_errors
 from fimkit.evidence.finding_life import FindingRow
 from fimkit.evidence.findings_rows import find_by_prefix
 from fimkit.evidence.folder import check_private_file, check_state_dir, readers_trust
@@ -108,7 +109,7 @@ class Reader:
         source = CELLS[table]
         cells = [source.cells[name] for name in columns]
         wheres, values, joins = [], list[Any](), any(cell.sql.startswith(source.joined or "\0") for cell in cells)
-        with translated_errors(self.path):
+        with read_errors(self.path):
             for name, condition in conditions.items():
                 place = source.cells[name].place
                 if place is not None:
@@ -123,17 +124,17 @@ class Reader:
 
     def findings(self, span: Span, *, only_open: bool) -> Iterator[FindingRow]:
         """Read findings; see :func:`fimkit.evidence.past_rows.past_findings`."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from past_findings(self._connection, span, only_open=only_open)
 
     def head(self) -> Head | None:
         """Give the last link of the evidence chain; nothing in a store from before there was one."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return last_head(self._connection) if has_chain(self._connection) else None
 
     def verify_chain(self, *, after: Head | None = None, heads: Sequence[Head] = ()) -> ChainVerdict:
         """Hold the store against its chain; see :func:`fimkit.evidence.chain_verify.verify_chain`."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return verify_chain(self._connection, after=after, heads=heads)
 
     def chain_proof(
@@ -144,7 +145,7 @@ class Reader:
         Returns:
             The links from the first one about any of them to the head, and the texts that were hashed; both as JSON objects.
         """
-        with translated_errors(self.path):
+        with read_errors(self.path):
             if not has_chain(self._connection):
                 return [], []
             rows = [("finding", number) for one in finding_ids for number in row_ids_of(self._connection, one)]
@@ -155,12 +156,12 @@ class Reader:
 
     def history(self, path: bytes) -> list[HistoryRow]:
         """Read what acceptances made of one path, the oldest first."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return list(load_history(self._connection, path))
 
     def incidents(self) -> list[IncidentRow]:
         """Read every incident of this host, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_incidents(self._connection)
 
     def finding(self, id_prefix: str) -> FindingRow | None:
@@ -169,77 +170,77 @@ class Reader:
         Raises:
             UsageError: If several ids begin so.
         """
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return find_by_prefix(self._connection, id_prefix)
 
     def findings_after(self, place: int, *, most: int) -> list[OrderedFinding]:
         """Read the findings that were stored after the one at ``place`` (0: all), open or not, at most so many."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_findings_after(self._connection, place, most=most)
 
     def last_place(self) -> int:
         """Give the last place that a finding ever had in this store."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_last_place(self._connection)
 
     def id_at(self, place: int) -> str | None:
         """Read the id of the finding at a place; nothing where it was dropped meanwhile."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_id_at(self._connection, place)
 
     def ids_after(self, place: int) -> list[tuple[int, str]]:
         """Read place and id of every finding that was stored after the one at ``place``, in that order."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_ids_after(self._connection, place)
 
     def replaced(self, finding_ids: Iterable[str] | None) -> dict[str, tuple[str, ...]]:
         """Read, by finding (``None``: all), the ids of those that it took the place of."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_replaced(self._connection, finding_ids)
 
     def acceptances(self) -> dict[int, Acceptance]:
         """Read who took what as good, by number."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return {one.id: one for one in load_acceptances(self._connection)}
 
     def changes_of(self, events: Iterable[str]) -> list[Change]:
         """Read the changes of some audit events, as findings' ``evidence`` names them, in the order of time, serial and item."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_changes_of(self._connection, events)
 
     def changes_about(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int) -> list[Change]:
         """Read the changes from a time on of some paths by their text, and of some files by their inodes' numbers."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_changes_about(self._connection, paths, inodes, since_ns)
 
     def changes(self, span: Span) -> Iterator[Change]:
         """Read changes, in the order of time, serial and item."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from past_changes(self._connection, span)
 
     def change_columns(self, span: Span) -> Iterator[ChangeColumns]:
         """Read changes as columns; see :func:`fimkit.evidence.change_columns.past_change_columns`."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from past_change_columns(self._connection, span)
 
     def baseline(self, below: bytes | None = None) -> Iterator[FileState]:
         """Read the accepted states at and below a path, or all of them, sorted by path."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from past_baseline(self._connection, below)
 
     def gaps(self) -> list[Gap]:
         """Read the times in which a source did not tell all; empty in a store from before the ledger."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return load_gaps(self._connection) if has_ledger(self._connection) else []
 
     def notes(self) -> list[Note]:
         """Read what the sources said of themselves, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return list(load_notes(self._connection, None))
 
     def has_cursor(self, source: str) -> bool:
         """Tell whether a log of this source was ever read."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return self._connection.execute("SELECT 1 FROM cursors WHERE source = ?", (source,)).fetchone() is not None
 
     def status(self, *, count_baseline: bool = True) -> StoreStatus:
@@ -248,7 +249,7 @@ class Reader:
         Args:
             count_baseline: Whether to count the baseline's rows, which takes longest.
         """
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return StoreStatus(schema=schema_version(self._connection), **_status(self._connection, count_baseline))
 
 
@@ -336,7 +337,7 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
     check_state_dir(state_dir, owners=readers_trust())
     for name in (path, path + b"-wal", path + b"-shm"):
         check_private_file(name, owners=readers_trust())
-    with translated_errors(path):
+    with read_errors(path):
         connection = open_patiently(lambda: _connect(path, deadline_s))
         try:
             _check_schema(schema_version(connection), path)
@@ -348,6 +349,9 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
 
 def _check_schema(version: int, path: bytes) -> None:
     known = len(MIGRATIONS)
+    if not version:
+        words = "is empty, or just being made; if nobody is: keep it aside, then restore a backup, or make a new baseline"
+        raise StoreError(f"the evidence store {render_path(path)} {words}")
     if version > known:
         raise StoreError(f"the evidence store {render_path(path)} is of a later fimkit (schema {version}, known {known})")
     if version < OLDEST_SCHEMA:

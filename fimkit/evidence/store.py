@@ -32,6 +32,7 @@ from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
+from fimkit.evidence.damage import read_errors
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
 from fimkit.evidence.full_disk import noting_full
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
@@ -61,7 +62,7 @@ class Store:
         self._connection = connection
         self._before_commit = chain_rows.link_touched if writes else None
         if writes:
-            with translated_errors(path):
+            with read_errors(path):
                 chain_rows.watch_rows(connection)
                 if not chain_rows.has_chain(connection):
                     with write_transaction(connection):
@@ -103,7 +104,7 @@ class Store:
 
     def version(self) -> int:
         """Give a number that is another one whenever others have written since."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def verify(self) -> list[str]:
@@ -111,7 +112,7 @@ class Store:
         try:
             rows = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
             broken = self._connection.execute("PRAGMA foreign_key_check").fetchall()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return [str(error)]
         return [text for (text,) in rows if text != "ok"] + [f"{table}: row {row} refers to nothing" for table, row, *_ in broken]
 
@@ -148,24 +149,24 @@ class Store:
             UsageError: If there was none at that time.
             StoreError: If its old states were dropped.
         """
-        with translated_errors(self.path):
+        with read_errors(self.path):
             if at_ns is None:
                 return baseline_rows.load_baseline(self._connection)
             return baseline_rows.load_baseline_at(self._connection, at_ns)
 
     def baseline_below(self, path: bytes) -> dict[bytes, FileState]:
         """Load the rows at and below a path, sorted by path."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return baseline_rows.load_below(self._connection, path)
 
     def baseline_row(self, path: bytes) -> FileState | None:
         """Load one path's row."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return baseline_rows.load_row(self._connection, path)
 
     def baseline_meta(self) -> BaselineMeta | None:
         """Tell who made the baseline, when, why, and how big it is; nothing where there is none."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return baseline_rows.load_meta(self._connection)
 
     def accept(
@@ -193,12 +194,12 @@ class Store:
 
     def acceptances(self) -> list[Acceptance]:
         """Load who took what as good, the oldest first."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return history_rows.load_acceptances(self._connection)
 
     def history(self, path: bytes | None = None) -> Iterator[HistoryRow]:
         """Load what acceptances made of one path, or of all, the oldest first."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from history_rows.load_history(self._connection, path)
 
     # The seal of the baseline.
@@ -214,27 +215,27 @@ class Store:
 
     def seals(self) -> list[tuple[int, str]]:
         """Load number and text of every seal, the oldest first."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return seal_rows.load_seals(self._connection)
 
     def baseline_lines(self) -> Iterator[list[bytes]]:
         """Read the baseline's canonical lines in path order, some at a time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from seal_rows.load_lines(self._connection)
 
     def passed_lines(self, acceptance: int) -> Iterator[tuple[int, int, bytes]]:
         """Read what the acceptances after one made of the rows: acceptance, side and canonical line, by path, then in time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from seal_rows.load_passed_lines(self._connection, acceptance)
 
     def dropped_since(self, acceptance: int) -> list[int]:
         """List the acceptances after one whose old states were dropped, at least in part."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return seal_rows.load_dropped_since(self._connection, acceptance)
 
     def acceptances_digest(self, last: int) -> str:
         """Hash who took what as good, up to one acceptance."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return seal_rows.digest_acceptances(self._connection, last)
 
     # What packages are believed by.
@@ -246,7 +247,7 @@ class Store:
 
     def pins(self) -> PinsRow | None:
         """Load what packages are believed by; nothing in a store from before, or of a host without packages."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return pin_rows.load_pins(self._connection)
 
     # What was announced.
@@ -263,7 +264,7 @@ class Store:
 
     def tickets(self) -> list[Ticket]:
         """Load every announced change, the oldest first."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return ticket_rows.load_tickets(self._connection)
 
     def end_tickets(self, ends: Iterable[TicketEnd]) -> None:
@@ -273,7 +274,7 @@ class Store:
 
     def ticket_ends(self) -> list[TicketEnd]:
         """Load what came of announced changes, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return ticket_rows.load_ends(self._connection)
 
     # What the sources said.
@@ -285,24 +286,24 @@ class Store:
 
     def changes(self, since_ns: int | None = None) -> Iterator[Change]:
         """Load changes from a time on, in the order of time, serial and item."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from changes_rows.load_changes(self._connection, since_ns)
 
     def changes_about(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int) -> list[Change]:
         """Load the changes from a time on of some paths by their text, and of some files by their inodes' numbers."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return changes_rows.load_changes_about(self._connection, paths, inodes, since_ns)
 
     def changes_by(self, uid: int | None, *, since_ns: int, until_ns: int, most: int = 10_000) -> list[Change]:
         """Load what processes of one user did between two times, at most so many, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return list(
                 changes_rows.load_changes_by(self._connection, uid, since_ns=since_ns, until_ns=until_ns, most=most)
             )
 
     def count_changes_by_folder(self, since_ns: int) -> dict[bytes, int]:
         """Count the changes from a time on by the folder that their path lies in."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return changes_rows.count_by_folder(self._connection, since_ns)
 
     def add_notes(self, notes: Iterable[Note]) -> None:
@@ -312,12 +313,12 @@ class Store:
 
     def notes(self, since_ns: int | None = None) -> Iterator[Note]:
         """Load notes from a time on, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from log_rows.load_notes(self._connection, since_ns)
 
     def cursor(self, source: str, file: bytes) -> dict[str, Any] | None:
         """Load where the reading of a log stopped, as :meth:`set_cursor` was given it."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return log_rows.load_cursor(self._connection, source, file)
 
     def set_cursor(self, source: str, file: bytes, cursor: Mapping[str, Any]) -> None:
@@ -338,12 +339,12 @@ class Store:
 
     def bad_line_counts(self) -> dict[str, int]:
         """Count the bad lines ever met, by file."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return log_rows.count_bad_lines(self._connection)
 
     def bad_lines(self) -> Iterator[BadLine]:
         """Load the bad lines that are kept with their text."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             yield from log_rows.load_bad_lines(self._connection)
 
     # What they could not see.
@@ -360,7 +361,7 @@ class Store:
 
     def gaps(self, since_ns: int | None = None) -> list[Gap]:
         """Load the gaps that lasted into a time, or all; empty for a store from before the ledger."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             if not coverage_rows.has_ledger(self._connection):
                 return []
             return coverage_rows.load_gaps(self._connection, since_ns=since_ns)
@@ -379,7 +380,7 @@ class Store:
 
     def canaries(self) -> list[Canary]:
         """Load every canary that is remembered, by path, token and time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return canary_rows.load_canaries(self._connection)
 
     # The findings.
@@ -400,7 +401,7 @@ class Store:
             unseen: Paths at and below which it could not look: what is open there stays open.
             known: The ids that were open when it began: what a watch beside it found since stays open.
         """
-        with self.transaction():
+        with self.transaction(), read_errors(self.path):
             stored = self.add_findings(findings, now_ns=now_ns)
             listed = {finding.id for finding in findings}
             gone = findings_rows.close_absent(self._connection, listed, now_ns=now_ns, unseen=unseen, known=known)
@@ -410,12 +411,12 @@ class Store:
 
     def add_findings(self, findings: Sequence[Finding], *, now_ns: int) -> Stored:
         """Store findings that are not all there are (a live look): nothing is gone by not being among them."""
-        with self.transaction():
+        with self.transaction(), read_errors(self.path):
             return findings_rows.merge_findings(self._connection, findings, now_ns)
 
     def close_undone(self, paths: Iterable[bytes], findings: Iterable[Finding], *, now_ns: int) -> tuple[Finding, ...]:
         """Close the open differences of some paths that a look at these alone did not find again, and give them."""
-        with self.transaction():
+        with self.transaction(), read_errors(self.path):
             return findings_rows.close_undone(self._connection, paths, {finding.id for finding in findings}, now_ns=now_ns)
 
     def findings(self, status: FindingStatus | str | None = FindingStatus.OPEN) -> list[Finding]:
@@ -424,22 +425,22 @@ class Store:
 
     def finding_rows(self, status: FindingStatus | str | None = FindingStatus.OPEN) -> list[FindingRow]:
         """Load the same, each with its life."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return list(findings_rows.load_findings(self._connection, None if status is None else FindingStatus(status)))
 
     def untold(self) -> set[str]:
         """Load the ids of open findings that nobody was shown yet: those of a check that was killed before it printed, too."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return findings_rows.load_untold(self._connection)
 
     def untold_of(self, finding_ids: Iterable[str]) -> set[str]:
         """Load which of some findings are open and were not shown yet."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return findings_rows.load_untold_of(self._connection, finding_ids)
 
     def open_ids(self) -> dict[str, bytes]:
         """Load the path of every open difference, by its id."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return findings_rows.load_open_ids(self._connection)
 
     def tell(self, finding_ids: Iterable[str], *, time_ns: int) -> None:
@@ -453,7 +454,7 @@ class Store:
         Raises:
             UsageError: If several ids begin so.
         """
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return findings_rows.find_by_prefix(self._connection, id_prefix)
 
     # The panics.
@@ -465,26 +466,26 @@ class Store:
 
     def incidents(self) -> list[IncidentRow]:
         """Load every incident of this host, in the order of time."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return incident_rows.load_incidents(self._connection)
 
     # The chain.
 
     def head(self) -> Head | None:
         """Give the last link of the evidence chain: kept elsewhere, it shows whether what was stored by now is there still."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return chain_rows.last_head(self._connection) if chain_rows.has_chain(self._connection) else None
 
     def verify_chain(self, *, after: Head | None = None, heads: Sequence[Head] = ()) -> ChainVerdict:
         """Hold the store against its chain; see :func:`fimkit.evidence.chain_verify.verify_chain`."""
-        with self.reading():
+        with self.reading(), read_errors(self.path):
             return chain_verify.verify_chain(self._connection, after=after, heads=heads)
 
     # The limits.
 
     def used_bytes(self) -> int:
         """Measure what the rows take, free pages aside; quick, however many there are."""
-        with translated_errors(self.path):
+        with read_errors(self.path):
             return retention.used_bytes(self._connection)
 
     def apply_limits(self, *, keep_days: int, max_mb: int, now_ns: int) -> list[str]:
@@ -518,7 +519,7 @@ def open_store(state_dir: bytes, *, create: bool = False) -> Store:
         StoreError: If there is none (and ``create`` is not said), or it is damaged, or of a later version.
         HostError: If folder or file is a symbolic link, another user's, or can be written by others, or cannot be opened.
     """
-    with noting_full(state_dir):
+    with noting_full(state_dir), read_errors(store_path(state_dir)):
         connection = connect(state_dir, create=create)
     try:
         return Store(connection, store_path(state_dir))

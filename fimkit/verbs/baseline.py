@@ -15,13 +15,14 @@ from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store, open_shared_store, open_store
 from fimkit.model.changes import StateDiff
 from fimkit.model.config import Config
-from fimkit.model.errors import HostError, UsageError
+from fimkit.model.errors import HostError, StoreError, UsageError
 from fimkit.model.findings import Kind
 from fimkit.model.paths import is_below, render_path
 from fimkit.model.states import FileState, FileType, content_differs
 from fimkit.model.time import render_time
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.evidence import has_seen_chain
 from fimkit.verbs.keep_contents import ContentKeeper
 from fimkit.verbs.look import Looker
 from fimkit.verbs.own_files import scanned_watches
@@ -82,20 +83,30 @@ def open_baseline(config: Config) -> tuple[Store, BaselineMeta]:
 
     Raises:
         UsageError: If it has none.
-        StoreError: If the store cannot be used.
+        StoreError: If the store cannot be used, or is gone.
         HostError: If the host refuses it.
     """
     state_dir = config.host.state_dir
-    missing = UsageError(f"no baseline in {render_path(state_dir)} yet: run `fimkit baseline create` first")
     # A folder that may not be entered seems empty; opening says what is the matter.
     if not os.path.lexists(state_dir) or (os.access(state_dir, os.X_OK) and not os.path.lexists(store_path(state_dir))):
-        raise missing
+        raise _missing(state_dir)
     store = open_shared_store(state_dir)
     meta = store.baseline_meta()
     if meta is None:
         store.close()
-        raise missing
+        raise _missing(state_dir)
     return store, meta
+
+
+def _missing(state_dir: bytes) -> UsageError | StoreError:
+    """Say that there is no baseline; where a check has seen a chain of evidence, that there was one."""
+    where = render_path(state_dir)
+    if has_seen_chain(state_dir):
+        return StoreError(
+            f"no baseline in {where} any more: its evidence store was there at the last check, and is gone or empty; keep what is"
+            " left of it aside, then restore a backup, or make a new baseline"
+        )
+    return UsageError(f"no baseline in {where} yet: run `fimkit baseline create` first")
 
 
 def kind_of(diff: StateDiff) -> Kind:

@@ -20,7 +20,7 @@ from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.verbs.own_findings import find_tampering
 
-__all__ = ["find_chain_findings", "load_head", "render_broken", "render_verdict", "verify_evidence"]
+__all__ = ["find_chain_findings", "has_seen_chain", "load_head", "render_broken", "render_verdict", "verify_evidence"]
 
 _POINT = b"evidence-head.json"
 _POINT_BYTES = 4096
@@ -123,6 +123,11 @@ def _findings(config: Config, verdict: ChainVerdict, now_ns: int) -> Iterator[Fi
 def _more(verdict: ChainVerdict) -> list[str]:
     left = len(verdict.broken) - _NAMED
     return [f"and {left} more; `fimkit evidence verify` names them"] if left > 0 else []
+
+
+def has_seen_chain(state_dir: bytes) -> bool:
+    """Tell whether a check ever verified a chain in this state folder."""
+    return _load_point(state_dir)[0] is not None
 
 
 def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:

@@ -3,6 +3,7 @@
 Some kills each by default; ``FIMKIT_TEST_KILLS=200`` makes more, ``FIMKIT_TEST_SEED`` others. ``-s`` prints what they hit.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -18,7 +19,7 @@ from fimkit.evidence.store import open_store
 from fimkit.model.states import FileState
 from tests.auditlog import ALICE, BOB, ROOT
 from tests.checked_host import CheckedHost, make_checked_host
-from tests.faults.forked import CAN_COUNT, Moment, Ran, choose_moment, count_calls, preload, run, start
+from tests.faults.forked import CAN_COUNT, Moment, Ran, Running, choose_moment, count_calls, preload, run, start
 from tests.faults.kills import Tally, parse_findings, settled
 
 __all__: list[str] = []
@@ -245,6 +246,16 @@ def test_seal_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     print(killed.tally)
 
 
+def wait_ready(state: Path, running: Running) -> None:
+    """Wait until a watch says that its first look is over, or it is dead."""
+    began_ns, ready = time.time_ns(), False
+    while not ready and not running.poll():
+        time.sleep(0.01)
+        with contextlib.suppress(OSError, ValueError):
+            row = json.loads((state / "watch.json").read_text())
+            ready = row["ready"] and row["written_ns"] > began_ns
+
+
 def test_watch_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """It follows a log, so that no kernel is needed. A killed watch is itself a finding of the next look, medium, once each."""
     killed = Killed(tmp_path, "watch", "a")
@@ -254,6 +265,8 @@ def test_watch_loses_and_doubles_nothing(tmp_path: Path) -> None:
     for _ in range(ROUNDS):
         by_call = CAN_COUNT and dice.random() < 0.6
         running = start(words, killed.out, moment=Moment(call=dice.randint(1, 400)) if by_call else None)
+        if dice.random() < 0.7:
+            wait_ready(host.state, running)
         until = time.monotonic() + dice.uniform(0.0, 1.2)
         while time.monotonic() < until and not running.poll():
             host.log.write(host.tree / f"made{made}", "x\n", (ALICE, BOB)[made % 2])
