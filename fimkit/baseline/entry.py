@@ -4,15 +4,17 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fimkit.baseline.content import BLOCK, hash_file, is_hollow, is_same_version
 from fimkit.baseline.pace import Pace
-from fimkit.baseline.page_cache import SparedPages
 from fimkit.baseline.plain import is_unchanged, read_plain, state_of_plain
 from fimkit.baseline.problems import CHANGED, UNHASHED, VANISHED, say_error
 from fimkit.baseline.xattrs import load_xattrs
 from fimkit.model.states import FileState, FileType
+
+if TYPE_CHECKING:
+    from fimkit.baseline.page_cache import SparedPages
 
 __all__ = ["EntryReader", "OpenedFile", "Place", "open_unfollowed", "state_of"]
 
@@ -79,6 +81,12 @@ def state_of(
     )  # fmt: skip
 
 
+def _spare(file: int, size: int) -> "SparedPages":
+    from fimkit.baseline.page_cache import SparedPages  # only who is to leave the page cache as it was pays for it
+
+    return SparedPages(file, size)
+
+
 def _join(*problems: str | None) -> str | None:
     return "; ".join(problem for problem in problems if problem) or None
 
@@ -124,7 +132,7 @@ class EntryReader:
         self._goes_on = goes_on
         self._pace = pace
         self._spares_cache = spares_cache
-        self._spared: SparedPages | None = None
+        self._spared: SparedPages | None = None  # of the file at hand
         self._offset = 0
         self._buffer = bytearray(BLOCK)
         self._view = memoryview(self._buffer)
@@ -258,7 +266,7 @@ class EntryReader:
                 if is_hollow(seen):
                     problem = f"a sparse file, {seen.st_blocks * 512} of its {seen.st_size} bytes are on the disk: not hashed"
                 else:
-                    self._offset, self._spared = 0, SparedPages(file, seen.st_size) if self._spares_cache else None
+                    self._offset, self._spared = 0, _spare(file, seen.st_size) if self._spares_cache else None
                     sha256 = hash_file(file, seen.st_size, self._buffer, self._hash_block)
                     problem = UNHASHED if sha256 is None else None
             except OSError as error:

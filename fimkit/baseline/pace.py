@@ -1,9 +1,7 @@
 """How fast a scan may go: so many bytes and paths a second, at the lowest priority, on a host that has other work."""
 
 import contextlib
-import ctypes
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 
@@ -80,9 +78,11 @@ def low_priority(wanted: bool) -> Iterator[None]:
 
 def _swap_io_priority(value: int) -> int:
     """Set this thread's, and give what it was."""
-    calls = _IOPRIO_CALLS.get(platform.machine())
+    calls = _IOPRIO_CALLS.get(os.uname().machine)
     if calls is None or value < 0:
         return -1
+    import ctypes  # only who is to give way pays for it
+
     syscall = ctypes.CDLL(None, use_errno=True).syscall
     was = int(syscall(calls[1], _IOPRIO_WHO_PROCESS, 0))
     syscall(calls[0], _IOPRIO_WHO_PROCESS, 0, value)

@@ -23,6 +23,7 @@ _LOW_BITS = bytes(number & 1 for number in range(256))  # the others are reserve
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
 
+
 def load_residency(file: int, size: int) -> bytes | None:
     """Ask which pages of an open file are in memory.
 

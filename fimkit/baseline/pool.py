@@ -16,16 +16,14 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import fimkit
-from fimkit.baseline.entry import EntryReader, Place
+from fimkit.baseline.batch import Batch, Runs, read_here
+from fimkit.baseline.entry import EntryReader
 from fimkit.baseline.worker import MOST_FOLDERS, receive, send, unpack_state
-from fimkit.model.states import FileState
 
-__all__ = ["Batch", "WorkerPool", "read_here"]
+__all__ = ["WorkerPool"]
 
 _MOST_WORKERS = 4
 _PARCEL = 64
@@ -36,21 +34,6 @@ _WAITING = 4
 _START = (
     "import sys; sys.path.insert(0, sys.argv[2]); from fimkit.baseline.worker import main; main(int(sys.argv[1]), *sys.argv[3:])"
 )
-
-
-class Batch(NamedTuple):
-    """Some files of one folder: its descriptor, what stands before their names in their paths, and the names."""
-
-    folder: int
-    start: bytes
-    names: Sequence[bytes]
-
-
-def read_here(reader: EntryReader, batch: Batch) -> Iterator[Sequence[FileState]]:
-    """Read the files of a batch in this thread, one after the other."""
-    folder, start, names = batch
-    for name in names:
-        yield (reader.read_file(Place(folder, name, start + name)),)
 
 
 class _Worker:
@@ -106,7 +89,7 @@ class WorkerPool:
                 self._workers.append(worker)
                 self._answers.register(worker.peer, select.POLLIN)
 
-    def read(self, batch: Batch) -> Iterator[Sequence[FileState]]:
+    def read(self, batch: Batch) -> Runs:
         """Take a batch, whose folder stays the caller's; give what is ready, of this batch or earlier ones."""
         if not self._workers and not self._lost:
             yield from read_here(self._reader, batch)
@@ -118,7 +101,7 @@ class WorkerPool:
         if len(self._parcel) >= MOST_FOLDERS or sum(len(batch.names) for batch in self._parcel) >= _PARCEL:
             yield from self._ship()
 
-    def finish(self) -> Iterator[Sequence[FileState]]:
+    def finish(self) -> Runs:
         """Give all that is left."""
         yield from self._ship()
         while self._lost or any(worker.parcels for worker in self._workers):
@@ -135,7 +118,7 @@ class WorkerPool:
         while self._lost:
             _close_folders(self._lost.popleft())
 
-    def _ship(self) -> Iterator[Sequence[FileState]]:
+    def _ship(self) -> Runs:
         parcel, self._parcel = self._parcel, []
         free = min(self._workers, key=lambda worker: len(worker.parcels), default=None)
         if free is None or len(free.parcels) >= _WAITING:
@@ -148,14 +131,14 @@ class WorkerPool:
                 self._lose(free)
         yield from self._take_done()
 
-    def _take_done(self, wait_ms: int = 0) -> Iterator[Sequence[FileState]]:
+    def _take_done(self, wait_ms: int = 0) -> Runs:
         answered = {descriptor for descriptor, _ in self._answers.poll(wait_ms)}
         for worker in [worker for worker in self._workers if worker.peer.fileno() in answered]:
             yield from self._take(worker)
         while self._lost:
             yield from self._read_parcel(self._lost.popleft())
 
-    def _take(self, worker: _Worker) -> Iterator[Sequence[FileState]]:
+    def _take(self, worker: _Worker) -> Runs:
         try:
             (size, rows), _ = receive(worker.peer)
         except (EOFError, OSError):
@@ -173,7 +156,7 @@ class WorkerPool:
         self._lost.extend(worker.parcels)
         worker.end()
 
-    def _read_parcel(self, parcel: list[Batch]) -> Iterator[Sequence[FileState]]:
+    def _read_parcel(self, parcel: list[Batch]) -> Runs:
         try:
             for batch in parcel:
                 yield from read_here(self._reader, batch)

@@ -3,34 +3,37 @@
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
+from fimkit.baseline.batch import Batch, Runs
 from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.folders import Folder, FolderStack
 from fimkit.baseline.mounts import load_mount_points, mount_points_below
 from fimkit.baseline.pace import Pace, low_priority
-from fimkit.baseline.pool import Batch, WorkerPool
 from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
 from fimkit.baseline.selection import Selection, select_in
-from fimkit.baseline.thread_pool import ThreadPool
 from fimkit.model.config import Scanning, Watch
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 
+if TYPE_CHECKING:
+    from fimkit.baseline.pool import WorkerPool
+    from fimkit.baseline.thread_pool import ThreadPool
+
 __all__ = ["Scan", "scan_watches"]
 
 _BATCH = 64
 _SORTED = 4096
+_CODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _STEP_BYTES = 1 << 26
 
 _MANY_BYTES = 1 << 28
 """From here on a scan is worth the start of other processes, however few its paths are."""
-
-Runs = Iterator[Sequence[FileState]]
-"""How states go up through the walk: some at once, since each is passed on by a dozen functions."""
 
 
 def scan_watches(
@@ -84,6 +87,7 @@ class Scan(Iterator[FileState]):
         self.count = 0
         self._watches = WatchSet(watches)
         self._roots = frozenset(watch.path for watch in watches)
+        self._above_roots = frozenset(map(os.path.dirname, self._roots))
         self._on_progress = on_progress
         limits = limits or Scanning()
         pace = Pace(limits)
@@ -224,36 +228,37 @@ class Scan(Iterator[FileState]):
             yield (self._reader.read_folder(place.path, file, seen, problem),)
 
     def _list(self, folder: Folder) -> Runs:
-        selection, pending, roots, start = folder.selection, folder.pending, self._roots, folder.child_path(b"")
+        pending, start = folder.pending, folder.child_path(b"")
         files: list[bytes] = []
-        asks = not selection.takes_all
+        asks = not folder.selection.takes_all or folder.path in self._above_roots
         broken: OSError | None = None
         try:
             with os.scandir(folder.file) as entries:
                 for entry in entries:
-                    name = os.fsencode(entry.name)
-                    path = start + name
-                    if path in roots:
-                        continue  # it has a walk of its own
-                    is_folder, is_file = _kind_of(entry)
-                    enters = is_folder and asks and selection.enters(path)
-                    if asks and not enters and selection.watch_of(path, is_folder=is_folder) is None:
+                    name = entry.name.encode(_CODING, _ERRORS)
+                    is_file, is_folder = _kind_of(entry)
+                    if asks and not self._takes(start + name, folder.selection, is_folder=is_folder):
                         continue
-                    if is_folder:
-                        pending.append(name)
-                    elif not is_file:
-                        yield (self._read_leaf(Place(folder.file, name, path), is_file=False),)
-                    else:
+                    if is_file:
                         files.append(name)
                         if len(files) == _SORTED:
                             yield from self._read_sorted(folder.file, start, files)
                             files = []
+                    elif is_folder:
+                        pending.append(name)
+                    else:
+                        yield (self._read_leaf(Place(folder.file, name, start + name), is_file=False),)
         except OSError as error:
             broken = error  # what was listed until then is read all the same
         pending.sort(reverse=True)  # the last is visited first
         yield from self._read_sorted(folder.file, start, files)
         if broken is not None:
             raise broken
+
+    def _takes(self, path: bytes, selection: Selection, *, is_folder: bool) -> bool:
+        if path in self._roots:
+            return False  # it has a walk of its own
+        return (is_folder and selection.enters(path)) or selection.watch_of(path, is_folder=is_folder) is not None
 
     def _read_sorted(self, folder: int, start: bytes, files: list[bytes]) -> Runs:
         """Read files nearly in the order of their paths: that is what is stored the fastest, and promised to nobody."""
@@ -291,15 +296,22 @@ class Scan(Iterator[FileState]):
         return FileState(path, FileType.DIRECTORY, problem=f"{UNLISTED}, {why}")
 
 
-def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> ThreadPool | WorkerPool:
+def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> "ThreadPool | WorkerPool":
     """Choose who reads: what leaves the page cache as it was found is the exact way's, by processes."""
-    return ThreadPool(reader) if way is Way.COMPILED and not limits.nice else WorkerPool(reader, spares_cache=limits.nice)
+    if way is Way.COMPILED and not limits.nice:
+        from fimkit.baseline.thread_pool import ThreadPool
+
+        return ThreadPool(reader)
+    from fimkit.baseline.pool import WorkerPool  # with what it takes to start processes
+
+    return WorkerPool(reader, spares_cache=limits.nice)
 
 
 def _kind_of(entry: os.DirEntry[str]) -> tuple[bool, bool]:
-    """Tell whether an entry is a folder, and whether it is a regular file, from the listing where the file system says it there."""
+    """Tell whether an entry is a regular file, and whether it is a folder, from the listing where the file system says it there."""
     try:
-        return entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False)
+        is_file = entry.is_file(follow_symlinks=False)
+        return is_file, not is_file and entry.is_dir(follow_symlinks=False)
     except OSError:
         return False, False  # its reading will say why
 

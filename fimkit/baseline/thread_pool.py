@@ -9,12 +9,10 @@ import os
 import resource
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
 
+from fimkit.baseline.batch import Batch, Runs, read_here
 from fimkit.baseline.compiled import new_readers
 from fimkit.baseline.entry import EntryReader
-from fimkit.baseline.pool import Batch, read_here
-from fimkit.model.states import FileState
 
 __all__ = ["ThreadPool"]
 
@@ -58,7 +56,7 @@ class ThreadPool:
                 return
             self._threads.append(thread)
 
-    def read(self, batch: Batch) -> Iterator[Sequence[FileState]]:
+    def read(self, batch: Batch) -> Runs:
         """Take a batch, whose folder stays the caller's; give what is ready, of this batch or earlier ones."""
         if not self._threads:
             yield from read_here(self._reader, batch)
@@ -71,7 +69,7 @@ class ThreadPool:
         while self._readers.waiting >= self._most_waiting:
             yield from self._take(self._most_waiting // 2)  # many at once: each wait costs a change of threads
 
-    def finish(self) -> Iterator[Sequence[FileState]]:
+    def finish(self) -> Runs:
         """Give all that is left."""
         while self._readers.waiting:
             yield from self._take(1)
@@ -86,7 +84,7 @@ class ThreadPool:
         while self._left:
             os.close(self._left.popleft().folder)
 
-    def _take(self, least: int) -> Iterator[Sequence[FileState]]:
+    def _take(self, least: int) -> Runs:
         """Give what is done; an empty run, where it took long, is for the walk to say how far it came."""
         states, left = self._readers.take(least, _LONGEST_MS)
         self._left.extend(map(Batch._make, left))

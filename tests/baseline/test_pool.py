@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.baseline.batch import Batch
 from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.entry import EntryReader
-from fimkit.baseline.pool import Batch, WorkerPool
+from fimkit.baseline.pool import WorkerPool
 from fimkit.baseline.scan import scan_watches
 from fimkit.model.config import Watch
 from fimkit.model.states import FileState, FileType

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fimkit.baseline.batch import Batch
 from fimkit.baseline.compiled import Way, best_way, new_readers, why_python
 from fimkit.baseline.entry import EntryReader, Place
-from fimkit.baseline.pool import Batch
 from fimkit.baseline.scan import scan_watches
 from fimkit.baseline.thread_pool import ThreadPool
 from fimkit.model.config import Watch
