@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from fimkit.baseline.problems import UNLISTED, VANISHED
 from fimkit.model.changes import StateDiff
+from fimkit.model.state_index import troubled_of
 from fimkit.model.states import FileState, compare_states
 
-__all__ = ["diff_sorted", "diff_states"]
+__all__ = ["diff_pairs", "diff_sorted", "diff_states"]
 
 
 def diff_states(before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> list[StateDiff]:
@@ -37,9 +38,19 @@ def diff_states(before: Mapping[bytes, FileState], after: Mapping[bytes, FileSta
             differing.append((path, old, new))
     if common < len(after):
         differing += [(path, None, new) for path, new in after.items() if path not in before]
-    if not differing:
-        return []  # the nightly case: no row was looked at a second time
-    unlisted = {path for path, state in after.items() if state.problem is not None and _is_unlisted(state)}
+    return diff_pairs(differing, after) if differing else []  # the nightly case: no row was looked at a second time
+
+
+def diff_pairs(
+    differing: Iterable[tuple[bytes, FileState | None, FileState | None]], after: Mapping[bytes, FileState]
+) -> list[StateDiff]:
+    """Do the same for the paths alone whose states are not equal.
+
+    Args:
+        differing: Each such path once, with its older and its newer state, in any order.
+        after: All the newer states: for the folders that could not be listed.
+    """
+    unlisted = {state.path for state in troubled_of(after) if _is_unlisted(state)}
     diffs = (_diff_pair(path, old, new, unlisted) for path, old, new in differing)
     found = [diff for diff in diffs if diff is not None]
     found.sort(key=lambda diff: diff.path)

@@ -8,6 +8,7 @@ from fimkit.correlate.ledger import ChangeLedger
 from fimkit.model.changes import Change, Note, StateDiff
 from fimkit.model.collector import without_collector
 from fimkit.model.findings import Finding
+from fimkit.model.state_index import IndexedStates
 from fimkit.model.states import FileState
 from fimkit.model.watches import WatchSet
 
@@ -68,11 +69,12 @@ def correlate_ledger(
         since_ns: When the baseline was taken.
         accepted_ns: When a path was last accepted.
         seen_ns: When the rescan was taken.
-        many: From how many changes on only those are taken that can matter.
+        many: From how many changes on only those are taken that can matter; of states that are kept elsewhere always.
     """
     with without_collector():
         since = baseline_time(before) if since_ns is None else since_ns
-        around, taken = None, list(changes) if len(changes) < many else None
+        elsewhere = isinstance(before, IndexedStates) or isinstance(after, IndexedStates)
+        around, taken = None, list(changes) if len(changes) < many and not elsewhere else None
         if taken is None:
             from fimkit.correlate.selection import select_changes
 

@@ -11,8 +11,6 @@ or the text is of another, a name counts for all places that may be meant: too m
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import compress, repeat
-from operator import is_, itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -25,16 +23,14 @@ from fimkit.correlate.ledger import ChangeLedger
 from fimkit.correlate.reasons import RecordSpan
 from fimkit.correlate.timeline import folders_above
 from fimkit.model.changes import Action, Change, Source, StateDiff
-from fimkit.model.states import FileKey, FileState, FileType
+from fimkit.model.state_index import States, devices_of, folders_of, states_with
+from fimkit.model.states import FileKey, FileState
 
 __all__ = ["Selection", "select_changes"]
 
 _FOLDER_ARRIVALS = (Action.BORN, Action.MOVED_TO)
 _DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
 _SOLE_UNKNOWN, _NO_PLACE = -2, -3
-_type_of, _inode_of, _dev_of = (itemgetter(FileState._fields.index(name)) for name in ("type", "inode", "dev"))
-
-States = Mapping[bytes, FileState]
 
 
 class Selection(NamedTuple):
@@ -90,10 +86,10 @@ class _Selector:
 
     def __init__(self, ledger: ChangeLedger, before: States, after: States) -> None:
         self.ledger, self.before, self.after = ledger, before, after
-        self.devices = tuple(set(map(_dev_of, states.values())) for states in (before, after))
+        self.devices = tuple(map(devices_of, (before, after)))
         self.columns = make_columns(ledger, before, after, set().union(*self.devices))
         self.folders = tuple(
-            {state.path: state for state in _folders_of(states)} for states in (before, after)
+            {state.path: state for state in folders_of(states)} for states in (before, after)
         )
         self.osquery = _OsqueryRows.of(self.columns)
         self.told = self.columns.is_told_folder(_FOLDER_ARRIVALS) & (self.columns.key >= 0)
@@ -171,7 +167,7 @@ class _Selector:
         if wanted:
             keys = list(columns.numbers)
             inodes = {keys[number][1] for number in wanted}
-            for state in _states_with(self.before, inodes):
+            for state in states_with(self.before, inodes):
                 if columns.number_of(state) in wanted:
                     self._take(state.path, (state, self.after.get(state.path)))
 
@@ -228,23 +224,16 @@ class _Selector:
         inodes: Collection[int],
     ) -> dict[bytes, FileState]:
         """Take the folders, the names, the files, and one of each device: what is on none is a device by another name."""
-        found = {state.path: state for state in _states_with(states, inodes)} | folders
+        found = {state.path: state for state in states_with(states, inodes)} | folders
         found |= {path: states[path] for path in wanted if path in states}
         missing = {*devices} - {state.dev for state in found.values()}
         for path, state in states.items() if missing else ():
+            if not missing:
+                break
             if state.dev in missing:
                 found[path] = state
                 missing.discard(state.dev)
         return found
-
-
-def _folders_of(states: States) -> Iterator[FileState]:
-    return compress(states.values(), map(is_, map(_type_of, states.values()), repeat(FileType.DIRECTORY)))
-
-
-def _states_with(states: States, inodes: Collection[int]) -> Iterator[FileState]:
-    """Give the states whose inode is one of some: no line of Python is run for the millions of others."""
-    return compress(states.values(), map(inodes.__contains__, map(_inode_of, states.values())))
 
 
 class _Names:

@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.paths import is_below, render_path
+from fimkit.model.state_index import States, only_after, only_before
 from fimkit.model.states import FileState, FileType
 from fimkit.osquery.moves import pair_moves
 
 __all__ = ["Relocated", "relocate_rows"]
 
 _ARRIVALS = (Action.BORN, Action.MOVED_TO)
-
-States = Mapping[bytes, FileState]
 
 
 class Relocated(NamedTuple):
@@ -91,12 +90,12 @@ def _folder_moves(changes: Iterable[Change], before: States, after: States) -> l
         for move in pair_moves(change for change in changes if change.actor is None)
         if is_folder(before.get(move.old)) or is_folder(after.get(move.new))
     ]
-    places = {state.key: path for path, state in after.items() if is_folder(state) and path not in before and state.key is not None}
+    places = {state.key: state.path for state in only_after(before, after) if is_folder(state) and state.key is not None}
     known = {move.old for move in told}
     seen = [
-        _FolderMove(path, places[state.key], None)
-        for path, state in before.items()
-        if path not in after and path not in known and is_folder(state) and state.key in places
+        _FolderMove(state.path, places[state.key], None)
+        for state in (only_before(before, after) if places else ())
+        if state.path not in known and is_folder(state) and state.key in places
     ]
     return [*told, *sorted(seen, key=lambda move: len(move.old))]
 

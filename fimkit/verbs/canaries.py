@@ -10,7 +10,7 @@ too, for they belong to the story.
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fimkit.correlate.ledger import ChangeLedger
@@ -112,7 +112,7 @@ class Canaries:
         )
 
     def take_out(
-        self, after: dict[bytes, FileState], *, began_ns: int, now_ns: int, look: Callable[[bytes], FileState | None]
+        self, after: MutableMapping[bytes, FileState], *, began_ns: int, now_ns: int, look: Callable[[bytes], FileState | None]
     ) -> list[str]:
         """Take the canaries out of a scan.
 
@@ -126,7 +126,7 @@ class Canaries:
             Words on those that an interrupted `selftest` left behind.
         """
         words = []
-        for path in sorted(self._bird_of.keys() & after.keys()):
+        for path in sorted(path for path in self._bird_of if path in after):
             state = self._looked_at_again(after.pop(path), look)
             if state is None:
                 continue

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fimkit.audit.logfile import LogCursor, find_rotations
-from fimkit.baseline.diff import diff_states
+from fimkit.baseline.diff import diff_pairs
 from fimkit.baseline.scan import Scan, scan_watches
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.finding_life import PASSING
+from fimkit.evidence.known_states import KnownStates, open_known_states
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.log_rows import LAST_CHECK
+from fimkit.evidence.seen_states import SeenStates
 from fimkit.evidence.store import Store, open_store
 from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Source, StateDiff
@@ -58,6 +60,8 @@ _SETTLE_NS = 2_000_000_000
 _SETTLE_PAUSE_S = 0.25
 _SETTLE_TRIES = 4
 _HANDLERS_S = 60.0
+_FEW_STATES = 100_000
+"""So many are loaded to correlate; of more only those that matter, which takes longer."""
 _BEFORE_PANIC_S = 20.0
 """What may start a panic waits no longer for contents to be searched,"""
 _BEFORE_PANIC_KEEP_S = 1.0
@@ -120,8 +124,8 @@ class Look:
 
     watches: WatchSet
     was_open: Sequence[Finding]
-    before: dict[bytes, FileState]
-    after: dict[bytes, FileState]
+    before: KnownStates
+    after: SeenStates
     diffs: list[StateDiff]
     sight: Sight
     unread: GapsNow
@@ -154,8 +158,11 @@ def check(config: Config, options: CheckOptions) -> Checked:
             store, meta = open_baseline(config)
             with store:
                 checked, look = look_at_all(config, options, store, meta.time_ns, desk=desk)
+                keeper = ContentKeeper(config)
+                before, after = _kept_states(look, keeper.roots)
+                look.before.close()
         checked = _judge_panic(config, options, checked)
-        unkept = ContentKeeper(config).keep_unchanged(look.before, look.after)
+        unkept = keeper.keep_unchanged(before, after)
         checked = replace(checked, words=(*checked.words, *send_waiting(config, nomail=options.nomail), *unkept))
         if desk is not None:
             desk.handle(checked.new)
@@ -165,6 +172,12 @@ def check(config: Config, options: CheckOptions) -> Checked:
     except HostError as error:  # the findings must reach somebody all the same
         return replace(checked, words=(*checked.words, str(error)))
     return checked
+
+
+def _kept_states(look: Look, roots: Sequence[bytes]) -> tuple[dict[bytes, FileState], dict[bytes, FileState]]:
+    """Give the states below some folders that both looks have: what is kept of them is read after the store is closed."""
+    before = {state.path: state for root in roots for state in look.before.below(root)}
+    return before, {path: state for path in before if (state := look.after.get(path)) is not None}
 
 
 def _notify(config: Config, options: CheckOptions, findings: Sequence[Finding]) -> list[str]:
@@ -296,18 +309,18 @@ def mark_told(config: Config, findings: Sequence[Finding]) -> None:
 
 
 def _look(config: Config, options: CheckOptions, store: Store, since_ns: int) -> Look:
-    before = store.baseline()
+    before = open_known_states(config.host.state_dir)
     watches = scanned_watches(config)
     began_ns = time.time_ns()
     known = before if options.quick else None
     scan = scan_watches(watches, known=known, on_progress=options.on_progress, limits=config.scan)
-    after = {state.path: state for state in scan}
+    after = SeenStates(before, scan)
     seen_ns = time.time_ns()
     canary_words = _canaries(store).take_out(after, began_ns=began_ns, now_ns=seen_ns, look=Looker().look)
     was_open = store.findings()
     recall_states(after, was_open)
     sight = Sight(watches, scan, after)
-    diffs, words = still_watched(sight.visible(diff_states(before, after)), config)
+    diffs, words = still_watched(sight.visible(diff_pairs(after.differences(), after)), config)
     words += new_watch_words(config, before, after)
     words += [*_scan_words(scan, after), *canary_words]
     if seen_ns < since_ns:
@@ -335,9 +348,9 @@ def _canaries(store: Store) -> Canaries:
     return Canaries(store.canaries())
 
 
-def _unread(scan: Scan, after: dict[bytes, FileState], store: Store, *, since_ns: int, now_ns: int) -> GapsNow:
+def _unread(scan: Scan, after: SeenStates, store: Store, *, since_ns: int, now_ns: int) -> GapsNow:
     """Give what could not be looked at, for the ledger; where a configured link leads is watched too, and is in ``after``."""
-    problems = {state.path: state.problem for state in after.values() if state.problem is not None}
+    problems = {state.path: state.problem or "" for state in after.troubled()}
     missed = (problem for problem in scan.problems if problem.path not in after)
     problems |= {problem.path: problem.text for problem in missed if os.path.lexists(problem.path)}
     last_ns = last_look_ns(store)
@@ -372,13 +385,13 @@ def _judge_log(config: Config, last_ns: int, now_ns: int) -> GapsNow:
     return GapsNow(open=(gap,), judged=frozenset({kind}))
 
 
-def _scan_words(scan: Scan, after: dict[bytes, FileState]) -> Iterator[str]:
+def _scan_words(scan: Scan, after: SeenStates) -> Iterator[str]:
     for problem in scan.problems:
         state = after.get(problem.path)
         if state is None or state.target is None:  # where a configured link leads is watched too
             yield f"{render_path(problem.path)} {problem.text}"
     yield from (f"{render_path(path)}: a file system is mounted here, and was not looked at" for path in scan.mounts)
-    yield from (f"{render_path(state.path)}: {state.problem}" for state in after.values() if state.problem is not None)
+    yield from (f"{render_path(state.path)}: {state.problem}" for state in after.troubled())
 
 
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: Look) -> list[Finding]:
@@ -456,11 +469,12 @@ def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change
     from fimkit.correlate.large import correlate_ledger  # pandas: a quiet host needs none
 
     earlier = load_earlier(store)
+    before, after = look.after.loaded() if len(look.before) + len(look.after) <= _FEW_STATES else (look.before, look.after)
     findings = correlate_ledger(
         host=config.host.name,
         watches=look.watches,
-        before=look.before,
-        after=look.after,
+        before=before,
+        after=after,
         diffs=look.diffs,
         changes=changes,
         notes=[*store.notes(), *look.audit.notes],

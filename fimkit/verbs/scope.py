@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from fimkit.model.changes import Action, Change, Source
+from fimkit.model.file_numbers import FileNumbers
 from fimkit.model.paths import join_path
 from fimkit.model.records import AuditEvent
-from fimkit.model.states import FileKey, FileState
+from fimkit.model.state_index import file_keys_of
+from fimkit.model.states import FileState
 from fimkit.model.watches import WatchSet
 
 __all__ = ["Scope"]
@@ -27,25 +29,20 @@ class Scope:
         # With a slash behind both, one call tells of all roots whether a path is one of them or lies in it.
         self._prefixes = tuple({watch.path.rstrip(b"/") + b"/" for watch in watches.watches})
         self._snapshots = snapshots
-        self._keys: frozenset[FileKey] | None = None
-        self._inodes: frozenset[int] = frozenset()
-        self._devices: frozenset[int] = frozenset()
+        self._files: FileNumbers | None = None
         self._learned: set[tuple[int | None, int | None]] = set()
 
-    def _load(self) -> frozenset[FileKey]:
-        keys = frozenset(key for states in self._snapshots for state in states.values() if (key := state.key) is not None)
-        self._inodes = frozenset(key.inode for key in keys)
-        self._devices = frozenset(key.dev for key in keys)
-        self._keys = keys
-        return keys
+    def _load(self) -> FileNumbers:
+        self._files = FileNumbers(file_keys_of(*self._snapshots))
+        return self._files
 
     def _known(self, dev: int | None, inode: int | None) -> bool:
         if inode is None:
             return False
-        keys = self._keys if self._keys is not None else self._load()
-        if dev is None or dev not in self._devices:
-            return inode in self._inodes
-        return FileKey(dev, inode) in keys
+        files = self._files or self._load()
+        if dev is None or dev not in files.devices:
+            return inode in files.inodes
+        return (dev, inode) in files.keys
 
     def concerns(self, change: Change) -> bool:
         """Tell whether a change may be about a watched path."""
@@ -63,14 +60,14 @@ class Scope:
         if event.syscall is None or not items or (event.items_expected is not None and len(items) < event.items_expected):
             return True
         learned, cwd = self._learned, event.cwd
-        keys = self._keys if self._keys is not None else self._load()
-        inodes = self._inodes
+        files = self._files or self._load()
+        inodes = files.inodes
         for _, name, inode, dev, _, _, _, _ in items:
             if name is not None and (cwd is not None or name.startswith(b"/")) and self._is_watched(join_path(cwd or b"/", name)):
                 return True
             if dev is None or (dev, inode) in learned:
                 return True
-            if inode in inodes and (dev not in self._devices or (dev, inode) in keys):
+            if inode in inodes and (dev not in files.devices or (dev, inode) in files.keys):
                 return True
         return (None, None) in learned
 

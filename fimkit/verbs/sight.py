@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Self
 
 from fimkit.baseline.problems import UNLISTED, VANISHED
@@ -10,6 +10,7 @@ from fimkit.baseline.scan import Scan
 from fimkit.model.changes import StateDiff
 from fimkit.model.config import Watch
 from fimkit.model.findings import Finding
+from fimkit.model.state_index import troubled_of
 from fimkit.model.states import FileState, compare_states
 
 __all__ = ["Sight", "recall_states"]
@@ -26,7 +27,7 @@ class Sight:
         """Take the scan at its end, with its states by path."""
         self._roots = frozenset(watch.path for watch in watches)
         self._after = after
-        unlisted = {path for path, state in after.items() if state.problem is not None and UNLISTED in state.problem}
+        unlisted = {state.path for state in troubled_of(after) if UNLISTED in (state.problem or "")}
         self._unreached = {problem.path for problem in scan.problems if problem.path not in after and not _is_absent(problem.path)}
         self._closed = {*scan.mounts, *unlisted, *self._unreached}
 
@@ -77,7 +78,7 @@ def _is_absent(path: bytes) -> bool:
     return False
 
 
-def recall_states(after: dict[bytes, FileState], findings: Iterable[Finding]) -> None:
+def recall_states(after: MutableMapping[bytes, FileState], findings: Iterable[Finding]) -> None:
     """Fill in what could not be read this time, where an earlier look read it and nothing was done to the file since.
 
     A change time cannot be set back: as long as it and all else that is known are those of the finding, so are the bytes.

@@ -1,5 +1,6 @@
 """The recorded incident, whole and with its logs damaged: what is selected of its changes gives the findings of all of them."""
 
+import contextlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ from fimkit.baseline.snapshot import read_snapshot
 from fimkit.correlate.correlate import correlate
 from fimkit.correlate.large import correlate_ledger
 from fimkit.correlate.ledger import ChangeLedger
+from fimkit.evidence.known_states import open_known_states
+from fimkit.evidence.seen_states import SeenStates
+from fimkit.evidence.store import open_store
 from fimkit.model.config_text import load_config
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.gather import gather_audit, gather_osquery, mend_osquery
@@ -69,3 +73,8 @@ def test_what_is_selected_gives_the_same_findings(
     found = correlate_ledger(changes=ChangeLedger(changes), many=0, **told)
     assert len(expected) > 25
     assert list(found) == expected
+    with open_store(bytes(tmp_path / "state"), create=True) as store:
+        store.write_baseline(before.values(), who="x", why="", time_ns=1)
+    with contextlib.closing(open_known_states(bytes(tmp_path / "state"))) as known:
+        told |= {"before": known, "after": SeenStates(known, after.values())}
+        assert list(correlate_ledger(changes=ChangeLedger(changes), **told)) == expected
