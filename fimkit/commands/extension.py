@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             timeout_s=arguments.timeout,
             interval_s=max(arguments.interval, 0.1),
             most_mb=arguments.max_answer_mb,
+            config_file=arguments.config,
         ),
         say=_say if arguments.verbose else lambda words: _say(words) if words.startswith("refused: ") else None,
     )

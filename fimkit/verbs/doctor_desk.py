@@ -17,7 +17,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import HostError, clip
 from fimkit.panic.rights import drop_rights
 
-__all__ = ["DoctorAnswer", "DoctorDesk"]
+__all__ = ["DoctorAnswer", "DoctorDesk", "look_as_doctor"]
 
 Row = Mapping[str, str | None]
 
@@ -38,16 +38,17 @@ class DoctorAnswer(NamedTuple):
     rows: tuple[Row, ...] = ()
     words: str = ""
 
-def _doctor(config: Config) -> Iterable[Advice]:
-    from fimkit.verbs.doctor import doctor  # the extension itself has no use for all that this loads
+def look_as_doctor(config: Config, *, config_file: str = "") -> Iterable[Advice]:
+    """Look at this host in every section; ``config_file`` is the configuration's own file, where it is known."""
+    from fimkit.verbs.doctor import DoctorHost, doctor  # the extension itself has no use for all that this loads
 
-    return doctor(config)
+    return doctor(config, DoctorHost(config_file=config_file))
 
 
 class DoctorDesk:
     """One doctor, who looks when asked. Make it before there are threads, and before rights are given up: it forks."""
 
-    def __init__(self, config: Config, look: Callable[[Config], Iterable[Advice]] = _doctor, *, fresh_s: float = _FRESH_S) -> None:
+    def __init__(self, config: Config, look: Callable[[Config], Iterable[Advice]], *, fresh_s: float = _FRESH_S) -> None:
         """Start the process.
 
         Args:

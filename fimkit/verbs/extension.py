@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from fimkit import __version__
@@ -12,7 +13,7 @@ from fimkit.model.errors import OsqueryAbsentError, UsageError, clip
 from fimkit.osquery.columns import TABLES
 from fimkit.osquery.extension_server import ExtensionServer
 from fimkit.panic.rights import drop_rights
-from fimkit.verbs.doctor_desk import DoctorDesk
+from fimkit.verbs.doctor_desk import DoctorDesk, look_as_doctor
 from fimkit.verbs.tables import StoreTables
 
 __all__ = ["ExtensionOptions", "serve_tables"]
@@ -22,12 +23,13 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtensionOptions:
-    """What osqueryd says when it starts an extension, and how large an answer may become."""
+    """What osqueryd says when it starts an extension, how large an answer may become, and which file the configuration is."""
 
     socket: str
     timeout_s: float = 3.0
     interval_s: float = 3.0
     most_mb: int = 64
+    config_file: str = ""
 
 
 def serve_tables(config: Config, options: ExtensionOptions, *, say: Callable[[str], None]) -> None:
@@ -48,7 +50,7 @@ def serve_tables(config: Config, options: ExtensionOptions, *, say: Callable[[st
     folder = os.path.dirname(options.socket)
     if not os.path.isdir(folder):
         raise OsqueryAbsentError(f"there is no folder {clip(folder)}: osqueryd does not run, or has another --extensions_socket")
-    desk = DoctorDesk(config)
+    desk = DoctorDesk(config, partial(look_as_doctor, config_file=options.config_file))
     # Root's own files can be read, and a socket made in root's own folder, without any right; not in another user's folder.
     drop_rights([] if os.stat(folder).st_uid == os.geteuid() else ["DAC_OVERRIDE"])
     try:
