@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fimkit.model.findings import Finding, Severity
 from fimkit.model.paths import render_path
@@ -11,7 +11,9 @@ from fimkit.notify.digest_text import Beside, render_beside, render_place, rende
 from fimkit.notify.groups import group_findings, render_writer
 from fimkit.notify.message import render_word
 
-__all__ = ["ChatText", "compose_chat", "compose_chat_panic", "parse_chat", "render_chat", "render_chat_word"]
+__all__ = [
+    "ChatText", "compose_chat", "compose_chat_panic", "parse_chat", "render_chat", "render_chat_word", "with_chat_head",
+]  # fmt: skip
 
 _GROUPS, _WORD_CHARS, _MOST_CHARS = 5, 240, 1800  # the narrowest of the common ones, Discord, takes 2,000
 # What calls people or makes links and markup somewhere: @everyone, <!channel>, [x](url), `code`, *bold*, |table|, ://
@@ -37,9 +39,16 @@ def render_chat_word(text: str) -> str:
     return shown if len(shown) <= _WORD_CHARS else f"…{shown[1 - _WORD_CHARS:]}"
 
 
-def _cut(lines: Sequence[str]) -> str:
-    text = "\n".join(lines)
-    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
+def _cut(text: str, most: int = _MOST_CHARS) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def with_chat_head(text: ChatText, heads: Sequence[str]) -> ChatText:
+    """Put the head of the evidence chain, the first of the lines on it, at the end: it stays where the rest is cut."""
+    if not heads:
+        return text
+    line = render_chat_word(heads[0])
+    return replace(text, body=f"{_cut(text.body, _MOST_CHARS - len(line) - 1)}\n{line}")
 
 
 def compose_chat(host: str, addresses: Sequence[str], findings: Sequence[Finding], beside: Beside | None = None) -> ChatText:
@@ -58,7 +67,7 @@ def compose_chat(host: str, addresses: Sequence[str], findings: Sequence[Finding
         lines.append(f"and {sum(len(group.findings) for group in groups[_GROUPS:])} more elsewhere")
     grave = any(one.severity is Severity.CRITICAL for one in ordered)
     title = f"[fimkit] {render_word(render_place(host, addresses))} {render_subject(ordered)}"
-    return ChatText(title=title, body=_cut(lines), kind="failure" if grave else "warning")
+    return ChatText(title=title, body=_cut("\n".join(lines)), kind="failure" if grave else "warning")
 
 
 def compose_chat_panic(news: PanicNews) -> ChatText:
@@ -72,7 +81,7 @@ def compose_chat_panic(news: PanicNews) -> ChatText:
         *map(render_chat_word, (*news.done, *news.next_steps)),
     ]
     title = f"[fimkit] {render_word(render_place(news.host, news.addresses))} PANIC {render_counts(ordered)}"
-    return ChatText(title=title, body=_cut(lines), kind="failure")
+    return with_chat_head(ChatText(title=title, body=_cut("\n".join(lines)), kind="failure"), news.heads)
 
 
 def render_chat(text: ChatText) -> bytes:

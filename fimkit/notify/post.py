@@ -11,7 +11,7 @@ from fimkit.model.config import Config
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding, Severity
 from fimkit.notify.apprise_channel import load_targets, plan_apprise
-from fimkit.notify.chat import compose_chat, parse_chat, render_chat
+from fimkit.notify.chat import compose_chat, parse_chat, render_chat, with_chat_head
 from fimkit.notify.digest import Digest, plan_digests
 from fimkit.notify.digest_text import Beside, compose_digest, told_in_full
 from fimkit.notify.mail import Mailer, MailReceipt, send_mail, sender_of
@@ -123,8 +123,11 @@ def _channel_drafts(config: Config, addresses: Sequence[str], waiting: Waiting, 
     news = [finding for finding, known in zip(waiting.findings, waiting.known, strict=True) if not known]
     if not news and waiting.findings:
         return []
-    text = render_chat(compose_chat(config.host.name, addresses, news, beside))
     told = channels_for(config.channels, _GETS[waiting.lane])
+    if not told:
+        return []
+    composed = compose_chat(config.host.name, addresses, news, beside)
+    text = render_chat(with_chat_head(composed, head_lines(config.host.state_dir)))
     return [Draft(message=text, recipients=(one.name,), channel=one.name) for one in told]
 
 

@@ -78,6 +78,7 @@ class Panic:
         self._receipt: AlarmReceipt | None = None
         self._cut: CutReply | None = None
         self._mail = "no mail was tried"
+        self._heads: tuple[str, ...] = ()
         self._is_finished, self._asking = False, threading.Lock()
         self._killswitch: Running | None = None
 
@@ -245,7 +246,7 @@ class Panic:
         with self._lock:
             added = tuple(finding for _, _, findings in self._added for finding in findings)
         addresses = clock.run("addresses", list_addresses, patience_s=clock.part_s(_GRACE_S)) or ()
-        heads = clock.run("heads", self._say_heads, patience_s=clock.part_s(_GRACE_S)) or ()
+        self._heads = heads = clock.run("heads", self._say_heads, patience_s=clock.part_s(_GRACE_S)) or ()
         alarm = plan_letter(
             replace(order, findings=(*order.findings, *added)), addresses=addresses, folder=self.folder,
             triggered_ns=self.triggered_ns, steps=clock.times(), can_cut=self._reply is not None, heads=heads,
@@ -400,7 +401,8 @@ class Panic:
         state = "all was done" if report.complete else "NOT ALL WAS DONE"
         where = f"; evidence in {render_path(report.folder)}" if report.folder else "; there is no evidence"
         words = f"{'TEST of the panic' if self.order.test else 'panic'} {self.order.incident} over: {state}{where}"
-        log_locally(words, priority=_NOTICE if self.order.test else _ALERT, fields=journal_fields(self.order))
+        fields = journal_fields(self.order) | ({"FIMKIT_HEAD": self._heads[0].rpartition(" ")[2]} if self._heads else {})
+        log_locally("; ".join([words, *self._heads[:1]]), priority=_NOTICE if self.order.test else _ALERT, fields=fields)
         self._tell(words)
 
 
