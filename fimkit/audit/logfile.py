@@ -1,7 +1,8 @@
 """Reads a log with its rotations: streaming, in bounded memory, from where an earlier reading stopped.
 
 A line ends at the newline only. Of a log that is still written (``live``) an incomplete last line is left for the next time, and so
-are the records of an event that may still be half written; the cursor has both. Of any other file everything is given out, and a
+are the records of an event that may still be half written; the cursor has both. As long as the newest file is empty, the one before
+it may be the one that is written: logrotate turns a log before its daemon is told. Of any other file everything is given out, and a
 last line without its newline is kept as a bad one: it may be cut in the middle of a number.
 
 Through rotation the cursor finds its file again by its first bytes, whatever its name, inode or compression have become since:
@@ -11,6 +12,7 @@ Through rotation the cursor finds its file again by its first bytes, whatever it
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from fimkit.audit.compiled import Way
 from fimkit.audit.draft import RawLine
 from fimkit.audit.logpart import READ_ERRORS, LogPart, fingerprint
 from fimkit.audit.parser import MAX_BAD_KEPT, Counters, EventAssembler
-from fimkit.audit.rotations import find_rotations
+from fimkit.audit.rotations import find_rotations, is_turn_missing, name_log
 from fimkit.model.paths import render_path
 from fimkit.model.records import AuditEvent, BadLine
 
@@ -82,7 +84,9 @@ class LogReader:
         self.lines_taken: int | None = None
         self._cursor = cursor
         self._place: tuple[LogPart, int, int] | None = None
+        self._unread: dict[Path, str] = {}
         self._paths = [path if isinstance(path, Path) else Path(os.fsdecode(path)) for path in paths]
+        self._log = name_log(self._paths) if self._paths else None
         self._live = live
         self._max_line_bytes = max_line_bytes
         self._cut_before = b"\n" + cut_before
@@ -109,9 +113,9 @@ class LogReader:
             parts = self._open_all(paths)
             try:
                 yield from self._read_all(self._resume(parts))
-                if not self._live or not parts or self._is_unmoved(parts[-1]):
+                if not self._live or self._log is None or not parts or self._is_unmoved(parts[-1]):
                     return
-                paths = find_rotations(parts[-1].path)
+                paths = find_rotations(self._log)
             finally:
                 for part in parts:
                     part.close()
@@ -125,35 +129,37 @@ class LogReader:
         """Open all files so that later renames do no harm; again, if a live log rotated in between."""
         for tries_left in (3, 2, 1, 0):
             parts: list[LogPart] = []
-            failed: list[str] = []
+            self._unread = {}
             for path in reversed(paths):
                 try:
-                    parts.insert(0, LogPart(path))
+                    parts.insert(0, LogPart.of_host(path) if self._live else LogPart(path))
                 except OSError as error:
-                    failed.append(f"{render_path(os.fsencode(path))} cannot be read: {error.strerror or error}")
-            now = find_rotations(paths[-1]) if self._live and tries_left and paths else paths
+                    self._unread[path] = f"{render_path(os.fsencode(path))} cannot be read: {error.strerror or error}"
+            now = find_rotations(self._log) if self._live and tries_left and self._log is not None else paths
             if now == paths and (not self._live or all(part.is_at(part.path) for part in parts)):
                 break
             if tries_left:
                 for part in parts:
                     part.close()
                 paths = now
-        self.problems += failed
+        self._paths = paths
+        self.problems += self._unread.values()
         return self._without_copies(parts)
 
     def _without_copies(self, parts: list[LogPart]) -> list[LogPart]:
-        """Of files that begin alike keep one: compressing, and copytruncate, leave two for a moment."""
-        kept: dict[bytes, LogPart] = {}
+        """Of files that begin alike keep one: compressing, and copytruncate, leave two for a moment, one of them hardly begun."""
+        kept: list[LogPart] = []
         for part in parts:
-            other = kept.get(part.head)
-            if not part.head or other is None:
-                kept[part.head or part.label.encode()] = part
+            place = next((place for place, other in enumerate(kept) if _begin_alike(part, other)), None)
+            if place is None:
+                kept.append(part)
                 continue
+            other = kept[place]
             better, worse = (part, other) if _rank(part) >= _rank(other) else (other, part)
             self.problems.append(f"{worse.label} begins as {better.label} does: taken for its copy, and not read")
             worse.close()
-            kept[part.head] = better
-        return [part for part in parts if part in kept.values()]
+            kept[place] = better
+        return [part for part in parts if part in kept]
 
     def _resume(self, parts: list[LogPart]) -> list[tuple[LogPart, int, int]]:
         """Give each file to read, with the offset and the line number to begin at."""
@@ -161,6 +167,8 @@ class LogReader:
         if cursor is None:
             return [(part, 0, 1) for part in parts]
         alike = [number for number, part in enumerate(parts) if _is_of(part, cursor)]
+        if not alike and self._live and self._unread:
+            return self._resume_behind_unread(parts, cursor)
         if not alike:
             if parts:
                 self._lose(
@@ -177,7 +185,28 @@ class LogReader:
                 f"{parts[first].label} is shorter ({size} bytes) than when it was read last ({cursor.offset}): read from its start"
             )
             begin = (parts[first], 0, 1)
+        if self._live and self._log is not None:
+            self._lose_between(self._log, parts[first:])
         return [begin, *((part, 0, 1) for part in parts[first + 1 :])]
+
+    def _resume_behind_unread(self, parts: list[LogPart], cursor: LogCursor) -> list[tuple[LogPart, int, int]]:
+        """Where the file that was read last may be one that cannot be opened, only newer ones are read: older ones were."""
+        last = max(self._paths.index(path) for path in self._unread)
+        newer = [part for part in parts if self._paths.index(part.path) > last]
+        if newer:
+            words = self._unread[self._paths[last]]
+            self._lose(f"{words}; what the log got after byte {cursor.offset} of the file that was read last was not seen")
+        return [(part, 0, 1) for part in newer]
+
+    def _lose_between(self, log: Path, parts: list[LogPart]) -> None:
+        """Say what is lost between files that are read: one that cannot be opened, or is not there any more."""
+        for older, newer in pairwise(parts):
+            between = self._paths[self._paths.index(older.path) + 1 : self._paths.index(newer.path)]
+            for path in between:
+                if path in self._unread:
+                    self._lose(f"{self._unread[path]}; what is in it was not seen")
+            if is_turn_missing(log, older.path, newer.path) and not any(path in self._unread for path in between):
+                self._lose(f"what was between {older.label} and {newer.label} is gone: it was not seen")
 
     def _lose(self, words: str) -> None:
         self.problems.append(words)
@@ -189,7 +218,8 @@ class LogReader:
                 if offset and not part.skip(offset):
                     self._lose(f"{part.label} ends before byte {offset}, where it was left")
                     continue
-                yield from self._read_part(part, offset, line, leave_rest=self._live and number == len(places) - 1)
+                is_written = self._live and not any(later.head for later, _, _ in places[number + 1 :])
+                yield from self._read_part(part, offset, line, leave_rest=is_written)
             except READ_ERRORS as error:
                 self.problems.append(f"{part.label} cannot be read to its end: {error}")
 
@@ -249,6 +279,13 @@ class LogReader:
         # A file without one whole line has nothing to be known by: the cursor stays at the end of the one before it.
         if offset:
             self._place = (part, offset, line)
+
+
+def _begin_alike(one: LogPart, other: LogPart) -> bool:
+    """Tell whether one is the other's copy, if hardly begun; less than a line says nothing, but where it was packed so far."""
+    short, long = sorted((one, other), key=lambda part: len(part.head))
+    names = len(short.head) == len(long.head) or b"\n" in short.head or short.compressed
+    return names and short.head != b"" and long.head.startswith(short.head)
 
 
 def _rank(part: LogPart) -> tuple[bool, int]:

@@ -1,13 +1,16 @@
 """One file of a log, plain or compressed: opened once, known by its first bytes, read forward."""
 
 import bz2
+import errno
 import gzip
 import hashlib
+import io
 import lzma
 import os
+import stat
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from fimkit.model.paths import render_path
 
@@ -46,15 +49,15 @@ class LogPart:
 
     __slots__ = ("_damage", "_file", "_stream", "_waiting", "compressed", "dev", "head", "inode", "label", "path")
 
-    def __init__(self, path: Path) -> None:
-        """Open it and read its first bytes.
+    def __init__(self, path: Path, file: io.FileIO | None = None) -> None:
+        """Open it, where it is not open, and read its first bytes.
 
         Raises:
             OSError: If it cannot be opened.
         """
         self.path = path
         self.label = render_path(os.fsencode(path))
-        self._file = path.open("rb", buffering=0)
+        self._file = path.open("rb", buffering=0) if file is None else file
         status = os.fstat(self._file.fileno())
         self.dev, self.inode = status.st_dev, status.st_ino
         self._stream, self.compressed = self._open_stream()
@@ -67,6 +70,19 @@ class LogPart:
             self._file.seek(0)
             self._stream, self.compressed = self._open_stream()
         self._waiting = self.head
+
+    @classmethod
+    def of_host(cls, path: Path) -> Self:
+        """Open one of this host's own logs: a regular file, for a pipe or a device in its place would never end.
+
+        Raises:
+            OSError: If it cannot be opened, or is another thing.
+        """
+        file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return cls(path, file)
 
     def _open_stream(self) -> tuple[IO[bytes], bool]:
         file = cast(IO[bytes], self._file)
@@ -83,9 +99,13 @@ class LogPart:
 
     def _read_full(self, size: int) -> bytes:
         pieces = []
-        while size > 0 and (piece := self._read_stream(size)):
-            pieces.append(piece)
-            size -= len(piece)
+        try:
+            while size > 0 and (piece := self._read_stream(size)):
+                pieces.append(piece)
+                size -= len(piece)
+        except READ_ERRORS:  # what a file that is being packed has so far names it too; the next reading raises again
+            if not pieces:
+                raise
         return b"".join(pieces)
 
     def _read_stream(self, size: int) -> bytes:

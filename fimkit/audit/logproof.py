@@ -78,7 +78,7 @@ def _open(paths: Iterable[Path], *, same: tuple[str, int]) -> Iterator[LogPart]:
     for path in reversed(list(paths)):
         with ExitStack() as stack:
             try:
-                part = LogPart(path)
+                part = LogPart.of_host(path)
             except OSError:
                 continue  # said by who reads on
             stack.callback(part.close)

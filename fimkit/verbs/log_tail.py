@@ -19,7 +19,7 @@ def find_end(log: Path) -> LogCursor | None:
         OSError: If it is there and cannot be read.
     """
     try:
-        part = LogPart(log)
+        part = LogPart.of_host(log)
     except FileNotFoundError:
         return None
     try:

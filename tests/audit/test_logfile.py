@@ -326,6 +326,57 @@ def test_reading_stays_small(tmp_path: Path) -> None:
     assert peak < 12_000_000 < log.stat().st_size
 
 
+def test_what_is_no_file_in_the_place_of_a_live_log_holds_nobody_up_and_costs_no_line(host: Host) -> None:
+    host.write(3)
+    assert host.look() == [1, 2, 3]
+    host.rotate()
+    host.write(2)
+    assert host.look() == [4, 5]
+    aside = host.log.with_name("aside")
+    host.log.rename(aside)
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path.name), Path.mkdir):
+        make(host.log)
+        assert (host.look(), len(host.problems)) == ([], 1)
+        assert "cannot be read" in host.problems[0]
+        (Path.rmdir if host.log.is_dir() else Path.unlink)(host.log)
+    aside.rename(host.log)
+    host.write(1)
+    assert (host.look(), host.problems) == ([6], [])
+
+
+def test_rotations_are_read_while_the_log_itself_is_not_there(host: Host) -> None:
+    host.write(2)
+    assert host.look() == [1, 2]
+    for _ in range(2):
+        host.write(1)
+        host.rotate()
+    host.log.unlink()
+    assert host.look() == [3, 4]
+    host.write(1)
+    assert (host.look(), host.problems) == ([5], [])
+
+
+def test_line_that_is_half_written_when_the_log_is_turned_is_read_when_it_is_whole(host: Host) -> None:
+    text = text_of(1, 2)
+    host.write_text(text[:-30])
+    host.rotate()
+    assert (host.look(), host.bad) == ([1], [])
+    with host.log.with_name("audit.log.1").open("ab") as file:
+        file.write(text[-30:])  # the daemon was not told yet
+    assert (host.look(), host.bad, host.look()) == ([2], [], [])
+
+
+def test_number_that_is_missing_between_what_is_read_is_said(host: Host) -> None:
+    host.write(1)
+    host.look()
+    for _ in range(3):
+        host.write(1)
+        host.rotate()
+    host.log.with_name("audit.log.2").unlink()
+    assert host.look() == [2, 4]
+    assert "is gone: it was not seen" in host.problems[0]
+
+
 STEPS = st.lists(st.sampled_from(["write", "look", "rotate", "pack", "half", "cut"]), max_size=25)
 
 
