@@ -18,7 +18,7 @@ __all__: list[str] = []
 ROOT = Path(__file__).parents[1]
 USER = 65534
 # When one of these changes, the place is set up anew.
-KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c", "fimkit/baseline/_plain.c", "requirements.lock")
+KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c", "fimkit/baseline/_plain.c", "fimkit/evidence/_rows.c", "requirements.lock")
 MISSING = ROOT / ".venv/.missing-run"
 
 

@@ -10,6 +10,7 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, ItemsView, Iterable, Iterator, ValuesView
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 from fimkit.evidence.connection import connect_reading, store_path
@@ -28,6 +29,7 @@ PIECE = 256
 _MOST_ROWS = 4096
 _PIECES_AT_ONCE = 32
 _CACHE_KIB = 8 * 1024
+_path_of = itemgetter(0)
 _COLUMNS = ", ".join(STATE_COLUMNS)
 
 
@@ -121,8 +123,8 @@ class KnownStates(IndexedStates):
         if len(self.young) >= _MOST_ROWS:
             self._old, self._old_pieces = self.young, self._young_pieces
             self.young, self._young_pieces = {}, set()
-        for place, row in enumerate(self._load(piece), piece * PIECE):
-            self.young[row[0]] = row, place
+        rows = self._load(piece)
+        self.young.update(zip(map(_path_of, rows), zip(rows, itertools.count(piece * PIECE)), strict=False))
         self._young_pieces.add(piece)
 
     def _load(self, piece: int) -> list[Row]:

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from fimkit.baseline.diff import diff_pairs, diff_states
 from fimkit.evidence.known_states import PIECE, KnownStates, open_known_states
-from fimkit.evidence.same_rows import mark_same
 from fimkit.evidence.seen_states import SeenStates
 from fimkit.evidence.store import Store, open_store
-from fimkit.evidence.values import encode_state
 from fimkit.model.errors import StoreError
 from fimkit.model.state_index import devices_of, file_keys_of, folders_of, only_after, only_before, states_with, troubled_of
 from fimkit.model.states import FileState, FileType
@@ -134,22 +132,3 @@ def test_a_baseline_that_is_changed_past_fimkit_ends_the_comparison_too() -> Non
             other.execute("DELETE FROM baseline WHERE path = ?", (b"/t/0001/00009",))
         with pytest.raises(StoreError, match="not by fimkit"):
             list(known.values())
-
-
-@given(st.lists(plain_states, max_size=6), st.lists(plain_states, max_size=6))
-def test_what_is_marked_as_the_same_is_equal(older: list[FileState], newer: list[FileState]) -> None:
-    before = by_path(older)
-    rows = {path: (encode_state(state), place) for place, (path, state) in enumerate(before.items())}
-    marks = bytearray(len(rows))
-    rest = mark_same([*newer, *before.values()], rows, marks)
-    for state in [*newer, *before.values()]:
-        assert state in rest or before[state.path] == state
-    assert all(marks[place] for place, state in enumerate(before.values()) if state not in rest)
-
-
-def test_an_unchanged_file_is_marked_without_another_look() -> None:
-    folder, link = a_state(b"/b", type=FileType.DIRECTORY, sha256=None), a_state(b"/c", type=FileType.SYMLINK, target=b"x")
-    rows = [a_state(b"/a"), folder, link]
-    marks = bytearray(3)
-    assert mark_same(rows, {row.path: (encode_state(row), place) for place, row in enumerate(rows)}, marks) == []
-    assert marks == b"\1\1\1"
