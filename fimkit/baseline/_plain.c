@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,13 +38,15 @@
 #error "put() and take() count on the interpreter's lock; without it the Python way is used"
 #endif
 
-#define REVISION 1 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
+#define REVISION 2 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
 
 #define LIBRARY "libcrypto.so.3"
 #define BLOCK (1 << 17)      /* bytes of one read: it stays in the processor's cache until it is hashed */
 #define MOST_XATTRS (1 << 16) /* bytes of all names of a file, and of one value. Source: XATTR_LIST_MAX, XATTR_SIZE_MAX, limits.h */
 #define SHA256_SIZE 32
 #define FARTHEST_S INT64_C(9000000000) /* a time further from 1970 has more nanoseconds than 64 bits hold */
+
+#define LISTED (1 << 15) /* bytes of one listing call */
 
 #define HOLLOW_BYTES (INT64_C(1) << 30) /* as fimkit.baseline.content.is_hollow */
 #define HOLLOW 16
@@ -666,6 +669,95 @@ static PyObject *readers_bytes_read(Readers *self, void *Py_UNUSED(closure))
     return PyLong_FromLongLong(atomic_load(&self->bytes_read));
 }
 
+/* ---- listing: os.scandir() without an object for each entry ---- */
+
+enum kind { FILES, FOLDERS, OTHERS, KINDS };
+
+/* From the listing where the file system tells it there. */
+static enum kind kind_of(int folder, const struct dirent64 *entry)
+{
+    struct stat seen;
+    if (entry->d_type == DT_REG)
+        return FILES;
+    if (entry->d_type == DT_DIR)
+        return FOLDERS;
+    if (entry->d_type != DT_UNKNOWN || fstatat(folder, entry->d_name, &seen, AT_SYMLINK_NOFOLLOW) < 0)
+        return OTHERS; /* of the last, its reading will say why */
+    return S_ISREG(seen.st_mode) ? FILES : S_ISDIR(seen.st_mode) ? FOLDERS : OTHERS;
+}
+
+static int is_dots(const char *name)
+{
+    return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
+}
+
+/* Gives how many names there were; -1: an error that Python knows of. */
+static Py_ssize_t keep_names(int folder, const char *listed, long size, PyObject **lists)
+{
+    Py_ssize_t count = 0;
+    for (long at = 0; at < size;) {
+        const struct dirent64 *entry = (const struct dirent64 *)(listed + at);
+        at += entry->d_reclen;
+        if (is_dots(entry->d_name))
+            continue;
+        PyObject *name = PyBytes_FromString(entry->d_name);
+        int failed = name == NULL ? -1 : PyList_Append(lists[kind_of(folder, entry)], name);
+        Py_XDECREF(name);
+        if (failed)
+            return -1;
+        count++;
+    }
+    return count;
+}
+
+/* Gives whether there may be more; -1: an error that Python knows of. What came before one is given first: it comes again. */
+static int list_piece(int folder, Py_ssize_t most, PyObject **lists)
+{
+    _Alignas(struct dirent64) char listed[LISTED];
+    for (Py_ssize_t count = 0; count < most;) {
+        long size;
+        Py_BEGIN_ALLOW_THREADS
+        size = getdents64(folder, listed, sizeof listed);
+        Py_END_ALLOW_THREADS
+        if (size == 0)
+            return 0;
+        if (size < 0 && count > 0)
+            return 1;
+        if (size < 0) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        Py_ssize_t more = keep_names(folder, listed, size, lists);
+        if (more < 0)
+            return -1;
+        count += more;
+    }
+    return 1;
+}
+
+PyDoc_STRVAR(list_doc,
+"list_names(folder, most, /)\n--\n\n"
+"List on in an open folder, for so many names or some more.\n\n"
+"Returns the names of regular files, of folders and of all else, and whether there may be more.\n\n"
+"Raises:\n    OSError: If the folder cannot be listed.");
+
+static PyObject *list_names(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    int folder;
+    Py_ssize_t most;
+    if (!PyArg_ParseTuple(arguments, "in", &folder, &most))
+        return NULL;
+    PyObject *lists[KINDS] = {PyList_New(0), PyList_New(0), PyList_New(0)}, *result = NULL;
+    if (lists[FILES] != NULL && lists[FOLDERS] != NULL && lists[OTHERS] != NULL) {
+        int more = list_piece(folder, most, lists);
+        if (more >= 0)
+            result = PyTuple_Pack(4, lists[FILES], lists[FOLDERS], lists[OTHERS], more ? Py_True : Py_False);
+    }
+    for (int kind = 0; kind < KINDS; kind++)
+        Py_XDECREF(lists[kind]);
+    return result;
+}
+
 /* ---- the type ---- */
 
 static int is_state_type(PyObject *type)
@@ -762,6 +854,11 @@ static int exec_module(PyObject *module)
     return failed ? failed : PyModule_AddIntMacro(module, REVISION);
 }
 
+static PyMethodDef module_methods[] = {
+    {"list_names", list_names, METH_VARARGS, list_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, exec_module},
     {0, NULL},
@@ -771,6 +868,7 @@ static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "fimkit.baseline._plain",
     .m_doc = "The inner loop of a scan, compiled; without it the Python way gives the same states.",
+    .m_methods = module_methods,
     .m_slots = module_slots,
 };
 

@@ -1,13 +1,15 @@
-"""What the compiled reader of files offers; fimkit.baseline.compiled is who makes one, fimkit.baseline.thread_pool who uses it."""
+"""What the compiled reader of files offers; fimkit.baseline.compiled makes one, fimkit.baseline.thread_pool and .listing use it."""
 
 from collections.abc import Callable, Iterable
 from typing import final
 
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["REVISION", "Readers"]
+__all__ = ["REVISION", "Readers", "list_names"]
 
 REVISION: int
+
+def list_names(folder: int, most: int, /) -> tuple[list[bytes], list[bytes], list[bytes], bool]: ...
 
 @final
 class Readers:

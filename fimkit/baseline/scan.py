@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from fimkit.baseline.batch import Batch, Runs
 from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.entry import EntryReader, Place, open_unfollowed
 from fimkit.baseline.folders import Folder, FolderStack
+from fimkit.baseline.listing import listing_of
 from fimkit.baseline.mounts import load_mount_points, mount_points_below
 from fimkit.baseline.pace import Pace, low_priority
 from fimkit.baseline.problems import UNLISTED, VANISHED, ScanProblem, say_error
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "scan_watches"]
 
 _BATCH = 64
-_SORTED = 4096
-_CODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _STEP_BYTES = 1 << 26
 
 _MANY_BYTES = 1 << 28
@@ -95,7 +93,9 @@ class Scan(Iterator[FileState]):
         self._is_nice = limits.nice
         self._reader = EntryReader(known, self._tell_block, pace=self._pace, spares_cache=limits.nice)
         self._next_tell = _STEP_BYTES
-        self._pool = _new_pool(self._reader, limits, way or best_way())
+        way = way or best_way()
+        self._listing = listing_of(way)
+        self._pool = _new_pool(self._reader, limits, way)
         self._is_alone = known is not None or pace.limits  # the shortcut is quicker than telling another of it
         self._mount_points: frozenset[bytes] = frozenset()
         self._runs = self._run()
@@ -228,32 +228,20 @@ class Scan(Iterator[FileState]):
             yield (self._reader.read_folder(place.path, file, seen, problem),)
 
     def _list(self, folder: Folder) -> Runs:
-        pending, start = folder.pending, folder.child_path(b"")
-        files: list[bytes] = []
-        asks = not folder.selection.takes_all or folder.path in self._above_roots
-        broken: OSError | None = None
+        selection, start = folder.selection, folder.child_path(b"")
+        asks = not selection.takes_all or folder.path in self._above_roots
         try:
-            with os.scandir(folder.file) as entries:
-                for entry in entries:
-                    name = entry.name.encode(_CODING, _ERRORS)
-                    is_file, is_folder = _kind_of(entry)
-                    if asks and not self._takes(start + name, folder.selection, is_folder=is_folder):
-                        continue
-                    if is_file:
-                        files.append(name)
-                        if len(files) == _SORTED:
-                            yield from self._read_sorted(folder.file, start, files)
-                            files = []
-                    elif is_folder:
-                        pending.append(name)
-                    else:
-                        yield (self._read_leaf(Place(folder.file, name, start + name), is_file=False),)
-        except OSError as error:
-            broken = error  # what was listed until then is read all the same
-        pending.sort(reverse=True)  # the last is visited first
-        yield from self._read_sorted(folder.file, start, files)
-        if broken is not None:
-            raise broken
+            for files, folders, others in self._listing(folder.file):
+                if asks:
+                    files = [name for name in files if self._takes(start + name, selection, is_folder=False)]
+                    folders = [name for name in folders if self._takes(start + name, selection, is_folder=True)]
+                    others = [name for name in others if self._takes(start + name, selection, is_folder=False)]
+                folder.pending += folders
+                for name in others:
+                    yield (self._read_leaf(Place(folder.file, name, start + name), is_file=False),)
+                yield from self._read_sorted(folder.file, start, files)
+        finally:
+            folder.pending.sort(reverse=True)  # the last is visited first
 
     def _takes(self, path: bytes, selection: Selection, *, is_folder: bool) -> bool:
         if path in self._roots:
@@ -305,15 +293,6 @@ def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> "ThreadPool | 
     from fimkit.baseline.pool import WorkerPool  # with what it takes to start processes
 
     return WorkerPool(reader, spares_cache=limits.nice)
-
-
-def _kind_of(entry: os.DirEntry[str]) -> tuple[bool, bool]:
-    """Tell whether an entry is a regular file, and whether it is a folder, from the listing where the file system says it there."""
-    try:
-        is_file = entry.is_file(follow_symlinks=False)
-        return is_file, not is_file and entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False, False  # its reading will say why
 
 
 def _open_folder(place: Place) -> tuple[int, os.stat_result]:
