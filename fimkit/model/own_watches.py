@@ -8,7 +8,7 @@ refusal of links, second names and others' files in it.
 import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fimkit
@@ -20,14 +20,14 @@ from fimkit.model.watches import WatchSet
 __all__ = ["find_own_program", "list_own_places", "plan_own_watches"]
 
 _SYSTEM = b"/opt/fimkit"
-_UNITS = (b"fimkit-check.service", b"fimkit-check.timer", b"fimkit-panic.service", b"fimkit-rules.service", b"fimkit-watch.service")
+_UNITS = (
+    b"fimkit-check.service", b"fimkit-check.timer", b"fimkit-panic.service", b"fimkit-rules.service", b"fimkit-watch.service",
+)  # fmt: skip
 _ADMINS_UNITS = b"/etc/systemd/system"
 _OUR_UNITS = b"/usr/local/lib/systemd/system"
-_FILES = (
-    b"/etc/cron.d/fimkit", b"/usr/local/bin/fimkit",
-    b"/etc/apt/apt.conf.d/90fimkit", b"/etc/dnf/libdnf5-plugins/actions.d/fimkit.actions",
-    b"/etc/default/osqueryd", b"/etc/sysconfig/osqueryd",
-)  # fmt: skip
+_CRON, _LINK = b"/etc/cron.d/fimkit", b"/usr/local/bin/fimkit"
+_HOOKS = (b"/etc/apt/apt.conf.d/90fimkit", b"/etc/dnf/libdnf5-plugins/actions.d/fimkit.actions")
+_FLAG_FILES = (b"/etc/default/osqueryd", b"/etc/sysconfig/osqueryd")
 _DNF4_PLUGINS = b"/usr/lib/python3*/site-packages/dnf-plugins"
 _AUDITD = b"/etc/audit"
 _ANY = b"\xf0\x9d\x94\xb2-any"
@@ -46,8 +46,9 @@ def find_own_program() -> bytes:
 def plan_own_watches(config: Config, config_file: bytes, *, program: bytes, system: bytes = b"") -> tuple[Watch, ...]:
     """Give the watches that ``[self]`` asks for; none where it does not.
 
-    What a configured entry watches already, in the same tier or a higher one, is left to that entry. A file that is not there yet
-    is among them where its folder is: so it is seen when it comes, and one that somebody removes does not take its watch along.
+    What a configured entry watches already, in the same tier or a higher one, is left to that entry. What an installation places
+    is among them also where it is not there: what somebody removes does not take its watch along. Of units that were placed by
+    hand, one that is there stands for all. A unit's override that nobody made yet is seen where /etc is watched, as by `init`.
 
     Args:
         config: As its file has it.
@@ -72,34 +73,47 @@ def _config_place(config_file: bytes) -> bytes:
 
 
 def list_own_places(config: Config, *, program: bytes, system: bytes = b"") -> tuple[bytes, ...]:
-    """List what fimkit stands on beside its configuration; that one of these is not there is no fault.
+    """List what fimkit stands on beside its configuration.
 
     Args:
-        config: Where osqueryd's configuration is.
+        config: Where osqueryd's configuration is, and whether package managers have hooks.
         program: The folder that fimkit runs from.
         system: What stands before the system's paths.
     """
-    return (program, *_sources(config, system), *_single(program, system))
+    expected = [program, system + _AUDITD, *_hooks(config, system)]
+    if program == system + _SYSTEM:  # what its installation places; a unit stays watched where somebody has removed the folder
+        expected += [*_units(system + _OUR_UNITS), system + _LINK, *_in_a_folder([system + _CRON])]
+    found = [path for path in (*_osquery(config, system), system + _CRON, system + _LINK) if os.path.lexists(path)]
+    for folder in (system + _ADMINS_UNITS, system + _OUR_UNITS):
+        there = sorted(glob.glob(glob.escape(folder) + b"/fimkit[-.]*"))
+        found += [*there, *(_units(folder) if any(path in there for path in _units(folder)) else ())]
+    return tuple(dict.fromkeys((*expected, *found)))
 
 
-def _sources(config: Config, system: bytes) -> Iterator[bytes]:
-    yield system + _AUDITD
-    osquery = config.sources.osquery_config
-    if osquery:
-        folder = os.path.dirname(osquery)
+def _units(folder: bytes) -> list[bytes]:
+    return [folder + b"/" + unit for unit in _UNITS]
+
+
+def _in_a_folder(paths: Iterable[bytes]) -> list[bytes]:
+    return [path for path in paths if os.path.isdir(os.path.dirname(path))]
+
+
+def _hooks(config: Config, system: bytes) -> list[bytes]:
+    if not config.packages.hook:
+        return []
+    dnf4 = sorted(glob.glob(glob.escape(system) + _DNF4_PLUGINS))
+    return _in_a_folder([*(system + path for path in _HOOKS), *(join_path(folder, b"fimkit_hook.py") for folder in dnf4)])
+
+
+def _osquery(config: Config, system: bytes) -> Iterator[bytes]:
+    path = config.sources.osquery_config
+    if path:
+        folder = os.path.dirname(path)
         if b"osquery" in os.path.basename(folder):
             yield folder
         else:
-            yield from (osquery, osquery + b".d", join_path(folder, b"packs"))
-
-
-def _single(program: bytes, system: bytes) -> Iterator[bytes]:
-    units = [system + _ADMINS_UNITS + b"/" + unit + end for unit in _UNITS for end in (b"", b".d")]
-    if program == system + _SYSTEM:  # even where somebody has removed the folder
-        yield from (system + _OUR_UNITS + b"/" + unit for unit in _UNITS)
-    files = [*units, *(system + path for path in _FILES)]
-    files += [join_path(folder, b"fimkit_hook.py") for folder in sorted(glob.glob(glob.escape(system) + _DNF4_PLUGINS))]
-    yield from (path for path in files if os.path.isdir(os.path.dirname(path)))
+            yield from (path, path + b".d", join_path(folder, b"packs"))
+        yield from (system + flags for flags in _FLAG_FILES)
 
 
 def _is_covered(every: WatchSet, path: bytes, tier: Tier) -> bool:

@@ -137,7 +137,8 @@ def install(
     plan = _plan(config, root, view)
     osquery = plan_osquery_files(config, site.memory, root, extension=extension, view=view)
     todo = _Todo(site, plan, osquery, plan_hook_files(hook, root), keep=_kept_parts(config, extension))
-    words = [*view.words, *_plan_words(config, plan), *todo.words()]
+    skipped = (f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped)
+    words = _without_own_absent(config, [*view.words, *skipped, *plan.notes, *todo.words()])
     if root is not None:
         return _finish(site, todo, None, KernelPlan(), words, dry_run=dry_run)
     try:
@@ -158,12 +159,11 @@ def install(
         return _finish(site, todo, None, KernelPlan(), [*words, f"the kernel's rules are not known: {error}"], dry_run=True)
 
 
-def _plan_words(config: Config, plan: Plan) -> list[str]:
-    """Say what of the configured paths the kernel cannot have; of fimkit's own places it is no news that some are not there."""
+def _without_own_absent(config: Config, words: Iterable[str]) -> list[str]:
+    """Leave out that something that fimkit stands on is not there: nobody asked for it by name."""
     own = list_own_places(config, program=find_own_program()) if config.self.watch else ()
-    words = [f"{render_path(path)}: {reason}" for path, reason, _ in plan.skipped if path not in own]
-    absent = tuple(f"{render_path(path)} does not exist" for path in own)
-    return words + [note for note in plan.notes if not note.startswith(absent)]
+    absent = tuple(f"{render_path(path)}{end}" for path in own for end in (" does not exist", ": there is no such path"))
+    return [one for one in words if not one.startswith(absent)]
 
 
 def _kept_parts(config: Config, extension: str | None) -> tuple[Part, ...]:

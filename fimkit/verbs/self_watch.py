@@ -2,6 +2,10 @@
 
 They are made of the same gaps that the coverage ledger is of, so that each has its who where one is recorded. An administrator, a
 crash or a reboot may be behind any of them: they weigh as the watch tier does, and can start no panic.
+
+Numbers that are missing in the log stay a gap: the kernel gives the same numbers to what ``exclude`` rules leave out, to what it
+drops itself, and to what was under way when auditd stopped. Nothing tells these from records that somebody took out, but the
+hash of what had been read.
 """
 
 import re

@@ -1,11 +1,12 @@
 """What fimkit stands on is watched where `[self]` asks for it, once, and never less than it was."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fimkit.model.config import Config, Host, SelfWatch, Sources, Watch
+from fimkit.model.config import Config, Host, Packages, SelfWatch, Sources, Watch
 from fimkit.model.config_text import load_config
 from fimkit.model.findings import Tier
 from fimkit.model.own_watches import find_own_program, plan_own_watches
@@ -36,30 +37,51 @@ def test_nothing_is_added_where_it_is_not_asked_for(system: bytes) -> None:
     assert planned(replace(config_of(), self=SelfWatch()), system) == {}
 
 
-def test_program_configuration_units_hooks_and_the_sources_settings_are_added_also_what_is_not_there_yet(system: bytes) -> None:
+def place(system: bytes, *paths: str) -> None:
+    for path in paths:
+        file = Path(os.fsdecode(system)) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+
+
+def test_program_configuration_and_the_sources_settings_are_added_and_of_the_rest_what_is_there(system: bytes) -> None:
+    assert planned(config_of(), system).keys() == {PROGRAM, b"/etc/fimkit", b"/etc/audit"}
+    place(system, "etc/cron.d/fimkit", "etc/default/osqueryd", "etc/systemd/system/fimkit-watch.service.d/override.conf")
     found = planned(config_of(tier=Tier.CRITICAL), system)
-    assert {
-        PROGRAM, b"/etc/fimkit", b"/etc/audit", b"/etc/osquery", b"/etc/cron.d/fimkit", b"/etc/apt/apt.conf.d/90fimkit",
-        b"/etc/systemd/system/fimkit-watch.service", b"/etc/systemd/system/fimkit-watch.service.d",
-        b"/usr/lib/python3.9/site-packages/dnf-plugins/fimkit_hook.py",
-    } <= found.keys()  # fmt: skip
-    assert b"/etc/sysconfig/osqueryd" not in found  # a folder of another distribution
-    assert not any(path.startswith(b"/usr/local/lib/systemd") for path in found)  # no installation for the whole host
+    assert found.keys() - {PROGRAM, b"/etc/fimkit", b"/etc/audit"} == {
+        b"/etc/cron.d/fimkit", b"/etc/default/osqueryd", b"/etc/systemd/system/fimkit-watch.service.d",
+    }  # fmt: skip
     assert {one.tier for one in found.values()} == {Tier.CRITICAL}
 
 
-def test_an_installation_for_the_host_has_its_units_watched_even_where_their_folder_was_removed(system: bytes) -> None:
+def test_one_unit_that_is_there_stands_for_all_so_that_its_removal_shows(system: bytes) -> None:
+    place(system, "etc/systemd/system/fimkit-check.timer")
+    units = {path for path in planned(config_of(), system) if b"systemd" in path}
+    assert len(units) == 5 and b"/etc/systemd/system/fimkit-watch.service" in units
+
+
+def test_the_hooks_are_watched_where_they_are_wanted_also_if_somebody_took_them_away(system: bytes) -> None:
+    wanted = replace(config_of(), packages=Packages(hook=True))
+    assert {b"/etc/apt/apt.conf.d/90fimkit", b"/usr/lib/python3.9/site-packages/dnf-plugins/fimkit_hook.py"} <= planned(
+        wanted, system
+    ).keys()
+
+
+def test_an_installation_for_the_host_has_what_it_places_watched_even_where_the_folder_was_removed(system: bytes) -> None:
     found = planned(config_of(), system, program=system + b"/opt/fimkit")
-    assert b"/usr/local/lib/systemd/system/fimkit-watch.service" in found
+    assert {b"/usr/local/lib/systemd/system/fimkit-watch.service", b"/etc/cron.d/fimkit", b"/usr/local/bin/fimkit"} <= found.keys()
 
 
 def test_a_configuration_among_other_things_is_watched_alone(system: bytes) -> None:
     found = planned(config_of(), system, file=b"/etc/watch.toml")
     assert b"/etc/watch.toml" in found and b"/etc" not in found
-    elsewhere = replace(config_of(), sources=Sources(osquery_config=b"/etc/oq.conf"))
-    assert {b"/etc/oq.conf", b"/etc/oq.conf.d", b"/etc/packs"} <= planned(elsewhere, system).keys()
-    without = replace(elsewhere, sources=Sources(osquery_config=b""))
-    assert not any(b"oq" in path or b"/osquery" in path for path in planned(without, system))
+    place(system, "etc/osquery/osquery.flags", "etc/oq.conf", "etc/packs/x.conf")
+    usual = replace(config_of(), sources=Sources(osquery_config=system + b"/etc/osquery/osquery.conf"))
+    assert b"/etc/osquery" in planned(usual, system)
+    elsewhere = replace(config_of(), sources=Sources(osquery_config=system + b"/etc/oq.conf"))
+    assert {b"/etc/oq.conf", b"/etc/packs"} <= planned(elsewhere, system).keys()
+    without = planned(replace(elsewhere, sources=Sources(osquery_config=b"")), system)
+    assert not {b"/etc/oq.conf", b"/etc/packs", b"/etc/osquery"} & without.keys()
 
 
 def test_what_is_configured_already_is_left_to_that_unless_it_weighs_less(system: bytes) -> None:
