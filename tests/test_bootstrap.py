@@ -18,7 +18,10 @@ __all__: list[str] = []
 ROOT = Path(__file__).parents[1]
 USER = 65534
 # When one of these changes, the place is set up anew.
-KEYED = ("bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c", "fimkit/baseline/_plain.c", "fimkit/evidence/_rows.c", "requirements.lock")
+KEYED = (
+    "bootstrap", "pyproject.toml", "fimkit/audit/_blocks.c", "fimkit/baseline/_plain.c", "fimkit/evidence/_rows.c",
+    "requirements.lock",
+)  # fmt: skip
 MISSING = ROOT / ".venv/.missing-run"
 
 
@@ -32,6 +35,7 @@ def copy(tmp_path: Path) -> Path:
     (folder / "benchmarks").mkdir(parents=True)
     (folder / "fimkit/audit").mkdir(parents=True)
     (folder / "fimkit/baseline").mkdir()
+    (folder / "fimkit/evidence").mkdir()
     for name in KEYED:
         shutil.copy2(ROOT / name, folder / name)
     (folder / "benchmarks/one").touch()
