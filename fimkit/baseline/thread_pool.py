@@ -7,6 +7,7 @@ the walk itself reads nothing, and takes from them what it needs.
 
 import os
 import resource
+import sys
 import threading
 from collections import deque
 
@@ -77,6 +78,8 @@ class ThreadPool:
     def close(self) -> None:
         """End the threads; to be called in any case."""
         self._readers.stop()
+        if sys.is_finalizing():
+            return  # no thread gets to its end any more: the process's end is theirs
         for thread in self._threads:
             thread.join()
         self._threads = []

@@ -337,6 +337,28 @@ def test_a_scan_given_up_leaves_no_thread_and_no_descriptor(tmp_path: Path, take
     assert (descriptors(), threading.active_count()) == before
 
 
+@pytest.mark.parametrize("end", ["pass", "sys.exit(0)"])
+def test_a_scan_that_is_never_closed_keeps_no_process_from_its_end(tmp_path: Path, end: str) -> None:
+    for number in range(100):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "file").write_bytes(bytes(100_000))
+    code = f"""
+import os, sys
+from fimkit.baseline.compiled import Way
+from fimkit.baseline.scan import scan_watches
+from fimkit.model.config import Watch
+class Circle: pass
+circle = Circle()
+circle.itself = circle
+circle.scan = scan_watches([Watch(path=os.fsencode(sys.argv[1]))], way=Way.COMPILED)
+for _ in range(3):
+    next(circle.scan)
+sys.stderr = sys.stdout
+{end}
+"""
+    assert run_python(code, str(tmp_path), timeout=60) == ""
+
+
 def test_a_stop_ends_within_a_block_of_a_large_file(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.truncate(900 << 20)  # a hole, and not yet hollow: a second or more of hashing
