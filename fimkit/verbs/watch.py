@@ -185,14 +185,16 @@ class _Watcher:
             checked, look = look_at_all(config, CheckOptions(), self.store, meta.time_ns, mark=mark, desk=self._content)
             killed = find_killed_watch(config, self.store, before, now_ns=look.began_ns)
             self._meddled = self.store.add_findings(killed, now_ns=look.seen_ns).new if killed else ()
+            before_states, after_states = look.after.loaded()  # under the lock: nobody changes the baseline meanwhile
+            look.before.close()
             self._coverage.begin()
         self.engine = Engine(
             config,
             self.store,
             watches=scanned_watches(config),
             since_ns=meta.time_ns,
-            before=look.before,
-            after=look.after,
+            before=before_states,
+            after=after_states,
             hidden=lambda path: False,
             changes=look.changes,
             has_records=self._sources.dirty is None,
