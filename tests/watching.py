@@ -17,7 +17,7 @@ from fimkit.verbs.install import install, uninstall
 from tests.incident import CONFIG
 from tests.live import LiveAudit, live_audit
 
-__all__ = ["CHANGER", "FOLDERS", "WatchedHost", "Watching", "family", "memory_mib", "watched_host"]
+__all__ = ["CHANGER", "FOLDERS", "WatchedHost", "Watching", "family", "memory_mib", "opened", "watched_host"]
 
 FOLDERS = 50
 CHANGER = f"""

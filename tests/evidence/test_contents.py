@@ -13,6 +13,7 @@ from fimkit.evidence.contents import Contents, SeenText, contents_path, decode_t
 from fimkit.model.errors import HostError, StoreError
 from fimkit.model.states import FileState, FileType
 from tests.evidence.examples import NOW
+from tests.watching import opened
 
 DAY = 86_400 * 1_000_000_000
 
@@ -102,8 +103,8 @@ def test_the_file_is_its_owners_alone_even_in_a_folder_that_is_shared(folder: by
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_member_of_the_stores_group_reads_nothing_here(folder: bytes) -> None:
-    for parent in (Path(os.fsdecode(folder)), *Path(os.fsdecode(folder)).parents[:3]):
-        os.chmod(parent, 0o755)
+    opened(Path(os.fsdecode(folder)))
+    opened(Path(os.fsdecode(folder)).parent)
     with open_contents(folder) as contents:
         keep(contents, seen(b"/a", b"x\n"))
     child = os.fork()

@@ -21,6 +21,7 @@ from fimkit.notify.pace import Lane
 from fimkit.notify.post import make_alerts
 from fimkit.verbs.keep_contents import ContentKeeper, apply_limits, is_too_big, read_as_seen
 from tests.checked_host import CheckedHost, make_checked_host
+from tests.watching import opened
 
 KEEP = "keep_content = true"
 OLD = "Port 22\npassword = hunter2-old\nUsePAM yes\n"
@@ -28,8 +29,7 @@ OLD = "Port 22\npassword = hunter2-old\nUsePAM yes\n"
 
 @pytest.fixture
 def host(tmp_path: Path) -> CheckedHost:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # pytest's are 0700, and nothing below them would be everyone's to read
+    opened(tmp_path)  # nothing below pytest's own folders would be everyone's to read
     host = make_checked_host(tmp_path, more=[KEEP])
     for name in ("conf", "closed", "gone"):
         host.put(name, OLD).chmod(0o600 if name == "closed" else 0o644)
