@@ -14,7 +14,10 @@ QUERY_NAME = "fimkit_findings"
 
 
 def render_osquery(row: ExportRow) -> dict[str, Any]:
-    """Give a finding as one line's object: its columns are those of the table ``fimkit_findings``, which is empty text for NULL."""
+    """Give a finding as one line's object: its columns are those of the table ``fimkit_findings``, which is empty text for NULL.
+
+    The head of the evidence chain, which is no finding's, is a decoration.
+    """
     seconds = made_ns(row.finding) // 1_000_000_000
     return {
         "name": QUERY_NAME,
@@ -24,6 +27,7 @@ def render_osquery(row: ExportRow) -> dict[str, Any]:
         "epoch": 0,
         "counter": 0,
         "numerics": False,
+        **({} if row.head is None else {"decorations": {"evidence_head": row.head}}),
         "columns": {name: _word(value) for name, value in flat_row(row).items()},
         "action": "added",
     }

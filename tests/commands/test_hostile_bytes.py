@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.content.access_log import parse_request
+from fimkit.report.export_csv import render_csv
+from fimkit.report.export_rows import ExportRow
+from fimkit.verbs.web_story import tell_requests
 from tests.auditlog import Who
 from tests.checked_host import CheckedHost, make_checked_host
+from tests.evidence.examples import a_finding, an_actor
 
 __all__: list[str] = []
 
@@ -152,6 +157,30 @@ def test_a_name_is_a_value_and_never_sql_and_never_a_shell(host: CheckedHost) ->
     assert {tree + b"/" + name.replace(b"/", b"_") for name in NASTY} <= paths
     assert not list(host.base.rglob("pwned"))
     assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize("name", [*NASTY, EVIL])
+@pytest.mark.parametrize("field", ["remote", "user", "target", "agent"])
+def test_a_web_servers_log_is_told_of_in_one_clean_line(name: bytes, field: str) -> None:
+    values = {"remote": b"198.51.100.7", "user": b"eve", "target": b"/up.php", "agent": b"curl"} | {field: name}
+    line = b'%(remote)b - %(user)b [22/Nov/2026:03:49:01 +0000] "POST %(target)b HTTP/1.1" 201 5 "-" "%(agent)b"' % {
+        key.encode(): value for key, value in values.items()
+    }
+    read = [request for part in line.split(b"\n") if (request := parse_request(part)) is not None]  # as lines come from a log
+    told = tell_requests(read, path=b"/srv/www/" + name.replace(b"/", b"_"), root=b"/srv/www", time_ns=1_795_319_341 * 10**9)
+    assert len(told) == len(read) <= 1
+    for words in told:
+        assert _RAW.search(words) is None and "\n" not in words
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0"])
+def test_what_a_spreadsheet_would_work_out_is_text_in_every_cell(text: str) -> None:
+    actor = an_actor(user=text, tty=text, cmdline=text, comm=text.encode(), exe=text.encode())
+    one = a_finding("x", b"/srv/" + text.encode(), moved_to=text.encode(), host=text, reasons=(text,), actors=(actor,))
+    line = render_csv(ExportRow(finding=one))
+    assert re.search("[\x00-\x1f\x7f]", line) is None
+    (cells,) = csv.reader([line])
+    assert not [cell for cell in cells if re.match(r"[=+@]|-(?!\d+(\.\d+)?$)", cell)]
 
 
 def test_a_hostile_configuration_is_refused_in_clean_words(host: CheckedHost, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_no_cell_is_a_formula_for_a_spreadsheet() -> None:
 
 
 def test_osquery_lines_have_the_columns_of_the_table_and_only_texts() -> None:
+    assert render_osquery(ExportRow(finding=a_finding("a1"), head="7:ab"))["decorations"] == {"evidence_head": "7:ab"}
     line = render_osquery(ExportRow(finding=a_finding("a1")))
     assert list(line["columns"]) == [column.name for column in FINDINGS.columns]
     assert all(isinstance(value, str) for value in line["columns"].values())
