@@ -34,7 +34,7 @@ class FullDisk(NamedTuple):
 
     from_ns: int
     to_ns: int
-    count: int
+    writes: int
 
 
 def is_full(error: BaseException | None, state_dir: bytes) -> bool:
@@ -112,7 +112,7 @@ def _note(state_dir: bytes, now_ns: int) -> None:
         try:
             was = _read(opened)
             if was is not None and 0 <= now_ns - was.to_ns < _SAME_NS:
-                _write(opened, FullDisk(was.from_ns, now_ns, was.count + 1))
+                _write(opened, FullDisk(was.from_ns, now_ns, was.writes + 1))
             else:
                 _write(opened, FullDisk(now_ns, now_ns, 1))
         finally:

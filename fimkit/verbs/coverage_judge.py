@@ -207,7 +207,7 @@ def gaps_of_full_disk(full: FullDisk | None, was: Mapping[str, Any]) -> tuple[Ga
         return ()
     words = "the disk was full: what fimkit saw could not be stored"
     return (Gap(from_ns=max(full.from_ns, told_ns), to_ns=full.to_ns, source=Sense.SCAN, cause=Cause.DISK_FULL, words=words,
-                lost=full.count),)  # fmt: skip
+                lost=full.writes),)  # fmt: skip
 
 
 def _first(lines: Sequence[BadLine]) -> str:

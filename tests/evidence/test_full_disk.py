@@ -40,10 +40,10 @@ def test_a_store_that_has_no_room_is_noted_from_the_first_write_to_the_last(stat
     assert load_full(state) is None
     fail(state)
     first = load_full(state)
-    assert first is not None and first.count == 1 and first.from_ns == first.to_ns
+    assert first is not None and first.writes == 1 and first.from_ns == first.to_ns
     fail(state)
     again = load_full(state)
-    assert again is not None and (again.from_ns, again.count) == (first.from_ns, 2) and again.to_ns > first.to_ns
+    assert again is not None and (again.from_ns, again.writes) == (first.from_ns, 2) and again.to_ns > first.to_ns
 
 
 def test_the_file_is_written_in_place_and_takes_no_more_room(state: bytes) -> None:
@@ -74,10 +74,10 @@ def test_other_errors_are_not_noted_and_go_on_as_they_are(state: bytes) -> None:
     assert is_full(wrapped, state) and not is_full(sqlite3.OperationalError("locked"), state)
 
 
-_BACKWARD = b'{"from_ns": 9, "to_ns": 1, "count": 1}'
+_BACKWARD = b'{"from_ns": 9, "to_ns": 1, "writes": 1}'
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"from_ns": "x", "to_ns": 1, "count": 1}', _BACKWARD])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"from_ns": "x", "to_ns": 1, "writes": 1}', _BACKWARD])
 def test_what_is_no_note_says_nothing_and_a_link_in_its_place_is_not_followed(state: bytes, text: bytes, tmp_path: Path) -> None:
     mark = Path(os.fsdecode(state)) / "disk-full.json"
     mark.write_bytes(text)

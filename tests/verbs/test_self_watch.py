@@ -109,7 +109,7 @@ def test_an_auditing_that_was_never_on_is_no_finding() -> None:
 
 
 def test_a_disk_that_was_full_is_told_with_from_and_to_and_once() -> None:
-    full = FullDisk(from_ns=90 * S, to_ns=95 * S, count=3)
+    full = FullDisk(from_ns=90 * S, to_ns=95 * S, writes=3)
     (one,) = found(over=gaps_of_full_disk(full, {}))
     assert one.path == LOOK.state_dir and not may_panic(one)
     assert "(writes that failed: 3)" in one.reasons[0] and one.reasons[1] == "from 1970-01-01T00:01:30Z to 1970-01-01T00:01:35Z"
