@@ -67,6 +67,7 @@ class KnownStates(IndexedStates):
         self._young_pieces: set[int] = set()
         self._old_pieces: set[int] = set()
         self._acceptance: int | None = None
+        self._folders: list[FileState] | None = None
         with self._reading():
             self._starts = [b""]
             self._count = int(connection.execute("SELECT count(*) FROM baseline").fetchone()[0])
@@ -200,8 +201,10 @@ class KnownStates(IndexedStates):
         return map(self.decode, self._select(_COLUMNS, where, path, start, start[:-1] + b"0"))  # "0" follows "/"
 
     def folders(self) -> Iterator[FileState]:
-        """Give the states of folders."""
-        return map(self.decode, self._select(_COLUMNS, "type = 'directory'"))
+        """Give the states of folders: kept from then on, for both sides of a comparison have nearly all of them."""
+        if self._folders is None:
+            self._folders = list(map(self.decode, self._select(_COLUMNS, "type = 'directory'")))
+        return iter(self._folders)
 
     def devices(self) -> set[int | None]:
         """Give the devices that the states are on."""

@@ -3,11 +3,13 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Container, Iterable
+from heapq import merge
 
 __all__ = ["FileNumbers"]
 
-_FEW = 100_000
+_FEW = 50_000
 _SLOTS = 1 << 23
+_PIECE = 1 << 16
 _TOP = 1 << 64
 
 
@@ -65,8 +67,8 @@ class _Many:
                 self._odd.add((dev, inode))
 
     def sort(self) -> None:
-        for dev, inodes in self._by_device.items():
-            self._by_device[dev] = array("Q", sorted(inodes))
+        for dev in list(self._by_device):
+            self._by_device[dev] = array("Q", merge(*_sorted_pieces(self._by_device.pop(dev))))
 
     def devices(self) -> frozenset[int]:
         return frozenset({*self._by_device, *(dev for dev, _ in self._odd)})
@@ -83,6 +85,11 @@ class _Many:
         if self._slots[inode % _SLOTS] and dev in self._by_device and _is_in(self._by_device[dev], inode):
             return True
         return key in self._odd
+
+
+def _sorted_pieces(inodes: "array[int]") -> "list[array[int]]":
+    """Sort some at a time: as one list of numbers they would take five times the room."""
+    return [array("Q", sorted(inodes[start : start + _PIECE])) for start in range(0, len(inodes), _PIECE)]
 
 
 class _Inodes:
