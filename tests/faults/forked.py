@@ -181,6 +181,7 @@ def _be(words: Sequence[str], folder: Path, prepare: Callable[[], object] | None
         os.setsid()
         for number, name in enumerate((os.devnull, folder / "stdout", folder / "stderr")):
             os.dup2(os.open(name, os.O_WRONLY if number else os.O_RDONLY), number)
+        os.closerange(3, 4096)  # what it would hold open: another test's pipes
         sys.stdin, sys.stdout = io.open(0, closefd=False), io.open(1, "w", closefd=False)  # noqa: SIM115, UP020
         sys.stderr = io.open(2, "w", buffering=1, closefd=False)  # noqa: SIM115, UP020
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,8 +1,10 @@
 """What must be so after every kill, whatever was killed and when; and the count of what the kills hit."""
 
+import contextlib
 import json
 import os
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +14,9 @@ from fimkit.evidence.connection import store_path
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.chain import Head
-from tests.faults.forked import Ran
+from tests.faults.forked import Ran, Running
 
-__all__ = ["Tally", "has_open_commit", "settled"]
+__all__ = ["Tally", "has_open_commit", "parse_findings", "settled", "wait_ready"]
 
 _FRAME = struct.Struct(">6I")
 # What a state folder holds between two runs. SQLite's own files beside a store stay after a kill, and go with the next closing.
@@ -92,3 +94,13 @@ def has_open_commit(state: Path) -> bool:
 def parse_findings(lines: Iterable[bytes]) -> list[dict[str, Any]]:
     """Read the findings among printed lines."""
     return [row for row in map(json.loads, lines) if "path" in row]
+
+
+def wait_ready(state: Path, running: Running) -> None:
+    """Wait until a watch says that its first look is over, or it is dead."""
+    began_ns, ready = time.time_ns(), False
+    while not ready and not running.poll():
+        time.sleep(0.01)
+        with contextlib.suppress(OSError, ValueError):
+            row = json.loads((state / "watch.json").read_text())
+            ready = row["ready"] and row["written_ns"] > began_ns

@@ -3,7 +3,6 @@
 Some kills each by default; ``FIMKIT_TEST_KILLS=200`` makes more, ``FIMKIT_TEST_SEED`` others. ``-s`` prints what they hit.
 """
 
-import contextlib
 import json
 import os
 import random
@@ -19,8 +18,8 @@ from fimkit.evidence.store import open_store
 from fimkit.model.states import FileState
 from tests.auditlog import ALICE, BOB, ROOT
 from tests.checked_host import CheckedHost, make_checked_host
-from tests.faults.forked import CAN_COUNT, Moment, Ran, Running, choose_moment, count_calls, preload, run, start
-from tests.faults.kills import Tally, parse_findings, settled
+from tests.faults.forked import CAN_COUNT, Moment, Ran, choose_moment, count_calls, preload, run, start
+from tests.faults.kills import Tally, parse_findings, settled, wait_ready
 
 __all__: list[str] = []
 
@@ -244,16 +243,6 @@ def test_seal_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     killed.do("baseline", "seal", "--key", key)
     assert killed.findings("--all") == []
     print(killed.tally)
-
-
-def wait_ready(state: Path, running: Running) -> None:
-    """Wait until a watch says that its first look is over, or it is dead."""
-    began_ns, ready = time.time_ns(), False
-    while not ready and not running.poll():
-        time.sleep(0.01)
-        with contextlib.suppress(OSError, ValueError):
-            row = json.loads((state / "watch.json").read_text())
-            ready = row["ready"] and row["written_ns"] > began_ns
 
 
 def test_watch_loses_and_doubles_nothing(tmp_path: Path) -> None:
