@@ -32,7 +32,7 @@ from fimkit.model.config import (
 )
 from fimkit.model.config_checks import CHECKS, check_command, check_server, check_servers, check_url
 from fimkit.model.config_lines import Place, find_lines, line_of, render_place
-from fimkit.model.config_trust import find_writers
+from fimkit.model.config_trust import find_writers, trusted_owners
 from fimkit.model.config_values import ITEM_READERS, READERS, render_meant, wrong_type
 from fimkit.model.errors import ConfigError, clip
 from fimkit.model.own_watches import find_own_program, plan_own_watches
@@ -253,7 +253,7 @@ def _check_files(config: Config, problems: _Problems) -> None:
 
 def _check_writers(path: str | os.PathLike[str], problems: _Problems) -> None:
     """Find who else could have root run commands of his: only where it is root who reads."""
-    faults = find_writers(path, owners={0}) if os.geteuid() == 0 else ()
+    faults = find_writers(path, owners=trusted_owners()) if os.geteuid() == 0 else ()
     problems.rows += [(0, f"{problems.source}: its commands run as root, and {words}") for words in faults]
 
 

@@ -7,11 +7,26 @@ from pathlib import Path
 
 from fimkit.model.paths import render_path
 
-__all__ = ["find_writers"]
+__all__ = ["find_writers", "trusted_owners"]
 
 _MOST_LINKS = 40  # as many as the kernel follows
 _ROOT = 0
 _GROUP_WRITES, _OTHERS_WRITE = stat.S_IWGRP, stat.S_IWOTH
+
+
+def trusted_owners(proc: Path = Path("/proc/self")) -> frozenset[int]:
+    """Give the user ids whose configuration root may follow: its own.
+
+    In a user namespace that has not every user, the host's root is one of those that it shows as the overflow id.
+
+    Source: user_namespaces(7).
+    """
+    try:
+        has_all = (proc / "uid_map").read_text().split() == ["0", "0", "4294967295"]
+        overflow = _ROOT if has_all else int(Path("/proc/sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError):
+        overflow = _ROOT
+    return frozenset({_ROOT, overflow})
 
 
 def find_writers(path: str | os.PathLike[str], *, owners: Collection[int]) -> list[str]:

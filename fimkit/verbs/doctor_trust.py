@@ -9,7 +9,7 @@ from pathlib import Path
 import fimkit
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config, SelfWatch
-from fimkit.model.config_trust import find_writers
+from fimkit.model.config_trust import find_writers, trusted_owners
 from fimkit.model.coverage import STOPPED
 from fimkit.model.own_watches import find_own_program, plan_own_watches
 from fimkit.model.paths import render_path, render_terminal
@@ -36,7 +36,7 @@ def check_trust(config: Config, host: DoctorHost) -> Iterator[Advice]:
 
 def _writers(config_file: str) -> Iterator[Advice]:
     """Who else can write the configuration; root is refused such a one before it gets here."""
-    for words in find_writers(config_file, owners={0, os.geteuid()}) if config_file else ():
+    for words in find_writers(config_file, owners=trusted_owners() | {os.geteuid()}) if config_file else ():
         problem, _, remedy = render_terminal(words).rpartition(": ")
         yield Advice(
             code="config-writers", level=Level.WARNING, where=render_terminal(render_path(os.fsencode(config_file))),

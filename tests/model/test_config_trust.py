@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fimkit.model.config_text import load_config
-from fimkit.model.config_trust import find_writers
+from fimkit.model.config_trust import find_writers, trusted_owners
 from fimkit.model.errors import ConfigError
 
 __all__: list[str] = []
@@ -47,6 +47,14 @@ def test_a_folder_anywhere_above_that_others_can_write_is_named(file: Path) -> N
     file.parent.chmod(0o777)
     file.parent.parent.chmod(0o702)
     assert [words.split(" can be ")[0] for words in faults(file)] == [str(file.parent), str(file.parent.parent)]
+
+
+def test_where_not_every_user_is_known_the_hosts_root_is_the_overflow_id(tmp_path: Path) -> None:
+    (tmp_path / "uid_map").write_text("         0          0 4294967295\n")
+    assert trusted_owners(tmp_path) == {0}
+    (tmp_path / "uid_map").write_text("         0      65534          1\n")
+    assert trusted_owners(tmp_path) == {0, int(Path("/proc/sys/kernel/overflowuid").read_text())}
+    assert trusted_owners(tmp_path / "none") == {0}
 
 
 @as_root
