@@ -19,7 +19,7 @@ from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
 from fimkit.model.config import Config
 from fimkit.model.coverage import say_gaps
-from fimkit.model.errors import ConfigError, FimkitError
+from fimkit.model.errors import ConfigError, FimkitError, HostError
 from fimkit.model.findings import Finding, Verdict, is_announced
 from fimkit.model.records import BadLine
 from fimkit.model.watches import WatchSet
@@ -44,7 +44,7 @@ from fimkit.verbs.watch_panic import WatchPanic, frozen_config
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, OsqueryTail
 from fimkit.verbs.watch_rescans import Rescans
 from fimkit.verbs.watch_signals import Signals
-from fimkit.verbs.watch_sources import Records, drop_start_rights, open_sources
+from fimkit.verbs.watch_sources import Records, drop_start_rights, open_dirty, open_sources
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
 from fimkit.verbs.watch_telling import Sink, Telling, Told
 
@@ -167,6 +167,7 @@ class _Watcher:
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._stopping = ""
         self._helpers: set[int] = set()
+        self._stand_in: DirtyPaths | None = None
         self._files_ns = time.time_ns()
         self._unseen: frozenset[str] = frozenset()
 
@@ -252,6 +253,8 @@ class _Watcher:
                 self._turn(selector)
             self._finish()
         finally:
+            if self._stand_in is not None:
+                self._stand_in.close()
             self._rescans.end()
             self._packages.end()
             self.engine.close()
@@ -277,7 +280,13 @@ class _Watcher:
             self._stopping = signal.Signals(number).name
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
-        """Hear those too that a new configuration brought, or that were started anew."""
+        """Hear those too that a new configuration brought, or that were started anew, and inotify while nothing is recorded."""
+        if self._stand_in is not None and self._stand_in.fileno() not in selector.get_map():
+            selector.register(self._stand_in, selectors.EVENT_READ)
+        if self._stand_in is not None and not self.status.problem:
+            selector.unregister(self._stand_in)
+            self._stand_in.close()
+            self._stand_in = None
         now = {one for one in (self._panic.descriptor(), self._content.descriptor()) if one is not None}
         for descriptor in self._helpers - now:
             if descriptor in selector.get_map():
@@ -303,6 +312,8 @@ class _Watcher:
         elif now_s >= self._next["log"]:
             self._next["log"] = now_s + _LOG_S
             self._take_log(self._log.hear(self.engine.concerns), self.engine.take)
+        if self._stand_in is not None:
+            self._take_dirty(self._stand_in)
         if now_s >= self._next["osquery"]:
             self._take_osquery()
             is_busy = now_s - self._osquery_s < _OSQUERY_REST_S
@@ -408,10 +419,22 @@ class _Watcher:
             self._coverage.go_deaf(self._hearing.cause, self._hearing.problem, since_ns=self._hearing.since_ns)
         self.status.problem = self._hearing.problem
         self._telling.say(heeded.words)
+        if self.status.problem and heeded.blind is not None:
+            self._stand_in_for_records()  # before everything is looked at: nothing falls between
         if heeded.blind is not None:
             self._go_blind(heeded.blind)
         elif heeded.rescan:
             self._rescans.start(quick=True)
+
+    def _stand_in_for_records(self) -> None:
+        """Have inotify say what may have changed: who stops the records first would have a minute for each change."""
+        if self._stand_in is not None:
+            return
+        self._files_ns = time.time_ns()
+        try:
+            self._stand_in = open_dirty(self.config)
+        except HostError as error:
+            self._telling.say((str(error),))
 
     def _catch_up(self) -> None:
         """Read auditd's log up to its end: it fills gaps, and its cursor moves in step with what is stored."""
@@ -478,6 +501,8 @@ class _Watcher:
         if self._sources.dirty is not None:
             self._say_unseen(self._sources.dirty, now_s)
             self._coverage.set_unseen(self._sources.dirty.unseen)
+        elif self._stand_in is not None:
+            self._say_unseen(self._stand_in, now_s)
         self._telling.say(self._coverage.step())
         if meddled := self._coverage.take_findings():
             self._tell_new(self.store.add_findings(meddled, now_ns=time.time_ns()).new)
@@ -545,8 +570,9 @@ class _Watcher:
             self.engine.reconfigure(config, scanned_watches(config))
             if self._hearing is not None:
                 self._hearing.reconfigure(config)
-            if self._sources.dirty is not None:
-                self._sources.dirty.reconfigure(WatchSet(scanned_watches(config)))
+            for dirty in (self._sources.dirty, self._stand_in):
+                if dirty is not None:
+                    dirty.reconfigure(WatchSet(scanned_watches(config)))
             self._rescans.reconfigure(config)
             self._telling.say(("the configuration was read anew",))
         notify_systemd.ready(self._words())

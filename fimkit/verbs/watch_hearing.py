@@ -116,7 +116,8 @@ class Hearing:
         if not was:
             self._since_ns = self._heard_ns
         self._rescan_s = now_s + DEAF_RESCAN_S
-        how = f"until that is mended, everything is looked at each {DEAF_RESCAN_S:.0f} s, and there will be no who"
+        looks = f"changes are seen by inotify and a look at all each {DEAF_RESCAN_S:.0f} s"
+        how = f"until that is mended, {looks}, and there will be no who"
         blind = Blind(from_ns=self._since_ns, to_ns=now_ns, lost=0, source=problem)
         return Heeded((f"{problem}; {how}: {self._remedy}",), blind, True)
 

@@ -18,7 +18,7 @@ from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.place import list_mounts
 from fimkit.verbs.watch_records import KernelRecords
 
-__all__ = ["LiveSources", "Records", "drop_start_rights", "open_sources"]
+__all__ = ["LiveSources", "Records", "drop_start_rights", "open_dirty", "open_sources"]
 
 _KEPT_RIGHTS = ("AUDIT_READ", "AUDIT_CONTROL", "DAC_READ_SEARCH")
 _NO_WHO = "so what changes is seen by inotify, and there will be no who"
@@ -72,7 +72,7 @@ def open_sources(config: Config, wanted: Records, stack: contextlib.ExitStack, *
         if wanted is Records.LOG:
             raise HostError(f"no audit log can be read at {shown}: {trouble}")
         sources.words.append(f"no audit log can be read at {shown}: {trouble}")
-    sources.dirty = stack.enter_context(_open_dirty(config))
+    sources.dirty = stack.enter_context(open_dirty(config))
     sources.words.append(f"neither live audit records nor a log of them can be had, {_NO_WHO}")
     return sources
 
@@ -101,5 +101,10 @@ def drop_start_rights(config: Config) -> list[str]:
     return []
 
 
-def _open_dirty(config: Config) -> DirtyPaths:
+def open_dirty(config: Config) -> DirtyPaths:
+    """Have inotify say which of the watched paths may have changed; to be closed.
+
+    Raises:
+        HostError: If the kernel gives no inotify instance.
+    """
     return DirtyPaths(WatchSet(scanned_watches(config)), mounts=list_mounts)

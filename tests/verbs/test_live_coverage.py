@@ -118,6 +118,24 @@ def test_a_watch_writes_what_it_cannot_hear_and_one_that_is_killed_is_missed(tmp
         assert gaps(host)["watch-down"]["words"] == "the watch was stopped"
 
 
+def test_a_change_is_found_at_once_while_nothing_is_recorded(tmp_path: Path) -> None:
+    with watched_host(tmp_path) as host:
+        watching = host.watch()
+        looks = host.status()["rescans"]
+        descriptors = Path(f"/proc/{watching.process.pid}/fd")
+        auditctl("-e", "0")
+        watching.wait(lambda: "seen by inotify" in watching.words and host.status()["rescans"] > looks, 30)
+        assert "anon_inode:inotify" in {os.readlink(one) for one in descriptors.iterdir()}
+        path = host.tree / "etc/while-deaf"
+        path.write_text("x")
+        watching.wait(lambda: watching.of(path), 20)  # the next look at all is a minute away
+        assert watching.of(path)[-1]["attribution"] == "unattributed" and host.status()["rescans"] == looks + 1
+        auditctl("-e", "1")
+        watching.wait(lambda: "recorded again" in watching.words and host.status()["rescans"] > looks + 1, 30)
+        watching.wait(lambda: "anon_inode:inotify" not in {os.readlink(one) for one in descriptors.iterdir()}, 10)
+        watching.stop()
+
+
 def test_a_file_system_mounted_inside_a_watched_tree_is_a_gap_of_its_path_alone(tmp_path: Path) -> None:
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare(1)")
