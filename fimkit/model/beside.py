@@ -1,4 +1,4 @@
-"""The file that is written beside its place, to take its name when it is whole; what a killed process left there goes with the next."""
+"""The file written beside its place, to take its name when it is whole; what a killed process left there goes with the next."""
 
 import ctypes
 import fcntl

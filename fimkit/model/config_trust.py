@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from fimkit.model.paths import render_path
@@ -14,26 +14,28 @@ _ROOT = 0
 _GROUP_WRITES, _OTHERS_WRITE = stat.S_IWGRP, stat.S_IWOTH
 
 
-def trusted_owners(proc: Path = Path("/proc/self")) -> frozenset[int]:
-    """Give the user ids whose configuration root may follow: its own.
+def trusted_owners(proc: Path = Path("/proc/self"), environment: Mapping[str, str] = os.environ) -> frozenset[int]:
+    """Give the user ids whose configuration root may follow: its own, and that of who is root by sudo just now.
 
     In a user namespace that has not every user, the host's root is one of those that it shows as the overflow id.
 
-    Source: user_namespaces(7).
+    Source: user_namespaces(7); sudo(8): SUDO_UID, which root alone can set for root.
     """
     try:
         has_all = (proc / "uid_map").read_text().split() == ["0", "0", "4294967295"]
         overflow = _ROOT if has_all else int(Path("/proc/sys/kernel/overflowuid").read_text())
     except (OSError, ValueError):
         overflow = _ROOT
-    return frozenset({_ROOT, overflow})
+    caller = environment.get("SUDO_UID", "")
+    return frozenset({_ROOT, overflow, *([int(caller)] if caller.isascii() and caller.isdecimal() else [])})
 
 
 def find_writers(path: str | os.PathLike[str], *, owners: Collection[int]) -> list[str]:
     """Say by which way others than ``owners`` could change what is in a file, or put another in its place.
 
     The file, each link on the way to it, and every folder above them must be an owner's, and may be written by no other user or
-    group. In a folder with the sticky bit, as /tmp, nobody else can replace what is an owner's. A group of root's own is root.
+    group. In a folder with the sticky bit, as /tmp, nobody else can replace what is an owner's. A group of an
+    owner's number is the owner's alone, as root's is.
 
     Args:
         path: The file. What is not there says nothing.
@@ -81,6 +83,6 @@ def _words(path: bytes, seen: os.stat_result, owners: Collection[int]) -> Iterat
     kind = "folder" if stat.S_ISDIR(seen.st_mode) else "file"
     if seen.st_uid not in owners:
         yield f"{shown} belongs to uid {seen.st_uid}, who can change this {kind}: chown root {shown}"
-    if mode & _OTHERS_WRITE or (mode & _GROUP_WRITES and seen.st_gid != _ROOT):
+    if mode & _OTHERS_WRITE or (mode & _GROUP_WRITES and seen.st_gid not in owners):
         who = "every user" if mode & _OTHERS_WRITE else f"the group {seen.st_gid}"
         yield f"{shown} can be written by {who} (mode {mode:04o}): chmod go-w {shown}"

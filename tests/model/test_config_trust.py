@@ -51,10 +51,19 @@ def test_a_folder_anywhere_above_that_others_can_write_is_named(file: Path) -> N
 
 def test_where_not_every_user_is_known_the_hosts_root_is_the_overflow_id(tmp_path: Path) -> None:
     (tmp_path / "uid_map").write_text("         0          0 4294967295\n")
-    assert trusted_owners(tmp_path) == {0}
+    assert trusted_owners(tmp_path, {}) == {0}
     (tmp_path / "uid_map").write_text("         0      65534          1\n")
-    assert trusted_owners(tmp_path) == {0, int(Path("/proc/sys/kernel/overflowuid").read_text())}
-    assert trusted_owners(tmp_path / "none") == {0}
+    assert trusted_owners(tmp_path, {}) == {0, int(Path("/proc/sys/kernel/overflowuid").read_text())}
+    assert trusted_owners(tmp_path / "none", {}) == {0}
+
+
+def test_who_is_root_by_sudo_may_have_his_own_configuration_followed(file: Path) -> None:
+    owners = trusted_owners(environment={"SUDO_UID": str(STRANGER)})
+    assert STRANGER in owners and STRANGER not in trusted_owners(environment={"SUDO_UID": "x²"})
+    if os.geteuid() == 0:
+        os.chown(file, STRANGER, STRANGER)
+        file.chmod(0o664)
+        assert find_writers(file, owners=owners) == [] != find_writers(file, owners=OWNERS)
 
 
 @as_root
