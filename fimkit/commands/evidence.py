@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument("--key", metavar="PUB", type=Path, help="the public key, in PEM, that must have signed it")
     add_json(check)
+    actions.add_parser("set-aside", help="move a damaged store out of the way, whole, for a new one", allow_abbrev=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0; of the verifying ones, 1 where anything is not as it was.
     """
-    actions = {"head": _head, "verify": _verify, "bundle": _bundle, "verify-bundle": _verify_bundle}
+    actions = {"head": _head, "verify": _verify, "bundle": _bundle, "verify-bundle": _verify_bundle, "set-aside": _set_aside}
     return actions[arguments.action](arguments)
 
 
@@ -105,6 +106,21 @@ def _bundle(arguments: argparse.Namespace) -> int:
     made = make_bundle(config, arguments.id, output=arguments.output, key=arguments.key, ask=_ask)
     print(render_terminal(f"{made.parts} parts in {render_path(os.fsencode(made.file))}, signed by key {made.fingerprint}"))
     print_words(made.words)
+    return 0
+
+
+def _set_aside(arguments: argparse.Namespace) -> int:
+    from fimkit.verbs.evidence_aside import set_aside
+
+    done = set_aside(load_config(arguments.config))
+    print(render_terminal(f"{len(done.names)} files are in {render_path(done.folder)}: {done.damage}"))
+    words = [
+        "with them went findings, history, tickets and the chain, and heads that were seen elsewhere are of that store;"
+        " `sqlite3 FILE .recover` gives what can still be read",
+        "next: put a backup in its place; or look at what may have changed, then `fimkit baseline create`, and where it was sealed,"
+        " `fimkit baseline seal --anyway`",
+    ]
+    print_words([*words, *([f"this host is armed: {done.notice}"] if done.notice else [])])
     return 0
 
 

@@ -39,5 +39,5 @@ def _damaged(path: bytes, error: Exception) -> StoreError:
     seen = clip(str(error) or type(error).__name__)
     return StoreError(
         f"the evidence store {render_path(path)} is damaged (a row cannot be read: {seen}); keep it aside, then restore a backup,"
-        " or make a new baseline"
+        " or make a new baseline (fimkit evidence set-aside)"
     )

@@ -104,7 +104,7 @@ def _missing(state_dir: bytes) -> UsageError | StoreError:
     if has_seen_chain(state_dir):
         return StoreError(
             f"no baseline in {where} any more: its evidence store was there at the last check, and is gone or empty; keep what is"
-            " left of it aside, then restore a backup, or make a new baseline"
+            " left of it aside, then restore a backup, or make a new baseline (fimkit evidence set-aside)"
         )
     return UsageError(f"no baseline in {where} yet: run `fimkit baseline create` first")
 

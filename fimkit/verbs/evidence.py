@@ -20,9 +20,9 @@ from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.verbs.own_findings import find_tampering
 
-__all__ = ["find_chain_findings", "has_seen_chain", "load_head", "render_broken", "render_verdict", "verify_evidence"]
+__all__ = ["HEAD_FILE", "find_chain_findings", "has_seen_chain", "load_head", "render_broken", "render_verdict", "verify_evidence"]
 
-_POINT = b"evidence-head.json"
+HEAD_FILE = b"evidence-head.json"
 _POINT_BYTES = 4096
 _WHOLE_NS = 86_400 * 1_000_000_000
 _NAMED = 20
@@ -131,7 +131,7 @@ def has_seen_chain(state_dir: bytes) -> bool:
 
 
 def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:
-    path = os.path.join(state_dir, _POINT)
+    path = os.path.join(state_dir, HEAD_FILE)
     try:
         check_private_file(path)
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -145,7 +145,7 @@ def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:
 
 def _save_point(state_dir: bytes, point: _Point) -> list[str]:
     """Write it in place, so that no name comes and goes in a state folder that is watched; half of one is read as none."""
-    path = os.path.join(state_dir, _POINT)
+    path = os.path.join(state_dir, HEAD_FILE)
     text = json.dumps({"head": render_head(point.head), "whole_ns": point.whole_ns}).encode() + b"\n"
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)

@@ -180,3 +180,22 @@ def test_no_damage_is_answered_as_if_there_were_none(damaged: Damaged, file: str
             wrong.append((name, set(answer.findings) ^ set(damaged.calm.findings), answer.baseline == damaged.calm.baseline))
     print(f"{file} {make.__name__}: {dict(counts)}")
     assert not wrong, wrong
+
+
+def test_the_way_back_that_the_words_name_leads_to_a_quiet_host(tmp_path: Path) -> None:
+    host = make_host(tmp_path)
+    done = host.run("evidence", "set-aside")
+    assert (done.returncode, "nothing is damaged" in done.stderr) == (2, True), done.stderr
+    os.truncate(host.state / MAIN, 60_000)
+    was = (host.state / MAIN).read_bytes()
+    assert host.check().status == 3
+    done = host.run("evidence", "set-aside")
+    assert done.returncode == 0, done.stderr
+    (folder,) = host.state.glob("aside-*")
+    assert (folder / MAIN).read_bytes() == was and folder.stat().st_mode & 0o777 == 0o700
+    assert "no baseline in" in host.check().words
+    for words in (("create", "--reason", "after a damage"), ("seal", "--anyway", "--key", tmp_path / "key")):
+        done = host.run("baseline", *words)
+        assert done.returncode == 0, done.stderr
+    assert host.check("--all").findings == []
+    assert host.run("evidence", "verify").returncode == 0
