@@ -180,6 +180,8 @@ class LogReader:
         first = (same or alike)[-1]
         begin = (parts[first], cursor.offset, cursor.line)
         size = parts[first].size_bytes
+        if size is not None and size < cursor.offset and self._live and not parts[first].has_its_head():
+            return []  # emptied since it was opened: its copy is found by the next look at the folder
         if size is not None and size < cursor.offset:
             self._lose(
                 f"{parts[first].label} is shorter ({size} bytes) than when it was read last ({cursor.offset}): read from its start"

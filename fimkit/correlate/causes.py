@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
+from fimkit.correlate.picture import LAST_OPENINGS
 from fimkit.model.changes import Action, Actor
 from fimkit.model.findings import Attribution
 from fimkit.model.states import FileState, FileType
@@ -25,6 +26,7 @@ __all__ = [
     "owner_cause",
     "same_process",
     "steps_cause",
+    "thin_openings",
     "xattrs_cause",
 ]
 
@@ -68,6 +70,20 @@ def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
             others.append(actor)
             found.append(actor)
     return found
+
+
+def thin_openings(steps: Sequence[Step]) -> list[Step]:
+    """Leave out the middle ones of the openings by one process: the first and the last ones say all that they have to say.
+
+    A file that is written each second would have a longer list each time, and a store that grows by its square.
+    """
+    opened: dict[tuple[object, ...], list[Step]] = {}
+    for step in steps:
+        actor = step.change.actor
+        if actor is not None and step.change.action is Action.OPENED:
+            opened.setdefault((step.change.path, _told_of(actor)), []).append(step)
+    left_out = {step.order for group in opened.values() for step in group[1:-LAST_OPENINGS]}
+    return [step for step in steps if step.order not in left_out]
 
 
 def _is_doubtful(actor: Actor, action: Action) -> bool:

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Mapping
 
+from fimkit.correlate.causes import thin_openings
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.identity import identify
 from fimkit.correlate.passing import who_of
@@ -111,7 +112,7 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
         first_seen_ns=first_ns,
         # what left no difference was last seen when it last happened
         last_seen_ns=steps[-1].change.time_ns if steps and draft.kind in (Kind.ATTEMPTED, Kind.TRANSIENT) else seen_ns,
-        evidence=tuple(dict.fromkeys(step.change.actor.event for step in steps if step.change.actor is not None)),
+        evidence=tuple(dict.fromkeys(step.change.actor.event for step in thin_openings(steps) if step.change.actor is not None)),
     )
 
 

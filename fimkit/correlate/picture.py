@@ -3,6 +3,7 @@
 A million paths must be cheap: a snapshot's second index is one dictionary from inode numbers, and lists only where files share one.
 """
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -10,10 +11,14 @@ from fimkit.model.changes import Action, Change, Source
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["ChangeIndex", "Slot", "Snapshot", "key_of_change", "parent_of_change"]
+__all__ = ["LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "key_of_change", "parent_of_change"]
 
 Slot = tuple[FileKey, bytes]
 """A name in a folder that is known by its inode."""
+
+
+LAST_OPENINGS = 3
+"""Of the openings of one file by one process so many are kept, and the first one."""
 
 
 def key_of_change(change: Change) -> FileKey | None:
@@ -85,6 +90,8 @@ class ChangeIndex:
     """Changes, looked up by name, by file, and by folder and name where the text may be wrong.
 
     It holds ``most`` changes: past that the oldest half goes, ``forgotten`` counts them, and whoever needs them asks the store.
+    Where one process opens one file for writing again and again, the first and the last openings are held: whether it can have made
+    the bytes is told by these, and a file that is written each second would soon fill everything.
     """
 
     def __init__(self, most: int = 100_000) -> None:
@@ -101,6 +108,7 @@ class ChangeIndex:
         self._by_slot: dict[Slot, list[int]] = defaultdict(list)
         self._by_cookie: dict[str, list[int]] = defaultdict(list)
         self._lost_in: dict[FileKey | None, list[int]] = defaultdict(list)
+        self._openings: dict[tuple[object, ...], list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -140,6 +148,20 @@ class ChangeIndex:
             self._by_key[key].append(row)
         if change.cookie is not None and change.source is Source.OSQUERY:
             self._by_cookie[change.cookie].append(row)
+        if change.action is Action.OPENED and change.actor is not None and not is_odd:
+            self._thin(self._openings[_opening_of(change)], row)
+
+    def _thin(self, rows: list[int], row: int) -> None:
+        """Take one more opening of a kind in, by its time; the one before the last ones goes, if it is not the first."""
+        insort(rows, row, key=lambda one: self._rows[one].time_ns)
+        if len(rows) > LAST_OPENINGS + 1:
+            gone = rows.pop(1)
+            change = self._rows.pop(gone)
+            if change.path is not None:
+                self._by_path[change.path].remove(gone)
+            key = key_of_change(change)
+            if key is not None and change.source is Source.AUDIT:
+                self._by_key[key].remove(gone)
 
     def _forget(self) -> None:
         kept = list(self._rows.items())[len(self._rows) // 2 :]
@@ -171,6 +193,13 @@ class ChangeIndex:
         cookie = self._rows[row].cookie
         if cookie is not None and self._rows[row].source is Source.OSQUERY:
             yield from (other for other in self._by_cookie.get(cookie, ()) if other != row)
+
+
+def _opening_of(change: Change) -> tuple[object, ...]:
+    actor = change.actor
+    assert actor is not None
+    who = (actor.pid, actor.ppid, actor.auid, actor.ses, actor.exe, actor.uid, actor.euid, actor.syscall)
+    return (change.path, change.path_sure, change.dev, change.inode, change.parent_dev, change.parent_inode, *who)
 
 
 def _claim(change: Change) -> tuple[object, ...]:

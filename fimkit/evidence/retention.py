@@ -32,9 +32,10 @@ class _Kind:
     where: str
 
 
+# Of openings by the same process a finding names the first and the last ones: those between say nothing more.
 _UNNAMED = (
     "(event IS NULL OR event NOT IN (SELECT event FROM temp.named_events))"
-    " AND (path IS NULL OR path NOT IN (SELECT path FROM temp.named_paths))"
+    " AND (path IS NULL OR path NOT IN (SELECT path FROM temp.named_paths) OR (event IS NOT NULL AND action = 'opened'))"
 )
 _CLOSED = _Kind(words="closed findings", table="findings", key="row_id", age="closed_ns", where="status <> 'open'")
 _CHANGES = _Kind(

@@ -8,7 +8,7 @@ import selectors
 import signal
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -350,15 +350,16 @@ class _Watcher:
         self._coverage.hear(heard.notes)
         if self._hearing is not None:
             self._hearing.note(heard.notes)
-        self._keep_bad(heard.bad_lines)
+        self._keep_bad(heard.bad_lines, heard.uncounted)
+        self._coverage.take_gaps(heard.gaps)
         for blind in heard.blind:
             self._go_blind(blind)
         if heard.words:
             self._telling.say(dict.fromkeys(heard.words))
 
-    def _keep_bad(self, lines: Sequence[BadLine]) -> None:
-        if lines:
-            self.store.add_bad_lines(lines, time_ns=time.time_ns())
+    def _keep_bad(self, lines: Sequence[BadLine], uncounted: Counter[str]) -> None:
+        if lines or uncounted:
+            self.store.add_bad_lines(lines, time_ns=time.time_ns(), uncounted=uncounted)
 
     def _take_log(self, heard: Heard, take: Callable[[list[Change]], int]) -> None:
         self._take(heard, take)
@@ -457,6 +458,7 @@ class _Watcher:
         heard = self._log.hear(self.engine.concerns, kernel.is_news)
         if heard.cursor is not None:
             heard.words.clear()
+            heard.gaps.clear()  # what the log lacks the kernel has told
             self._take_log(heard, self.engine.take_again)
         return self._log.has_more
 

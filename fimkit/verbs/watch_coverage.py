@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Note
@@ -47,6 +48,7 @@ class WatchCoverage:
         self._lasted: frozenset[tuple[Sense, Cause]] = frozenset()
         self._met, self._notes = list[Gap](), list[Note]()
         self._findings: list[Finding] = []
+        self._misread: dict[Sense, Gap] = {}
         self._write(lambda: close_downtime(store, before, now_ns=self._began_ns))
 
     def _write(self, write: Callable[[], object]) -> None:
@@ -88,6 +90,23 @@ class WatchCoverage:
                 lost = int(state["lost"]) + (gap.lost or 0)
                 self._store.set_cursor(*COVERAGE_STATE, {**state, "lost": lost})
 
+    def take_gaps(self, gaps: Iterable[Gap]) -> None:
+        """Write what the readings of the logs came upon. Of bad lines, which come again and again, one gap a minute is made."""
+        for gap in gaps:
+            bad = self._misread.get(gap.source)
+            if gap.cause is not Cause.BAD_LINES:
+                self._write(partial(self._store.add_gaps, [gap]))
+            elif bad is None:
+                self._misread[gap.source] = gap
+            else:
+                self._misread[gap.source] = replace(bad, to_ns=gap.to_ns, lost=(bad.lost or 0) + (gap.lost or 0))
+
+    def _keep_misread(self) -> None:
+        gaps = list(self._misread.values())
+        if gaps:
+            self._store.add_gaps(gaps)
+            self._misread.clear()
+
     def go_deaf(self, cause: Cause | None, words: str, *, since_ns: int) -> None:
         """Write that nothing is recorded from a time on; without a cause, that it is again."""
         was, self._deaf = self._deaf, cause
@@ -110,6 +129,7 @@ class WatchCoverage:
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _ASK_S
             self._write(self._ask)
+            self._write(self._keep_misread)
         return words
 
     def _clock(self) -> tuple[str, ...]:
@@ -154,6 +174,7 @@ class WatchCoverage:
 
     def last_words(self) -> tuple[str, ...]:
         """Say at the end what was not seen in this run."""
+        self._write(self._keep_misread)
         try:
             now_ns = time.time_ns()
             gaps: Iterable[Gap] = all_gaps(self._store.gaps(), self._store.notes(), now_ns=now_ns)

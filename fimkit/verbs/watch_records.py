@@ -5,6 +5,7 @@ A source gives :class:`Heard`. Records that were lost make a *blind interval*: f
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +16,12 @@ from fimkit.audit.kernel import AuditKernel
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.audit.parser import EventAssembler
 from fimkit.model.changes import Change, Note, NoteKind, Source
+from fimkit.model.coverage import Gap, Sense
 from fimkit.model.errors import HostError
 from fimkit.model.records import AuditEvent, BadLine, EventId
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
+from fimkit.verbs.coverage_judge import gaps_of_gathered
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
 
 __all__ = ["AuditLogTail", "Blind", "Heard", "KernelLost", "KernelRecords", "OsqueryTail", "render_blind"]
@@ -58,12 +61,17 @@ def render_blind(blind: Blind) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Heard:
-    """What a source said since it was last asked."""
+    """What a source said since it was last asked.
+
+    ``uncounted`` are the bad lines, by file, that there were beside those that are kept; ``gaps`` is what a reading came upon.
+    """
 
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     blind: list[Blind] = field(default_factory=list)
     bad_lines: list[BadLine] = field(default_factory=list)
+    uncounted: Counter[str] = field(default_factory=Counter)
+    gaps: list[Gap] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     cursor: LogCursor | None = None
     ended: bool = False
@@ -94,9 +102,9 @@ class KernelRecords:
         self.drain = drain
         self.events = 0
         self.newest_ns = time.time_ns()
-        self._assembler = EventAssembler()
+        self._bad: list[BadLine] = []
+        self._assembler = EventAssembler(on_bad=self._bad.append)
         self._changes = AuditChanges(name_user)
-        self._bad = 0
         self._known = _Known()
         self._lost_since: tuple[int, int, str] | None = None
 
@@ -132,8 +140,8 @@ class KernelRecords:
             from_ns, lost, source = self._lost_since
             heard.blind.append(Blind(from_ns=from_ns, to_ns=max(self.newest_ns, from_ns), lost=lost, source=source))
             self._lost_since = None
-        heard.bad_lines += self._assembler.bad[self._bad :]
-        self._bad = len(self._assembler.bad)
+        heard.bad_lines += self._bad
+        self._bad.clear()
         return heard
 
     def _read(self, events: list[AuditEvent], heard: Heard) -> None:
@@ -204,6 +212,29 @@ class _Grown:
         return status.st_size - size if inode == status.st_ino and size <= status.st_size else status.st_size
 
 
+class _Ledger:
+    """What the readings of one log came upon, each since the reading before it."""
+
+    def __init__(self, sense: Sense) -> None:
+        self._sense = sense
+        self._read_ns = time.time_ns()
+        self._ends: list[Note] = []
+        self._said: frozenset[str] = frozenset()
+
+    def heard(self, gathered: Gathered, cursor: LogCursor | None) -> Heard:
+        now_ns = time.time_ns()
+        ends = [note for note in gathered.notes if note.kind is NoteKind.LOG_ENDED]
+        self._ends = ends or self._ends[-1:]  # the start that follows may be in the next reading
+        gaps = gaps_of_gathered(self._sense, gathered, last_ns=self._read_ns, now_ns=now_ns, notes=self._ends)
+        self._read_ns = now_ns
+        words = [one for one in gathered.problems if one not in self._said]  # what lasts is said once
+        self._said = frozenset(gathered.problems)
+        return Heard(
+            changes=list(gathered.changes), notes=gathered.notes, bad_lines=gathered.bad_lines, uncounted=gathered.uncounted,
+            gaps=gaps, words=words, cursor=cursor,
+        )  # fmt: skip
+
+
 class AuditLogTail:
     """auditd's log as it grows, where the kernel's records cannot be had; and its whole rest, where some were lost."""
 
@@ -212,6 +243,7 @@ class AuditLogTail:
         self.log, self.cursor = log, cursor
         self._host = host
         self._grown = _Grown(log)
+        self._ledger = _Ledger(Sense.AUDIT)
         self._pending = self.has_more = False
 
     @property
@@ -234,14 +266,8 @@ class AuditLogTail:
         )  # fmt: skip
         self.has_more = gathered.has_more
         self._pending = gathered.cursor is not None and bool(gathered.cursor.pending)
-        return self._heard(gathered)
-
-    def _heard(self, gathered: Gathered) -> Heard:
         self.cursor = gathered.cursor or self.cursor
-        return Heard(
-            changes=list(gathered.changes), notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
-            cursor=self.cursor,
-        )
+        return self._ledger.heard(gathered, self.cursor)
 
 
 class OsqueryTail:
@@ -253,6 +279,7 @@ class OsqueryTail:
         self.rows = 0
         self._host = host
         self._grown = _Grown(log)
+        self._ledger = _Ledger(Sense.OSQUERY)
 
     def hear(
         self,
@@ -279,7 +306,4 @@ class OsqueryTail:
             mend_osquery(gathered, before=before, after=after, earlier=earlier(), own=True)
         self.rows += len(gathered.changes)
         self.cursor = gathered.cursor or self.cursor
-        return Heard(
-            changes=list(gathered.changes), notes=gathered.notes, bad_lines=gathered.bad_lines, words=gathered.problems,
-            cursor=self.cursor,
-        )
+        return self._ledger.heard(gathered, self.cursor)

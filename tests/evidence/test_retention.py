@@ -48,11 +48,13 @@ def test_old_tries_go_though_nobody_accepted_them_and_recent_ones_stay(store: St
 
 def test_old_changes_go_unless_an_open_finding_stands_on_them(store: Store) -> None:
     evidence = a_change(b"/tmp/sed1", time_ns=OLD, serial=5)
-    same_path = a_change(b"/etc/x", time_ns=OLD, serial=6)
-    store.add_changes([evidence, same_path, a_change(b"/other", time_ns=OLD, serial=7), a_change(b"/recent", serial=8)])
+    same_path = a_change(b"/etc/x", time_ns=OLD, serial=6, action=Action.MODE)
+    opening = a_change(b"/etc/x", time_ns=OLD, serial=9, action=Action.OPENED)  # the finding names those that tell something
+    store.add_changes([evidence, same_path, opening, a_change(b"/other", time_ns=OLD, serial=7), a_change(b"/recent", serial=8)])
     store.put_findings([a_finding(evidence=(evidence.actor.event,))], now_ns=NOW)
-    assert [words.split(",")[0] for words in limit(store)] == ["dropped 1 changes that no open finding stands on"]
+    assert [words.split(",")[0] for words in limit(store)] == ["dropped 2 changes that no open finding stands on"]
     assert paths(store) == {b"/tmp/sed1", b"/etc/x", b"/recent"}
+    assert Action.OPENED not in {change.action for change in store.changes() if change.path == b"/etc/x"}
     store.put_findings([], now_ns=NOW)
     limit(store)
     assert paths(store) == {b"/recent"}

@@ -1,0 +1,61 @@
+"""A file that one process opens again and again: what is held and named of it stays small, and says as much."""
+
+from dataclasses import replace
+
+from fimkit.correlate.causes import thin_openings
+from fimkit.correlate.lives import Step
+from fimkit.correlate.picture import LAST_OPENINGS, ChangeIndex
+from fimkit.model.changes import Action, Change
+from fimkit.model.states import FileKey
+from tests.evidence.examples import NOW, a_change
+
+
+def opening(number: int, **attributes: object) -> Change:
+    return a_change(serial=number, time_ns=NOW + number * 1_000_000, **attributes)
+
+
+def held(index: ChangeIndex) -> list[int]:
+    return [index[row].serial for row in index.at_path(b"/etc/x")]
+
+
+def test_the_first_and_the_last_openings_by_one_process_are_held() -> None:
+    index = ChangeIndex()
+    for number in range(100):
+        index.add(opening(number), is_odd=False)
+    assert held(index) == [0, *range(100 - LAST_OPENINGS, 100)]
+    assert len(index) == LAST_OPENINGS + 1
+    assert [index[row].serial for row in index.of_key(FileKey(65024, 77))] == held(index)
+    assert index.forgotten == 0
+
+
+def test_one_that_comes_late_takes_its_place_by_its_time() -> None:
+    index = ChangeIndex()
+    for number in (10, 20, 30, 40, 5, 15, 50):
+        index.add(opening(number), is_odd=False)
+    assert sorted(held(index)) == [5, 30, 40, 50]
+
+
+def test_other_processes_files_and_actions_are_held_apart() -> None:
+    index, other = ChangeIndex(), opening(0).actor
+    assert other is not None
+    for number in range(20):
+        index.add(opening(number), is_odd=False)
+        index.add(replace(opening(100 + number), actor=replace(other, pid=7)), is_odd=False)
+        index.add(opening(200 + number, inode=78), is_odd=False)
+        index.add(opening(300 + number, action=Action.MODE), is_odd=False)
+    assert len(index) == 3 * (LAST_OPENINGS + 1) + 20
+
+
+def test_what_is_thinned_stays_so_when_the_oldest_half_is_forgotten() -> None:
+    index = ChangeIndex(most=10)
+    for number in range(9):
+        index.add(opening(number, path=b"/etc/%d" % number), is_odd=False)
+    for number in range(10, 60):
+        index.add(opening(number), is_odd=False)
+    assert held(index)[-LAST_OPENINGS:] == [57, 58, 59]
+    assert len(index) <= 10
+
+
+def test_a_finding_names_the_first_and_the_last_openings() -> None:
+    steps = [Step(order=number, change=opening(number), path=b"/etc/x") for number in range(50)]
+    assert [step.order for step in thin_openings(steps)] == [0, 47, 48, 49]
