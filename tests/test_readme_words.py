@@ -42,7 +42,7 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     url.chmod(0o600)
     file.write_text(block.replace("/etc/fimkit/pager.url", str(url)), encoding="utf-8")  # what it names must be there
     config = load_config(str(file))
-    assert [watch.path for watch in config.paths] == [b"/usr/sbin"]
+    assert config.paths[0].path == b"/usr/sbin" and config.self.watch
     assert config.panic.recon and config.seal.public_key == b"/etc/fimkit/seal.pub"
 
 
