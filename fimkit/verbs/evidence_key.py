@@ -11,7 +11,7 @@ from fimkit.evidence.folder import check_private_file, check_state_dir, readers_
 from fimkit.evidence.seal_keys import fingerprint, load_private_key, load_public_key, make_key_pair, public_of, render_public_key
 from fimkit.model.errors import HostError, SealError, UsageError
 from fimkit.model.paths import render_path
-from fimkit.verbs.whole_files import write_whole
+from fimkit.verbs.whole_files import open_beside, write_whole
 
 if TYPE_CHECKING:  # it takes as long to load as the rest of a small verb
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -89,13 +89,10 @@ def load_own_signer(state_dir: bytes) -> tuple["Ed25519PrivateKey", EvidenceKey]
 
 
 def _make(path: bytes) -> None:
+    """Write a new key whole: half of one, on a full disk, would keep every later bundle from being signed."""
     pem, _ = make_key_pair(None)
-    with suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+    with suppress(UsageError), open_beside(Path(os.fsdecode(path)), over=False) as file:  # another process may have been faster
+        file.write(pem)
 
 
 def load_signer(path: Path, ask: Callable[[], bytes]) -> tuple["Ed25519PrivateKey", EvidenceKey]:
