@@ -1,13 +1,17 @@
-"""What the compiled reader of files offers; fimkit.baseline.compiled makes one, fimkit.baseline.thread_pool and .listing use it."""
+"""What the compiled reader of files offers; who uses it: fimkit.baseline.thread_pool, listing and known_files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["REVISION", "Readers", "list_names"]
+__all__ = ["REVISION", "Readers", "find_changed", "list_names"]
 
 REVISION: int
+
+def find_changed(
+    folder: int, names: Sequence[bytes], rows: Sequence[FileState | None], kind: FileType, /
+) -> list[int]: ...
 
 def list_names(folder: int, most: int, /) -> tuple[list[bytes], list[bytes], list[bytes], bool]: ...
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REVISION", "Way", "best_way", "new_readers", "why_python"]
 
-REVISION = 2
+REVISION = 3
 """Of ``_plain.c``, which says the same of itself: raised with every change there (tested by its digest)."""
 
 

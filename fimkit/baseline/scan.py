@@ -22,6 +22,7 @@ from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 
 if TYPE_CHECKING:
+    from fimkit.baseline.known_files import KnownFiles
     from fimkit.baseline.pool import WorkerPool
     from fimkit.baseline.thread_pool import ThreadPool
 
@@ -95,7 +96,7 @@ class Scan(Iterator[FileState]):
         self._next_tell = _STEP_BYTES
         way = way or best_way()
         self._listing = listing_of(way)
-        self._pool = _new_pool(self._reader, limits, way)
+        self._pool = _new_pool(self._reader, limits, way) if known is None or pace.limits else _new_known(self._reader, known, way)
         self._is_alone = known is not None or pace.limits  # the shortcut is quicker than telling another of it
         self._mount_points: frozenset[bytes] = frozenset()
         self._runs = self._run()
@@ -282,6 +283,15 @@ class Scan(Iterator[FileState]):
     def _unlisted(self, path: bytes, why: str) -> FileState:
         self.count += 1
         return FileState(path, FileType.DIRECTORY, problem=f"{UNLISTED}, {why}")
+
+
+def _new_known(reader: EntryReader, known: Mapping[bytes, FileState], way: Way) -> "KnownFiles | ThreadPool | WorkerPool":
+    """Choose who repeats what is known; nothing is started for it."""
+    if way is Way.PYTHON:
+        return _new_pool(reader, Scanning(), way)
+    from fimkit.baseline.known_files import KnownFiles
+
+    return KnownFiles(reader, known)
 
 
 def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> "ThreadPool | WorkerPool":

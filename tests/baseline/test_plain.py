@@ -12,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fimkit.baseline.compiled import Way, best_way
 from fimkit.baseline.content import BLOCK
 from fimkit.baseline.entry import EntryReader, Place
 from fimkit.baseline.plain import PLAIN_FIELDS, read_plain, state_of_plain
+from fimkit.baseline.scan import scan_watches
+from fimkit.model.config import Watch
+from fimkit.model.states import FileType
 from tests.baseline.trees import needs_root
 
 VIEW = memoryview(bytearray(BLOCK))
@@ -154,3 +158,42 @@ def test_a_row_with_a_problem_is_never_repeated(tmp_path: Path) -> None:
     known = EntryReader().read_exactly(Place(None, name, name))
     for lacking in (known._replace(problem="x"), known._replace(sha256=None), known._replace(xattrs=None)):
         assert EntryReader({name: lacking}).read_file(Place(None, name, name)) == known
+
+
+@needs_root
+@pytest.mark.skipif(best_way() is Way.PYTHON, reason="the compiled reader is not here")
+def test_compiled_shortcut_repeats_what_the_python_one_repeats(tmp_path: Path) -> None:
+    """Every change, a row that lacks something, and one that nobody knows: in one folder, looked at at once."""
+    for change in (*QUICK_CHANGES, "problem", "no hash", "no attributes", "unknown"):
+        (tmp_path / change).write_bytes(b"bytes")
+    watches = [Watch(path=os.fsencode(tmp_path))]
+    known = {row.path: row for row in scan_watches(watches)}
+    start = os.fsencode(tmp_path) + b"/"
+    for lacking, fields in {"problem": {"problem": "x"}, "no hash": {"sha256": None}, "no attributes": {"xattrs": None}}.items():
+        known[start + lacking.encode()] = known[start + lacking.encode()]._replace(**fields)  # type: ignore[arg-type]
+    del known[start + b"unknown"]
+    for name, change in QUICK_CHANGES.items():
+        (tmp_path / "second").unlink(missing_ok=True)
+        change(tmp_path / name)
+    compiled, python = ({row.path: row for row in scan_watches(watches, known=known, way=way)} for way in Way)
+    exact = {row.path: row for row in scan_watches(watches)}
+    assert compiled == python == exact
+    repeated = {path for path, row in compiled.items() if row is known.get(path)}
+    assert repeated == {path for path, row in python.items() if row is known.get(path)} == {start + b"nothing"}
+
+
+@pytest.mark.skipif(best_way() is Way.PYTHON, reason="the compiled reader is not here")
+def test_rows_that_are_none_are_changed_and_names_that_are_none_are_refused(tmp_path: Path) -> None:
+    from fimkit.baseline._plain import find_changed
+
+    (tmp_path / "a").write_bytes(b"x")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        (row,) = (row for row in scan_watches([Watch(path=os.fsencode(tmp_path))]) if row.type is FileType.FILE)
+        odd = [row._replace(inode=2**80), row._replace(size="1"), row._replace(mtime_ns=None), row[:14], 7, None, row]  # type: ignore[arg-type]
+        assert find_changed(folder, [b"a"] * 7, odd, FileType.FILE) == [0, 1, 2, 3, 4, 5]  # type: ignore[arg-type]
+        for names, rows in (([b"a"], []), (["a"], [row]), ([b"a\0"], [row]), (7, [row])):
+            with pytest.raises((TypeError, ValueError)):
+                find_changed(folder, names, rows, FileType.FILE)  # type: ignore[arg-type]
+    finally:
+        os.close(folder)
