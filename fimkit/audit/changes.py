@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from fimkit.model.open_changes import OpenActor, OpenChange
 from fimkit.model.paths import join_path, render_path
 from fimkit.model.records import AuditEvent, AuditProcess, NameType, PathItem
 
-__all__ = ["AuditChanges", "render_command"]
+__all__ = ["AuditChanges", "PartChanges", "render_command"]
 
 _AT_FDCWD = {0xFFFFFF9C, 0xFFFFFFFFFFFFFF9C}
 _NO_ID = {0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF}
@@ -104,6 +104,19 @@ class AuditChanges:
         self._commands: dict[int, tuple[bytes | None, tuple[bytes, ...]]] = {}
         self._makers: dict[int, _Maker] = {}
         self._last: _Of | None = None
+
+    @property
+    def commands(self) -> dict[int, tuple[bytes | None, tuple[bytes, ...]]]:
+        """The programs and arguments that processes were last started with, by pid."""
+        return self._commands
+
+    def has_room(self, commands: Mapping[int, tuple[bytes | None, tuple[bytes, ...]]]) -> bool:
+        """Tell whether nothing need be forgotten to take more."""
+        return len(self._commands) + len(commands) < _KNOWN_TASKS
+
+    def learn_commands(self, commands: Mapping[int, tuple[bytes | None, tuple[bytes, ...]]]) -> None:
+        """Take what a later part of the log tells of processes, where :meth:`has_room` for it."""
+        self._commands.update(commands)
 
     def pass_over(self, event: AuditEvent) -> None:
         """Take an event whose changes matter to nobody: of a started program the command line is kept."""
@@ -200,8 +213,8 @@ class AuditChanges:
         if process is None:
             return None
         pid, ppid, auid, uid, _, euid, ses, _, comm, exe, _, argv, _, _ = process
-        if argv is None and pid is not None and (started := self._commands.get(pid)) is not None and started[0] == exe:
-            argv = started[1]
+        if argv is None and pid is not None:
+            argv = self._started(pid, exe)
         maker = self._makers.get(id(process))  # the parser gives the events of one process the same object
         if maker is None or maker.process is not process or maker.argv is not argv:
             maker = self._learn(process, argv)
@@ -216,6 +229,11 @@ class AuditChanges:
         made.__class__ = Actor
         actor: Actor = made
         return actor
+
+    def _started(self, pid: int, exe: bytes | None) -> tuple[bytes, ...] | None:
+        """Give the arguments with which a process was started, where its program still is the same."""
+        started = self._commands.get(pid)
+        return started[1] if started is not None and started[0] == exe else None
 
     def _learn(self, process: AuditProcess, argv: tuple[bytes, ...] | None) -> _Maker:
         cmdline: str | None = None
@@ -323,6 +341,33 @@ class AuditChanges:
         made.__class__ = Change
         change: Change = made
         return change
+
+
+class PartChanges(AuditChanges):
+    """Reads a part of a log, of which what was started before is told later.
+
+    ``unsure`` are the processes (pid and program) whose start would be in an earlier part. ``is_mixed`` says that one of them is
+    also one whose start is known not to be theirs, or that starts were forgotten: then only a reading of all can tell.
+    """
+
+    def __init__(self, user_of: Callable[[int], str | None] | None = None) -> None:
+        """Begin with no command line known."""
+        super().__init__(user_of)
+        self.unsure: set[tuple[int, bytes | None]] = set()
+        self.is_mixed = False
+
+    def _started(self, pid: int, exe: bytes | None) -> tuple[bytes, ...] | None:
+        found = super()._started(pid, exe)
+        if found is None:
+            if pid not in self._commands:
+                self.unsure.add((pid, exe))
+            elif (pid, exe) in self.unsure:
+                self.is_mixed = True
+        return found
+
+    def _remember_command(self, event: AuditEvent) -> None:
+        self.is_mixed = self.is_mixed or len(self._commands) >= _KNOWN_TASKS
+        super()._remember_command(event)
 
 
 def _event_text(event: AuditEvent) -> str:

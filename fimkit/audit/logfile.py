@@ -11,6 +11,7 @@ Through rotation the cursor finds its file again by its first bytes, whatever it
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +20,15 @@ from typing import NamedTuple
 from fimkit.audit.compiled import Way
 from fimkit.audit.draft import RawLine
 from fimkit.audit.logpart import READ_ERRORS, LogPart, fingerprint
-from fimkit.audit.parser import MAX_BAD_KEPT, Counters, EventAssembler
+from fimkit.audit.parser import Counters, EventAssembler
 from fimkit.audit.rotations import find_rotations, is_turn_missing, name_log
 from fimkit.model.paths import render_path
 from fimkit.model.records import AuditEvent, BadLine
 
-__all__ = ["EventLoad", "LineLoad", "LogCursor", "LogReader", "Piece", "find_rotations", "load_events", "load_lines", "read_log"]
+__all__ = [
+    "EventLoad", "LineLoad", "LogCursor", "LogReader", "Piece", "find_rotations", "load_events", "load_lines", "read_log",
+    "read_records",
+]  # fmt: skip
 
 CHUNK_BYTES = 1 << 16
 MAX_RECORD_BYTES = 1 << 20
@@ -72,7 +76,8 @@ class LogReader:
 
     ``lost`` are those of the problems by which text is gone that was never read: a rotation too fast, a file cut or replaced.
 
-    Counting lines is not free: who has counted those of the last piece may set ``lines_taken``.
+    Counting lines is not free: who has counted those of the last piece may set ``lines_taken``. ``given`` is where the last piece
+    begins: device, inode, and place in the file.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class LogReader:
         self.problems: list[str] = []
         self.lost: list[str] = []
         self.lines_taken: int | None = None
+        self.given = (0, 0, 0)
         self._cursor = cursor
         self._place: tuple[LogPart, int, int] | None = None
         self._unread: dict[Path, str] = {}
@@ -105,6 +111,16 @@ class LogReader:
             fingerprint=fingerprint(part.head),
             head_bytes=len(part.head),
         )
+
+    @contextmanager
+    def open_places(self) -> Iterator[list[tuple[LogPart, int, int]]]:
+        """Give the files that are to be read, open, with the offset and the line number to begin at; none is read by this."""
+        parts = self._open_all(self._paths)
+        try:
+            yield self._resume(parts)
+        finally:
+            for part in parts:
+                part.close()
 
     def __iter__(self) -> Iterator[Piece | BadLine]:
         """Read to the end; a live log's rotation in the meantime is followed."""
@@ -247,6 +263,7 @@ class LogReader:
             end = data.rfind(self._cut_before) + 1 or (data.rfind(b"\n") + 1 if len(data) > 4 * CHUNK_BYTES else 0)
             piece, rest, data = data[:end], data[end:], b""
             if end:
+                self.given = part.dev, part.inode, offset
                 yield Piece(part.label, line, piece)
                 offset, line = offset + end, line + self._count(piece)
                 self._move(part, offset, line)
@@ -257,6 +274,7 @@ class LogReader:
         end = rest.rfind(b"\n") + 1
         if end:
             piece = rest[:end]
+            self.given = part.dev, part.inode, offset
             yield Piece(part.label, line, piece)
             offset, line, rest = offset + end, line + self._count(piece), rest[end:]
             self._move(part, offset, line)
@@ -358,8 +376,7 @@ class EventLoad:
     @property
     def problems(self) -> list[str]:
         """What could not be read, in words."""
-        left_out = self.counters.bad_lines - MAX_BAD_KEPT
-        return self._reader.problems + ([f"{left_out} more bad lines were counted, and not kept"] if left_out > 0 else [])
+        return self._reader.problems + self.counters.left_out_words
 
     @property
     def lost(self) -> list[str]:
@@ -368,26 +385,42 @@ class EventLoad:
 
     def __iter__(self) -> Iterator[AuditEvent]:
         """Read to the end, or as much as was asked for."""
-        assembler = self._assembler
         size = 0
-        yield from assembler.restore(RawLine(file, line, text.encode("latin-1")) for file, line, text in self._pending)
+        yield from self._restored()
         for piece in self._reader:
             if self._most_bytes is not None and size >= self._most_bytes:
                 self.has_more = True  # this piece is read again: the reader stands behind the last one that was taken
                 break
-            if isinstance(piece, BadLine):
-                assembler.refuse(piece)
-            else:
-                before = assembler.counters.lines
-                events = assembler.push(piece.lines, file=piece.file, line=piece.line)
-                self._reader.lines_taken = assembler.counters.lines - before
-                yield from events
-                size += len(piece.lines)
+            yield from self._take(piece)
+            size += 0 if isinstance(piece, BadLine) else len(piece.lines)
+        yield from self._finish()
+
+    def _restored(self) -> list[AuditEvent]:
+        return self._assembler.restore(RawLine(file, line, text.encode("latin-1")) for file, line, text in self._pending)
+
+    def _take(self, piece: Piece | BadLine) -> list[AuditEvent]:
+        assembler = self._assembler
+        if isinstance(piece, BadLine):
+            assembler.refuse(piece)
+            return []
+        before = assembler.counters.lines
+        events = assembler.push(piece.lines, file=piece.file, line=piece.line)
+        self._reader.lines_taken = assembler.counters.lines - before
+        return events
+
+    def _finish(self) -> Iterator[AuditEvent]:
+        """Give out what is open at the end; then the cursor stands there."""
+        assembler = self._assembler
         # in the middle of a log only its own clock says what is old: an event's rest comes with the next reading
         now_ms = None if self.has_more else self._now_ms
         yield from assembler.settle(now_ms=now_ms) if self._live else assembler.flush()
         pending = tuple((raw.file, raw.line, raw.text.decode("latin-1")) for raw in assembler.pending())
         self.cursor = None if self._reader.cursor is None else replace(self._reader.cursor, pending=pending)
+
+
+def read_records(paths: Iterable[bytes | Path], *, cursor: LogCursor | None = None, live: bool = False) -> LogReader:
+    """Read audit logs as :func:`read_log` does, in pieces that hold whole events where events do not mix."""
+    return read_log(paths, cursor=cursor, live=live, max_line_bytes=MAX_RECORD_BYTES, cut_before=b"type=SYSCALL ")
 
 
 def load_events(
@@ -414,7 +447,7 @@ def load_events(
     Returns:
         The events in the order in which they were complete, when iterated once; then ``cursor``.
     """
-    reader = read_log(paths, cursor=cursor, live=live, max_line_bytes=MAX_RECORD_BYTES, cut_before=b"type=SYSCALL ")
+    reader = read_records(paths, cursor=cursor, live=live)
     return EventLoad(reader, cursor=cursor, live=live, now_ms=now_ms, on_bad=on_bad, way=way, most_bytes=most_bytes)
 
 

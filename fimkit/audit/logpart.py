@@ -156,6 +156,10 @@ class LogPart:
             offset -= min(offset, len(piece))
         return offset == 0
 
+    def peek(self, offset: int, size: int) -> bytes:
+        """Read at a place of a file that is not compressed; what is read on is the same as without."""
+        return os.pread(self._file.fileno(), size, offset)
+
     def has_its_head(self) -> bool:
         """Tell whether the open file still begins as it did: copytruncate empties it, and what is written then is another log."""
         return self.compressed or os.pread(self._file.fileno(), len(self.head), 0) == self.head

@@ -3,15 +3,18 @@
 Records of one event share (node, time, serial), and may come mixed with others' and in any order; the end mark EOE is never on
 disk. So an event is open until EOE, or until the log's own clock (the newest stamp seen) has gone on by ``window_ms``, or until
 too many are open. The open events are kept in two generations: when the clock passes the window, or the young one is full, the
-old one is given out and the young one becomes the old; so an event stays open for one to two windows. Nothing waits on the wall
-clock: a log gives the same events whenever it is read, and in whatever pieces.
+old one is given out and the young one becomes the old; so an event stays open for one to two windows. The clock passes a window
+at whole multiples of it, wherever the reading began: so one that begins in the middle soon has open what one from the start has.
+Nothing waits on the wall clock: a log gives the same events whenever it is read, and in whatever pieces.
 
 A record that comes after its event was given out makes an event of its own. Every line that is not empty is in an event or in
 ``bad``.
 """
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from fimkit.audit.compiled import AT_END, CLOCK_TURNED, Way, best_way, new_blocks
@@ -30,6 +33,9 @@ MAX_BAD_KEPT = 10_000
 """Bad lines kept in ``bad``; all are counted, and all are given to ``on_bad``."""
 
 _BAD_TEXT = 4096
+_LINE_OF = itemgetter(AuditEvent._fields.index("line"))
+_TURNS_TO_SETTLE = 3
+"""After one by the clock: by the second nothing that began before it is young, by the third not even what came late is open."""
 
 
 @dataclass(slots=True)
@@ -42,9 +48,15 @@ class Counters:
     bad_lines: int = 0
     incomplete: int = 0
 
+    @property
+    def left_out_words(self) -> list[str]:
+        """Say how many bad lines were not kept, if any."""
+        left_out = self.bad_lines - MAX_BAD_KEPT
+        return [f"{left_out} more bad lines were counted, and not kept"] if left_out > 0 else []
+
 
 class EventAssembler:
-    """Takes lines, gives events in the order in which they became complete; whoever needs another order sorts."""
+    """Takes lines, gives events as they become complete, of those that do so at once in the order in which they begin."""
 
     def __init__(
         self,
@@ -58,7 +70,7 @@ class EventAssembler:
 
         Args:
             on_bad: Called with every bad line.
-            window_ms: How far the log's clock must go on before an event without an end mark is taken as whole.
+            window_ms: How far the log's clock must go on before an event without an end mark is taken as whole; at least 1.
             max_open: Events kept open at most; past it the oldest are given out as they are.
             way: How the commonest events are read; without, the quickest way that is here.
 
@@ -74,6 +86,8 @@ class EventAssembler:
         self._blocks = new_blocks(self._memories) if (way or best_way()) is Way.COMPILED else None
         self._newest_ms = 0
         self._turn_ms = 0
+        self._clock_turns = self._turns = 0
+        self._files: dict[str, int] = {}
         self._young: dict[bytes, AuditEvent] = {}
         self._old: dict[bytes, AuditEvent] = {}
         self._young_drafts: dict[bytes, Draft | Held] = {}
@@ -92,6 +106,7 @@ class EventAssembler:
         """
         if not lines.endswith(b"\n"):
             lines += b"\n"
+        self._files.setdefault(file, len(self._files))
         bad = self.counters.bad_lines
         out: list[AuditEvent] = []
         if self._blocks is None:
@@ -232,19 +247,49 @@ class EventAssembler:
         drafts = [*self._old_drafts.values(), *self._young_drafts.values()]
         return tuple(raw for draft in drafts for raw in draft.raw)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is open is most likely what a reading from the start has open here: where it began is long given out."""
+        return self._turns >= _TURNS_TO_SETTLE
+
+    def digest(self) -> str:
+        """Name all that decides what comes next: of two assemblers that have the same, the same lines make the same events."""
+        digest = hashlib.sha256(repr((self._newest_ms, self._turn_ms)).encode())
+        for events in (self._old, self._young):
+            digest.update(repr(list(events.items())).encode())
+        for drafts in (self._old_drafts, self._young_drafts):
+            digest.update(repr(_lines_of(drafts)).encode())
+        return digest.hexdigest()
+
+    def forget_counts(self) -> None:
+        """Begin to count, and to keep bad lines, anew."""
+        self.bad, self.counters = [], Counters()
+
     def _tick(self, time_ms: int, out: list[AuditEvent]) -> None:
         if time_ms > self._newest_ms:
             self._newest_ms = time_ms
-        if self._newest_ms > self._turn_ms or len(self._young) + len(self._young_drafts) >= self._generation_size:
+        by_clock = self._newest_ms > self._turn_ms
+        if by_clock or len(self._young) + len(self._young_drafts) >= self._generation_size:
             self._turn(out)
-            self._turn_ms = self._newest_ms + self._window_ms
+            self._turn_ms = (self._newest_ms // self._window_ms + 1) * self._window_ms - 1
+            self._clock_turns += by_clock
+            self._turns += self._clock_turns > 1  # the first is the first record's
 
     def _turn(self, out: list[AuditEvent]) -> None:
-        out.extend(self._old.values())
-        for draft in self._old_drafts.values():
-            self._give(draft, out)
+        if self._old_drafts:
+            events = list(self._old.values())
+            for draft in self._old_drafts.values():
+                self._give(draft, events)
+            # Which of them are drafts is a matter of how the log came in pieces; where they begin is not.
+            events.sort(key=_LINE_OF if len(self._files) < 2 else self._place_of)
+            out += events
+        else:
+            out.extend(self._old.values())
         self._old, self._young = self._young, {}
         self._old_drafts, self._young_drafts = self._young_drafts, {}
+
+    def _place_of(self, event: AuditEvent) -> tuple[int, int]:
+        return self._files.get(event.file, -1), event.line  # of an earlier reading's lines come first
 
     def _push_block(self, block: Block, file: str, line: int, out: list[AuditEvent]) -> int:
         for text in block_lines(block):
@@ -301,3 +346,7 @@ class EventAssembler:
             self.bad.append(line)
         if self._on_bad is not None:
             self._on_bad(line)
+
+
+def _lines_of(drafts: Mapping[bytes, Draft | Held]) -> list[tuple[bytes, list[RawLine], AuditEvent]]:
+    return [(key, draft.raw, draft.event()) for key, draft in drafts.items()]

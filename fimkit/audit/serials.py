@@ -7,13 +7,16 @@ own kind. A log that a daemon wrote which drops records on purpose has gaps too:
 Source: kernel, kernel/audit.c, audit_serial().
 """
 
+from array import array
+from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["MissingSerials", "SerialTrack"]
+__all__ = ["MissingSerials", "SerialRuns", "SerialTrack"]
 
 _SETTLED_MS = 10_000
 _MOST_OPEN = 1000
+_SINGLE_ROWS = 4000
 _LATE = 100_000
 """A number that is lower than this much below what was seen, and missing nowhere, is of another boot."""
 
@@ -70,7 +73,7 @@ class SerialTrack:
             self._next = serial + 1
         elif serial > self._next:
             if self._next and not self._booted:
-                self._open.append(MissingSerials(self._next, serial - 1, self._newest_ms, time_ms))
+                insort(self._open, MissingSerials(self._next, serial - 1, self._newest_ms, time_ms), key=_to_ms)
                 if len(self._open) > _MOST_OPEN:
                     self._found.append(self._open.pop(0))
             self._next = serial + 1
@@ -83,6 +86,26 @@ class SerialTrack:
             self._newest_ms = time_ms
             if self._open and self._open[0].to_ms + _SETTLED_MS < time_ms:
                 self._settle(time_ms)
+
+    def copy(self) -> "SerialTrack":
+        """Give another that goes on from the same."""
+        other = SerialTrack(self.state)
+        other._next, other._newest_ms = self._next, self._newest_ms
+        other._found, other._booted = [*self._found], self._booted
+        return other
+
+    def take_run(self, first: int, count: int, first_ms: int, newest_ms: int) -> bool:
+        """Take events each of whose numbers is the next one; false where that would not be what taking them one by one is."""
+        self.take(first, first_ms)
+        if count > 1:
+            if self._next != first + 1:
+                return False
+            self._next += count - 1
+            if newest_ms > self._newest_ms:
+                self._newest_ms = newest_ms
+                if self._open and self._open[0].to_ms + _SETTLED_MS < newest_ms:
+                    self._settle(newest_ms)
+        return True
 
     def _came_late(self, serial: int) -> bool:
         for place, one in enumerate(self._open):
@@ -107,3 +130,36 @@ class SerialTrack:
             self._settle(None)
         found, self._found = self._found, []
         return found
+
+
+class SerialRuns:
+    """The numbers of a part of a log, in few words: what a track takes that has taken all before.
+
+    ``rows`` has four numbers a run: the first serial, how many follow it without a gap, itself included, the first one's time and
+    the newest. The first thousand events are runs of one, for what comes late from before the part.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.rows = array("q")
+        self._next = self._end = 0
+
+    def take(self, serial: int, time_ms: int) -> None:
+        """Take the next event."""
+        rows = self.rows
+        if serial == self._next == self._end and len(rows) > _SINGLE_ROWS:
+            rows[-3] += 1
+            rows[-1] = max(rows[-1], time_ms)
+        else:
+            rows.extend((serial, 1, time_ms, time_ms))
+        self._end = serial + 1
+        if serial >= self._next or serial + _LATE < self._next:
+            self._next = serial + 1
+
+    def restart(self) -> None:
+        """Forget what comes next: auditd started."""
+        self._next = self._end = 0
+
+
+def _to_ms(one: MissingSerials) -> int:
+    return one.to_ms
