@@ -438,6 +438,7 @@ def _read_logs(config: Config, options: CheckOptions, store: Store, look: Look, 
         host=config.host.name,
         live=own_audit,
         user_of=name_user,
+        scope=scope,
         cursor=_load_cursor(store, "audit", config.sources.audit_log) if own_audit else None,
     )
     look.osquery = gather_osquery(

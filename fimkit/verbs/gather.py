@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from fimkit.audit.changes import AuditChanges
-from fimkit.audit.logfile import LogCursor, load_events, load_lines
+from fimkit.audit.logfile import LogCursor, load_lines
 from fimkit.audit.parser import Counters
-from fimkit.audit.serials import MissingSerials, SerialTrack
-from fimkit.correlate.ledger import ChangeLedger, ChangeTables
+from fimkit.audit.serials import MissingSerials
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.model.changes import Change, Note
 from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
@@ -22,7 +21,10 @@ from fimkit.model.states import FileState
 from fimkit.osquery.collapse import collapse_rows
 from fimkit.osquery.relocate import relocate_rows
 from fimkit.osquery.results import OsqueryResults
+from fimkit.verbs.harvest import Numbers
 from fimkit.verbs.late_hash import add_late_hashes
+from fimkit.verbs.log_parts import Asked, LogSource, harvest_at_once, harvest_in_parts
+from fimkit.verbs.scope import Scope
 
 __all__ = ["Gathered", "gather_audit", "gather_osquery", "mend_osquery", "name_user"]
 
@@ -79,6 +81,7 @@ def gather_audit(
     live: bool = False,
     user_of: Callable[[int], str | None] | None = None,
     most_bytes: int | None = None,
+    scope: Scope | None = None,
 ) -> Gathered:
     """Read audit logs; of a log of many hosts (``node=``) only the records of ``host``.
 
@@ -91,29 +94,20 @@ def gather_audit(
         live: The log is still written: an event without its end is left for the next time.
         user_of: Names a user id where the log does not.
         most_bytes: Of a live log: where so much was read, the rest is left for the next time, and ``has_more`` says so.
+        scope: What ``wanted`` and ``worth`` ask, and all that learns by their asking: with it a large log is read by as many
+            processes as there are cores. It must not have more threads beside it.
     """
     gathered = Gathered()
-    reader = AuditChanges(user_of)
-    met: Counter[str] = Counter()
-    events = load_events(
-        paths, cursor=cursor, live=live, now_ms=time.time_ns() // 1_000_000, on_bad=lambda line: met.update((line.file,)),
-        most_bytes=most_bytes,
-    )  # fmt: skip
-    tables = ChangeTables()
-    by_node: dict[bytes | None, tuple[ChangeLedger, list[Note], _Numbers]] = {}
-    for event in events:
-        of_node = by_node.get(event.node)
-        if of_node is None:
-            of_node = by_node[event.node] = ChangeLedger(tables=tables), [], _Numbers(() if cursor is None else cursor.serials)
-        of_node[2].take(event)
-        if worth is None or worth(event):
-            of_node[0].extend(filter(wanted, reader.changes_of(event)))
-        else:
-            reader.pass_over(event)
-        of_node[1].extend(reader.notes_of(event))
+    state = () if cursor is None else cursor.serials
+    now_ms = time.time_ns() // 1_000_000
+    source = LogSource(paths=paths, cursor=cursor, live=live, now_ms=now_ms)
+    asked = Asked(wanted=wanted, worth=worth, user_of=user_of, state=state)
+    parts = None if scope is None or most_bytes is not None else harvest_in_parts(source, asked, scope)
+    harvest, events = harvest_at_once(source, asked, most_bytes=most_bytes) if parts is None else parts
+    tables, by_node = harvest.tables, harvest.by_node
     own, words = _own_nodes(set(by_node), host)
     whole = None
-    states = [numbers for _, _, numbers in by_node.values()]
+    states = [of_node.numbers for of_node in by_node.values()]
     for node in own:
         ledger, notes, numbers = by_node.pop(node)
         gathered.missing += numbers.track.missing(everything=not live)
@@ -128,7 +122,7 @@ def gather_audit(
     gathered.changes = ChangeLedger(tables=tables) if whole is None else whole
     gathered.problems += words
     gathered.bad_lines += events.bad
-    gathered.uncounted = met - Counter(line.file for line in events.bad)
+    gathered.uncounted = events.met - Counter(line.file for line in events.bad)
     gathered.problems += events.problems
     gathered.lost += events.lost
     gathered.rows = _count_lines(events.counters)
@@ -143,29 +137,7 @@ def _count_lines(counters: Counters) -> Counter[str]:
     return Counter({"lines": lines, "records": records, "blank": lines - records - bad, "bad": bad})
 
 
-class _Numbers:
-    """The serials of one node's events, and the starts of its auditd that no end stands before."""
-
-    def __init__(self, state: Sequence[Sequence[int]]) -> None:
-        self.track = SerialTrack(state)
-        self.restarts: list[tuple[int, int]] = []
-        self._ended = False
-
-    def take(self, event: AuditEvent) -> None:
-        time_ms, serial = event.event_id
-        first = "" if event.syscall is not None or not event.types else event.types[0]  # nearly all are of a system call
-        if not first.startswith("DAEMON_"):
-            self.track.take(serial, time_ms)
-        elif first == "DAEMON_START":
-            if not self._ended and 0 < self.track.newest_ms <= time_ms:
-                self.restarts.append((self.track.newest_ms, time_ms))
-            self._ended = False
-            self.track.restart()
-        elif first in ("DAEMON_END", "DAEMON_ABORT"):
-            self._ended = True
-
-
-def _state_of(numbers: Sequence["_Numbers"], cursor: LogCursor | None) -> tuple[tuple[int, ...], ...]:
+def _state_of(numbers: Sequence[Numbers], cursor: LogCursor | None) -> tuple[tuple[int, ...], ...]:
     """Give what the next reading needs to know of the serials: of a log of one host, for others share no numbers."""
     if not numbers and cursor is not None:
         return cursor.serials

@@ -62,7 +62,7 @@ def investigate(
     before, later = dict(before_rows.states), dict(after_rows.states)
     watches = WatchSet(config.paths)
     scope = Scope(watches, before, later)
-    audit = gather_audit(audit_logs, wanted=scope.concerns, worth=scope.may_concern, host=config.host.name)
+    audit = gather_audit(audit_logs, wanted=scope.concerns, worth=scope.may_concern, host=config.host.name, scope=scope)
     osquery = gather_osquery(
         osquery_logs, wanted=scope.concerns, host=config.host.name, is_known=lambda path: path in before or path in later
     )

@@ -71,6 +71,24 @@ class Scope:
                 return True
         return (None, None) in learned
 
+    @property
+    def learned(self) -> frozenset[tuple[int | None, int | None]]:
+        """What came into the watched paths, as it is known now; to be set where a log is read again, or was read elsewhere."""
+        return frozenset(self._learned)
+
+    @learned.setter
+    def learned(self, learned: Iterable[tuple[int | None, int | None]]) -> None:
+        self._learned = set(learned)
+
+    def prepare(self) -> None:
+        """Do now what the first question would do."""
+        if self._files is None:
+            self._load()
+
+    def may_depend(self, change: Change, *, concerns: bool) -> bool:
+        """Tell whether more knowledge of what came into the watched paths could change what a change came to."""
+        return not concerns or (change.action in _ARRIVALS and (change.dev, change.inode) not in self._learned)
+
     def learn(self, changes: Iterable[Change]) -> None:
         """Take what was recorded earlier of inodes that came into the watched paths, and may be gone again."""
         for change in changes:
