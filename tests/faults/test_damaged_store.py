@@ -24,7 +24,7 @@ from tests.faults.forked import Ran, preload, run
 
 __all__: list[str] = []
 
-DAMAGES = int(os.environ.get("FIMKIT_TEST_DAMAGES", "12"))
+DAMAGES = int(os.environ.get("FIMKIT_TEST_DAMAGES", "8"))
 SEED = int(os.environ.get("FIMKIT_TEST_SEED", "1"))
 MAIN, LOG = "fimkit.sqlite", "fimkit.sqlite-wal"
 

@@ -26,7 +26,7 @@ from tests.panic.confined import confined
 
 __all__: list[str] = []
 
-STEPS = int(os.environ.get("FIMKIT_TEST_STEPS", "5"))
+STEPS = int(os.environ.get("FIMKIT_TEST_STEPS", "3"))
 SEED = int(os.environ.get("FIMKIT_TEST_SEED", "1"))
 SMALL_KB, MOST_KB = 4096, 480
 MADE = 60

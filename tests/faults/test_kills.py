@@ -23,7 +23,7 @@ from tests.faults.kills import Tally, parse_findings, settled, wait_ready
 
 __all__: list[str] = []
 
-ROUNDS = int(os.environ.get("FIMKIT_TEST_KILLS", "20"))
+ROUNDS = int(os.environ.get("FIMKIT_TEST_KILLS", "12"))
 SEED = int(os.environ.get("FIMKIT_TEST_SEED", "1"))
 
 
