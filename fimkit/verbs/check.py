@@ -535,8 +535,9 @@ def _keep(config: Config, options: CheckOptions, store: Store, look: Look, findi
 
 
 def _gaps_since(store: Store, since_ns: int, now_ns: int) -> list[Gap]:
-    """Give what could not be seen since the look before this one, which told of what ended with it."""
-    return select_gaps(all_gaps(store.gaps(), store.notes(), now_ns=now_ns), since_ns=since_ns + 1, until_ns=now_ns)
+    """Give what could not be seen since the look before this one, which told of what ended with it; the clock may be set back."""
+    first_ns, last_ns = sorted((since_ns, now_ns))
+    return select_gaps(all_gaps(store.gaps(), store.notes(), now_ns=now_ns), since_ns=first_ns + 1, until_ns=last_ns)
 
 
 def _keep_bad_lines_once(store: Store, gathered: Gathered, now_ns: int) -> None:

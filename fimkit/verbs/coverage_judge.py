@@ -133,8 +133,9 @@ def _steps(sight: HostSight, was: Mapping[str, Any], asked_ns: int) -> Iterator[
     if step:
         way = "forward" if step > 0 else "back"
         words = f"the clock was set {way} by {abs(step) / 1e9:.0f} s: times before and after do not compare"
-        yield Gap(from_ns=min(asked_ns, sight.now_ns), to_ns=max(int(was["asked_ns"]), sight.now_ns), source=Sense.AUDIT,
-                  cause=Cause.CLOCK, words=words)  # fmt: skip
+        # one that follows another, back and forth, begins where that one began: it is another gap all the same
+        from_ns, to_ns = asked_ns + 1 if step > 0 else sight.now_ns, max(int(was["asked_ns"]), sight.now_ns)
+        yield Gap(from_ns=from_ns, to_ns=to_ns, source=Sense.AUDIT, cause=Cause.CLOCK, words=words)
 
 
 def _lost(sight: HostSight, was: Mapping[str, Any], last_ns: int) -> Iterator[Gap]:
