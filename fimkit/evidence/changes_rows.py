@@ -18,6 +18,8 @@ __all__ = [
 ]  # fmt: skip
 
 _CHUNK = 2000
+_MOST_PROCESSES = 20_000
+"""Remembered while changes are stored: of a busy host's log each takes a kilobyte."""
 _AUDIT_EVENT = re.compile(r"(\d{1,12})\.(\d{3}):\d+")
 _COLUMNS = CHANGE_COLUMNS[:-1]
 _PROCESS = CHANGE_COLUMNS.index("process")
@@ -74,12 +76,18 @@ def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class _Processes:
-    """The ids of processes, looked up once in a call."""
+    """The ids of processes, looked up once in a call; again where there are very many."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.ids: dict[tuple[Any, ...], int] = {}
         self.tags: dict[int | None, bytes] = {None: b""}
+
+    def make_room(self) -> None:
+        """Forget all where that is much; between two batches alone, for a batch needs the tags of all its own."""
+        if len(self.ids) > _MOST_PROCESSES:
+            self.ids.clear()
+            self.tags = {None: b""}
 
     def id_of(self, actor: Actor | None) -> int | None:
         if actor is None:
@@ -118,6 +126,7 @@ def add_changes(connection: sqlite3.Connection, changes: Iterable[Change]) -> in
     stream, added = iter(changes), 0
     while chunk := list(itertools.islice(stream, _CHUNK)):
         added += _add_batch(connection, chunk, processes)
+        processes.make_room()
     return added
 
 

@@ -3,9 +3,11 @@
 import dataclasses
 import sqlite3
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fimkit.evidence import changes_rows
 from fimkit.evidence.schema import migrate
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Action, Change, Source
@@ -65,6 +67,21 @@ def test_changes_come_in_the_order_of_time_serial_and_item(store: Store) -> None
 def test_process_of_many_changes_is_stored_once(store: Store) -> None:
     store.add_changes(a_change(b"/etc/%d" % number, serial=number) for number in range(50))
     assert store._connection.execute("SELECT count(*) FROM processes").fetchone() == (1,)
+
+
+def replace_pid(change: Change, pid: int) -> Change:
+    assert change.actor is not None
+    return dataclasses.replace(change, actor=dataclasses.replace(change.actor, pid=pid))
+
+
+def test_of_very_many_processes_some_are_looked_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes_rows, "_CHUNK", 4)
+    monkeypatch.setattr(changes_rows, "_MOST_PROCESSES", 3)
+    given_changes = [replace_pid(a_change(serial=number), number % 7) for number in range(40)]
+    assert store.add_changes(given_changes) == 40
+    assert list(store.changes()) == given_changes
+    assert store._connection.execute("SELECT count(*) FROM processes").fetchone() == (7,)
+    assert not store.verify_chain().broken
 
 
 def test_numbers_and_names_that_sqlite_does_not_take_do_not_stop_the_others(store: Store) -> None:
