@@ -336,6 +336,19 @@ class _Joined:
         return True
 
     def add(self, part: _Part) -> None:
+        harvest = self.harvest
+        if any(rows for _, rows, _, _ in part.nodes):
+            self._add_rows(part)
+        for node, _, notes, _ in part.nodes:
+            of_node = harvest.by_node[node] = harvest.of(node)._replace(numbers=self._numbers[node])
+            of_node.notes.extend(Note(source=Source(a), kind=NoteKind(b), time_ns=c, text=d) for a, b, c, d in notes)
+        harvest.reader.learn_commands(part.commands)
+        self._learned.update(part.learned)
+        self._new_files.update(hash((inode, dev)) for dev, inode in part.learned)
+        self.reading.count(part.counters, [BadLine(*line) for line in part.bad], part.met)
+        self._ended = part.ended
+
+    def _add_rows(self, part: _Part) -> None:
         from fimkit.correlate.renumber import Renumbering  # numpy, for large logs alone
 
         harvest, commands = self.harvest, self.harvest.reader.commands
@@ -348,15 +361,8 @@ class _Joined:
             return (*process[:_CMDLINE], render_command(unsure[pid, exe]), True, *process[_VERIFIED + 1 :])
 
         renumbering = Renumbering(harvest.tables, part.tables, of_process)
-        for node, rows, notes, _ in part.nodes:
-            of_node = harvest.by_node[node] = harvest.of(node)._replace(numbers=self._numbers[node])
-            renumbering.add_rows(of_node.ledger, rows)
-            of_node.notes.extend(Note(source=Source(a), kind=NoteKind(b), time_ns=c, text=d) for a, b, c, d in notes)
-        harvest.reader.learn_commands(part.commands)
-        self._learned.update(part.learned)
-        self._new_files.update(hash((inode, dev)) for dev, inode in part.learned)
-        self.reading.count(part.counters, [BadLine(*line) for line in part.bad], part.met)
-        self._ended = part.ended
+        for node, rows, _, _ in part.nodes:
+            renumbering.add_rows(harvest.of(node).ledger, rows)
 
     def end(self, last: _Range) -> tuple[Harvest[Numbers], Reading]:
         """Give all that was joined; the last range was the last part."""

@@ -151,7 +151,7 @@ def test_altered_logs_are_the_same_in_parts(tmp_path: Path, again: list[int]) ->
     chance = random.Random(5)
     for turn in range(60):
         log = tmp_path / f"audit-{turn}.log"
-        whole = [line.rstrip(b"\n") for line in long_log(4)]
+        whole = [line.rstrip(b"\n") for line in long_log(9)]
         start = chance.randrange(len(whole) - 10)
         some = mutate(whole[start : start + 10], chance)
         lines = [line + b"\n" for line in (*whole[:start], *some, *whole[start + 10 :])]
@@ -162,7 +162,7 @@ def test_altered_logs_are_the_same_in_parts(tmp_path: Path, again: list[int]) ->
         source = source_of(log, live=turn % 3 == 0)
         root = chance.choice([b"/srv", b"/nowhere", b"/etc"])
         assert in_parts(source, root, cuts_at(log, lines, *places)) == at_once(source, root), (turn, places)
-    assert len(again) < 55
+    assert len(again) < 58, "hardly a cut was of use"
 
 
 def daemon(kind: str, second: int, serial: int) -> bytes:
