@@ -136,7 +136,7 @@ class Here:
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_cut_at_every_line_it_is_the_same(tmp_path: Path, root: bytes, monkeypatch: pytest.MonkeyPatch, again: list[int]) -> None:
+def test_cut_at_every_line_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: list[int]) -> None:
     monkeypatch.setattr(log_parts, "_Child", Here)
     log, lines = tmp_path / "audit.log", long_log()
     log.write_bytes(b"".join(lines))
