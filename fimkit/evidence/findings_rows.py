@@ -79,7 +79,8 @@ def _close(connection: sqlite3.Connection, row_id: int, status: FindingStatus, *
 def _supersede(connection: sqlite3.Connection, finding: Finding, listed: Collection[str], now_ns: int) -> Iterator[Finding]:
     """Close the other open findings of the same path that this one takes the place of."""
     rows = connection.execute(
-        "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND host = ? AND path IN (?, ?)",
+        "SELECT row_id, id, body, last_seen_ns FROM findings INDEXED BY findings_open_path"  # else it walks through closed ones
+        " WHERE status = 'open' AND host = ? AND path IN (?, ?)",
         (finding.host, finding.path, finding.moved_to),
     ).fetchall()
     for row_id, number, body, last_seen_ns in rows:
@@ -92,7 +93,8 @@ def _replaces(finding: Finding, other: Finding) -> bool:
     """Tell whether a finding takes another's place: a path has one difference at a time, and a try is part of what has it in."""
     if other.kind not in PASSING:
         return finding.kind not in PASSING
-    takes_in = bool(other.evidence) and set(other.evidence) <= set(finding.evidence)
+    # its ends: of many openings between, a finding does not name all
+    takes_in = bool(other.evidence) and {other.evidence[0], other.evidence[-1]} <= set(finding.evidence)
     return takes_in and (finding.kind is other.kind or finding.kind not in PASSING)
 
 
@@ -176,7 +178,9 @@ def close_undone(
     gone: list[Finding] = []
     for path in paths:
         rows = connection.execute(
-            "SELECT row_id, id, body, last_seen_ns FROM findings WHERE status = 'open' AND path = ?" + _NOT_PASSING, (path,)
+            "SELECT row_id, id, body, last_seen_ns FROM findings INDEXED BY findings_open_path"
+            " WHERE status = 'open' AND path = ?" + _NOT_PASSING,
+            (path,),
         ).fetchall()
         for row_id, number, body, last_seen_ns in rows:
             if number not in listed:
