@@ -48,6 +48,7 @@ def _words(error: sqlite3.Error, path: bytes) -> FimkitError:
     if code in _DAMAGE_CODES:
         return StoreError(
             f"the evidence store {where} is damaged ({error}); keep it aside, then restore a backup, or make a new baseline"
+            " (fimkit evidence set-aside)"
         )
     if code in _HOST_CODES:
         return HostError(f"the evidence store {where} cannot be used: {error}")

@@ -22,6 +22,7 @@ __all__ = [
     "load_findings",
     "load_open_ids",
     "load_open_others",
+    "load_stored_of",
     "load_untold",
     "load_untold_of",
     "mark_told",
@@ -216,6 +217,11 @@ def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) ->
     """Load the open findings that are not among ``listed``."""
     rows = connection.execute("SELECT id, body, last_seen_ns FROM findings WHERE status = 'open'")
     return [_load(body, int(last_seen_ns)) for number, body, last_seen_ns in rows if number not in listed]
+
+
+def load_stored_of(connection: sqlite3.Connection, numbers: Iterable[str]) -> set[str]:
+    """Load which of some findings are there, open or not."""
+    return {number for number in numbers if connection.execute("SELECT 1 FROM findings WHERE id = ?", (number,)).fetchone()}
 
 
 def load_untold(connection: sqlite3.Connection) -> set[str]:

@@ -82,6 +82,11 @@ class Store:
         """Close the file."""
         disconnect(self._connection, self.path)
 
+    def wait_at_most(self, wait_s: float) -> None:
+        """Set how long a write waits from now on for somebody else's to end."""
+        with translated_errors(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
@@ -437,6 +442,11 @@ class Store:
         """Load which of some findings are open and were not shown yet."""
         with read_errors(self.path):
             return findings_rows.load_untold_of(self._connection, finding_ids)
+
+    def stored_of(self, finding_ids: Iterable[str]) -> set[str]:
+        """Tell which of some findings are stored, whatever became of them."""
+        with read_errors(self.path):
+            return findings_rows.load_stored_of(self._connection, finding_ids)
 
     def open_ids(self) -> dict[str, bytes]:
         """Load the path of every open difference, by its id."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config, Watch
+from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding, Kind
 from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.states import FileType
@@ -257,12 +258,16 @@ class ContentDesk:
         """Store what is open still; what was told by another way meanwhile is told again only with a hit."""
         if not searched and not late:
             return []
-        with store.transaction():
-            untold = store.untold_of([one.id for one in searched])
-            others = [one for one in (*searched, *late) if one.id not in untold]
-            open_ids = store.open_ids() if others else {}
-            kept = [one for one in searched if one.id in untold] + [one for one in others if one.id in open_ids]
-            store.add_findings(kept, now_ns=max((one.last_seen_ns for one in kept), default=0))
+        try:
+            with store.transaction():
+                untold = store.untold_of([one.id for one in searched])
+                others = [one for one in (*searched, *late) if one.id not in untold]
+                open_ids = store.open_ids() if others else {}
+                kept = [one for one in searched if one.id in untold] + [one for one in others if one.id in open_ids]
+                store.add_findings(kept, now_ns=max((one.last_seen_ns for one in kept), default=0))
+        except HostError as error:
+            self._words.append(f"what was found in contents is told, and could not be stored: {error}")
+            return [*searched, *(one for one in late if one.content)]
         return [one for one in kept if one.id in untold or one.content]
 
     def _exchange(self) -> list[tuple[_Held, dict[str, Any]]]:

@@ -47,6 +47,7 @@ from fimkit.verbs.watch_signals import Signals
 from fimkit.verbs.watch_sources import Records, drop_start_rights, open_dirty, open_sources
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
 from fimkit.verbs.watch_telling import Sink, Telling, Told
+from fimkit.verbs.watch_unstored import Unstored
 
 __all__ = ["WatchOptions", "watch"]
 
@@ -72,6 +73,9 @@ _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
 _OVERDUE_S = 10
 """What was announced and came at the last moment is recorded, judged and stored by then."""
+_STORE_S = 1.0
+"""So long a write waits for somebody else's to end: what is found goes on after that, and comes again."""
+_STORE_END_S = 10.0
 _END_S = 30.0
 _END_SHOW_S = 3.0
 _START_LOCK_S = 600.0
@@ -200,6 +204,8 @@ class _Watcher:
             changes=look.changes,
             has_records=self._sources.dirty is None,
         )
+        self._unstored = Unstored(self.engine, lambda finding: may_be_explained(self.config, finding))
+        self.store.wait_at_most(_STORE_S)
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
         self._seal = SealWatch(config, self.store)
         self._packages = PackageHold(frozen_config(config), self.store)
@@ -283,7 +289,7 @@ class _Watcher:
         """Hear those too that a new configuration brought, or that were started anew, and inotify while nothing is recorded."""
         if self._stand_in is not None and self._stand_in.fileno() not in selector.get_map():
             selector.register(self._stand_in, selectors.EVENT_READ)
-        if self._stand_in is not None and not self.status.problem:
+        if self._stand_in is not None and self._hearing is not None and not self._hearing.problem:
             selector.unregister(self._stand_in)
             self._stand_in.close()
             self._stand_in = None
@@ -359,7 +365,7 @@ class _Watcher:
 
     def _keep_bad(self, lines: Sequence[BadLine], uncounted: Counter[str]) -> None:
         if lines or uncounted:
-            self.store.add_bad_lines(lines, time_ns=time.time_ns(), uncounted=uncounted)
+            self.engine.add_bad_lines(lines, uncounted)
 
     def _take_log(self, heard: Heard, take: Callable[[list[Change]], int]) -> None:
         self._take(heard, take)
@@ -469,9 +475,21 @@ class _Watcher:
         self._panic.gone(batch.undone)
         if batch.gone:
             self._telling.show(Told(gone=len(batch.gone)))
-        self._tell_explained(self._packages.take(batch.new))
+        if batch.unstored:
+            self._tell_unstored(self._packages.take(self._unstored.take_early(batch)))
+        new = self._unstored.take_new(batch.new)
+        self._tell_explained(self._packages.take(new))
         # After the alarm, and before any mail: a letter is made in a later step.
-        self._telling.say(self._contents.keep_findings(batch.new, budget_s=_KEEP_S))
+        self._telling.say(self._contents.keep_findings(new, budget_s=_KEEP_S))
+
+    def _tell_unstored(self, explained: Explained) -> None:
+        """Tell what the store refused, without a search of contents: that is for what is stored."""
+        self._telling.say(explained.words)
+        if explained.findings:
+            self.status.findings += len(explained.findings)
+            self._panic.take(explained.findings)
+            self._telling.tell_new(explained.findings)
+            self._mail.take(explained.findings)
 
     def _tell_explained(self, explained: Explained) -> None:
         """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""
@@ -506,8 +524,8 @@ class _Watcher:
         elif self._stand_in is not None:
             self._say_unseen(self._stand_in, now_s)
         self._telling.say(self._coverage.step())
-        if meddled := self._coverage.take_findings():
-            self._tell_new(self.store.add_findings(meddled, now_ns=time.time_ns()).new)
+        self._tell_new(self._unstored.add(self._coverage.take_findings()))
+        self._tell_refusal()
         if self.engine.notice_others():
             self._seal.note_write()
         self._tell_seal()
@@ -521,11 +539,11 @@ class _Watcher:
         if now_s >= self._next["limits"]:
             self._next["limits"] = now_s + _LIMITS_S
             self._panic.send_waiting()
-            self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
+            self._limit_store()
         elif now_s >= self._next["size"]:
             self._next["size"] = now_s + _SIZE_S
             if is_too_big(self.config, self.store):
-                self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
+                self._limit_store()
         if quiet:
             self.engine.flush()
         self._write_status()
@@ -536,8 +554,22 @@ class _Watcher:
         """Look at the seal where that is due, and tell what came of it."""
         findings, words = self._seal.step()
         self._telling.say(words)
-        if findings:
-            self._tell_new(self.store.add_findings(findings, now_ns=time.time_ns()).new)
+        self._tell_new(self._unstored.add(findings))
+
+    def _tell_refusal(self) -> None:
+        """Say that nothing can be stored, or can again; what could not wait for that is looked for by a look at everything."""
+        words, lost = self._unstored.step()
+        self._telling.say(words)
+        if lost is not None:
+            self._go_blind(lost)
+        if self._hearing is None or not self._hearing.problem:
+            self.status.problem = self.engine.trouble
+
+    def _limit_store(self) -> None:
+        try:
+            self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
+        except HostError as error:
+            self._telling.say((str(error),))
 
     def _write_status(self) -> None:
         write_numbers(
@@ -582,6 +614,7 @@ class _Watcher:
     def _finish(self) -> None:
         """Take what was recorded until now, look at all that waits, and leave the cursors where the store stands."""
         until = time.monotonic() + _END_S
+        self.store.wait_at_most(_STORE_END_S)
         kernel = self._sources.kernel
         if kernel is not None:
             kernel.drain.finish()
@@ -597,6 +630,8 @@ class _Watcher:
         self.engine.notice_others()  # what was accepted in the last second is open no more
         while self.engine.waiting and time.monotonic() < until:
             self._told(self.engine.step(everything=True))
+            if self.engine.refusal is not None:
+                break
         self._tell_judged(self._content.flush(self.store, until - time.monotonic()))
         self.engine.flush()
         self._telling.say(self._mail.finish())
@@ -607,3 +642,5 @@ class _Watcher:
         self.status.stuck = not self._telling.outlet.end(_END_SHOW_S)
         self.engine.set_shown(self._telling.take_shown())
         self.engine.flush()
+        if self.engine.refusal is not None:
+            raise self.engine.refusal

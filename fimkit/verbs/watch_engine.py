@@ -1,13 +1,16 @@
 """The live engine: what the sources claim goes in, paths are looked at again, what bears on them is correlated, findings come out.
 
 The same :func:`fimkit.correlate.correlate.correlate` as `check`, on the neighbourhood of what changed instead of on everything.
-A batch is one commit: the changes, the findings, what is undone. Only what is stored is told.
+A batch is one commit: the changes, the findings, what is undone. Where the store refuses (a full disk, somebody who holds it for
+long), what was found is given all the same, as not stored, and judged and stored again and again until that is done: whoever fills
+the disk first does not keep an armed host from its panic.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import TypeVar
 
 from fimkit.audit.logfile import LogCursor
 from fimkit.baseline.diff import diff_states
@@ -15,13 +18,15 @@ from fimkit.correlate.correlate import Around, correlate
 from fimkit.correlate.judge import DataFolders
 from fimkit.correlate.neighbourhood import Neighbourhood, Picture
 from fimkit.correlate.picture import ChangeIndex, Snapshot, key_of_change, parent_of_change
-from fimkit.evidence.finding_life import PASSING
+from fimkit.evidence.finding_life import PASSING, Stored
 from fimkit.evidence.store import Store
 from fimkit.evidence.ticket_rows import TicketEnd
 from fimkit.model.changes import Action, Change, Note, Source
 from fimkit.model.config import Config, Watch
+from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution, Finding
 from fimkit.model.paths import is_below
+from fimkit.model.records import BadLine
 from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.earlier import Earlier, load_earlier
@@ -44,8 +49,12 @@ RECORD_S = 0.02
 RECORD_TRIES = 6
 """and so often, each time after twice as long: in a storm the records come late, and a phantom without a who is worse."""
 RECORD_LONGEST_S = RECORD_S * (2**RECORD_TRIES - 1)
+MOST_UNSTORED = 50_000
+"""So many changes wait for a store that refuses."""
+STORE_AGAIN_S = 1.0
 _OPENINGS = frozenset({Action.BORN, Action.OPENED})
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
+_Done = TypeVar("_Done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +62,11 @@ class Batch:
     """What one turn came to: findings nobody was shown yet, differences that are no more, and how many paths were looked at.
 
     ``undone`` are those of paths that are watched still, and those whose place another difference on the same path has taken.
+    ``unstored`` were found, and the store refused them: they come again until they are stored.
     """
 
     new: tuple[Finding, ...] = ()
+    unstored: tuple[Finding, ...] = ()
     gone: tuple[Finding, ...] = ()
     undone: tuple[Finding, ...] = ()
     looked: int = 0
@@ -70,6 +81,8 @@ class _Unstored:
     cursors: dict[tuple[str, bytes], LogCursor] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
     ends: list[TicketEnd] = field(default_factory=list)
+    bad_lines: list[BadLine] = field(default_factory=list)
+    uncounted: Counter[str] = field(default_factory=Counter)
 
 
 class _Open:
@@ -108,6 +121,11 @@ class Engine:
         hidden: Tells what that look could not see: nothing is concluded from its absence.
         changes: What was recorded since the baseline.
         has_records: There are live records of who does what.
+
+    Attributes:
+        refusal: Why the store refused the last time; ``None``: it did not.
+        refused_ns: Since when it refuses, or did the last time.
+        dropped: How many changes could not wait for it any longer.
     """
 
     def __init__(
@@ -136,6 +154,8 @@ class Engine:
         self._known_devs: set[int] = set()
         self._span: tuple[int, int] | None = None
         self._unstored = _Unstored()
+        self.refusal: HostError | None = None
+        self.refused_ns = self.dropped = 0
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
         self._tickets, self._tickets_version, self._over = store.tickets(), store.version(), set[int]()
@@ -186,6 +206,11 @@ class Engine:
         return True
 
     @property
+    def trouble(self) -> str:
+        """Why nothing can be stored just now."""
+        return "" if self.refusal is None else str(self.refusal)
+
+    @property
     def open_count(self) -> int:
         """How many differences are open."""
         return len(self._open.paths)
@@ -218,6 +243,9 @@ class Engine:
                 taken += 1
                 self._unstored.changes.append(one)
                 self._schedule(self._remember(one))
+        if self.refusal is not None and len(self._unstored.changes) > MOST_UNSTORED:
+            self.dropped += len(self._unstored.changes)
+            self._unstored.changes.clear()
         return taken
 
     def _keep_nameless(self, change: Change) -> None:
@@ -240,6 +268,11 @@ class Engine:
         """Store what a source says of itself, with the next batch."""
         self._unstored.notes.append(note)
         self._notes = [*self._notes, note][-MOST_NOTES:]
+
+    def add_bad_lines(self, lines: Sequence[BadLine], uncounted: Mapping[str, int]) -> None:
+        """Store what could not be read, with the next batch; ``uncounted``: by file, how many more there were."""
+        self._unstored.bad_lines += lines
+        self._unstored.uncounted.update(uncounted)
 
     def set_cursor(self, source: str, log: bytes, cursor: LogCursor) -> None:
         """Store where the reading of a log stands, with the next batch: all that it has told of is in that batch, or before it."""
@@ -351,11 +384,26 @@ class Engine:
 
     def flush(self) -> None:
         """Store what has no finding to go with it."""
-        unstored = self._unstored
-        if unstored != _Unstored():
-            with self.store.transaction():
-                self._store_sources()
+        if self._unstored != _Unstored() and self._try(self._store_sources) is not None:
             self._unstored = _Unstored()
+
+    def _try(self, write: Callable[[], _Done]) -> _Done | None:
+        """Write in one commit; nothing, and :attr:`refusal`, where the store refuses."""
+        try:
+            with self.store.transaction():
+                done = write()
+        except HostError as error:
+            if self.refusal is None:
+                self.refused_ns = time.time_ns()
+            self.refusal = error
+            return None
+        self.refusal = None
+        return done
+
+    def add_findings(self, findings: Sequence[Finding]) -> tuple[Finding, ...] | None:
+        """Store what no change of a path came to, and give what is new of it; nothing where the store refuses."""
+        now_ns = time.time_ns()
+        return self._try(lambda: self.store.add_findings(findings, now_ns=now_ns).new)
 
     def _work(self, due: dict[bytes, Waiting]) -> Batch:
         began_ns = time.time_ns()
@@ -368,7 +416,16 @@ class Engine:
             return Batch(looked=len(seen))
         near = self._neighbourhood(paths)
         findings, early = self._without_early(self._judge(near), due)
-        return self._store(near, findings, looked=len(seen), left=early)
+        batch = self._store(near, findings, looked=len(seen), left=early)
+        return self._put_off(paths, findings, looked=len(seen)) if batch is None else batch
+
+    def _put_off(self, paths: Iterable[bytes], findings: Sequence[Finding], *, looked: int) -> Batch:
+        """Have what the store refused judged again soon; what is not known to be open already is given as it is."""
+        for path in paths:
+            self._waiting.retry(path, STORE_AGAIN_S, tries=RECORD_TRIES)
+        passing = self.store.stored_of([finding.id for finding in findings if finding.kind in PASSING])
+        known = passing | self._open.paths.keys()
+        return Batch(unstored=tuple(finding for finding in findings if finding.id not in known), looked=looked)
 
     def _without_early(self, findings: Sequence[Finding], due: Mapping[bytes, Waiting]) -> tuple[list[Finding], set[bytes]]:
         """Leave out, for a moment, what is so young that its record may not have come yet."""
@@ -443,7 +500,7 @@ class Engine:
             return findings
         self._load_tickets()
         judged, ends = judge_announced(findings, self._tickets)
-        self._unstored.ends += ends
+        self._unstored.ends = list(dict.fromkeys([*self._unstored.ends, *ends]))
         return judged
 
     def _load_tickets(self) -> None:
@@ -460,29 +517,46 @@ class Engine:
         over = [one for one in self._tickets if one.until_ns < now_ns and one.number not in self._over]
         if not over:
             return ()
-        with self.store.transaction():
+
+        def write() -> tuple[Finding, ...]:
             unmet = find_unmet(self.config.host.name, over, self.store.ticket_ends(), self.looks.watches, now_ns=now_ns)
             self.store.end_tickets([end for _, end in unmet])
-            stored = self.store.add_findings([finding for finding, _ in unmet], now_ns=now_ns)
-        self._over.update(one.number for one in over)
-        return stored.new
+            return self.store.add_findings([finding for finding, _ in unmet], now_ns=now_ns).new
 
-    def _store_sources(self) -> None:
+        new = self._try(write)
+        if new is None:
+            return ()
+        self._over.update(one.number for one in over)
+        return new
+
+    def _store_sources(self) -> bool:
         self.store.add_changes(self._unstored.changes)
         self.store.add_notes(self._unstored.notes)
         for (source, log), cursor in self._unstored.cursors.items():
             self.store.set_cursor(source, log, asdict(cursor))
         self.store.tell(self._unstored.shown, time_ns=time.time_ns())
         self.store.end_tickets(self._unstored.ends)
+        bad, uncounted = self._unstored.bad_lines, self._unstored.uncounted
+        if bad or uncounted:
+            self.store.add_bad_lines(bad, time_ns=time.time_ns(), uncounted=uncounted)
+        return True
 
-    def _store(self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int, left: Collection[bytes]) -> Batch:
+    def _store(
+        self, near: Neighbourhood, findings: Sequence[Finding], *, looked: int, left: Collection[bytes]
+    ) -> Batch | None:
         now_ns = time.time_ns()
-        with self.store.transaction():
+
+        def write() -> tuple[Stored, tuple[Finding, ...], set[str]]:
             self._store_sources()
             stored = self.store.add_findings(findings, now_ns=now_ns)
             undone = [path for path in near.core if self._open.has(path) and path not in left and not self.is_hidden(path)]
             gone = self.store.close_undone(undone, findings, now_ns=now_ns) if undone else ()
             untold = self.store.untold_of([finding.id for finding in stored.new if finding.kind in PASSING])
+            return stored, gone, untold
+
+        if (done := self._try(write)) is None:
+            return None
+        stored, gone, untold = done
         self._unstored = _Unstored()
         self._earlier.settle(replace(stored, gone=gone))
         for finding in (*stored.superseded, *gone):

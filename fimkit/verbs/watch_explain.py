@@ -15,7 +15,7 @@ from typing import NamedTuple
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change
 from fimkit.model.config import Config
-from fimkit.model.errors import clip
+from fimkit.model.errors import HostError, clip
 from fimkit.model.findings import Finding, Verdict
 from fimkit.model.own_process import own_command
 from fimkit.packages.at_work import find_package_managers
@@ -154,12 +154,10 @@ class PackageHold:
     def _release(self, done: Explanation) -> Explained:
         """Store what is proved, and give it, and all that is not to wait any longer."""
         now_s = self._clock()
-        with self._store.transaction():
-            # What came to be something else meanwhile, or was told by a check beside the watch, is nothing of ours any more.
-            mine = self._store.untold_of([finding.id for finding in done.findings])
-            judged = [finding for finding in done.findings if finding.id in mine]
-            keep_pins(self._store, done)
-            self._store.add_findings(judged, now_ns=max((finding.last_seen_ns for finding in judged), default=0))
+        try:
+            judged = self._keep(done)
+        except HostError:  # said where the findings themselves could not be stored
+            judged = [finding for finding in done.findings if finding.id in self._held]
         waits = self._was_at_work or self.at_work()
         told = []
         for finding in judged:
@@ -171,6 +169,15 @@ class PackageHold:
         self._held = {one: held for one, held in self._held.items() if one in kept or one not in self._asked}
         self._due_s = now_s + (_AGAIN_S if kept else _FIRST_S)
         return Explained(told, self._new_words(done.words))
+
+    def _keep(self, done: Explanation) -> list[Finding]:
+        with self._store.transaction():
+            # What came to be something else meanwhile, or was told by a check beside the watch, is nothing of ours any more.
+            mine = self._store.untold_of([finding.id for finding in done.findings])
+            judged = [finding for finding in done.findings if finding.id in mine]
+            keep_pins(self._store, done)
+            self._store.add_findings(judged, now_ns=max((finding.last_seen_ns for finding in judged), default=0))
+        return judged
 
     def at_work(self) -> bool:
         """Tell whether a package manager is at work: what it has not finished cannot be proved yet."""

@@ -121,6 +121,18 @@ class Running:
             self._status = os.waitstatus_to_exitcode(status) if pid else None
         return self._status is not None
 
+    @property
+    def lines(self) -> list[bytes]:
+        """What it has printed in whole lines."""
+        return [line for line in self.stdout.splitlines(keepends=True) if line.endswith(b"\n")]
+
+    def wait(self, is_there: Callable[[], object]) -> None:
+        """Wait for something to be so while it runs."""
+        until = time.monotonic() + _PATIENCE_S
+        while not is_there():
+            assert not self.poll() and time.monotonic() < until, self.stderr
+            time.sleep(0.02)
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         if self.poll():
             return

@@ -22,6 +22,7 @@ from fimkit.model.config_text import load_config
 from fimkit.panic.record import PanicRecord, Phase, load_record
 from fimkit.verbs.watch_panic import frozen_config, frozen_words
 from tests.verbs.armed_host import put_record
+from tests.verbs.panic_place import locked_store
 from tests.verbs.test_panic_guard import DOUBLE
 
 __all__: list[str] = []
@@ -172,6 +173,24 @@ def test_canaries_and_its_own_writes_never_reach_the_runner(host: Watched) -> No
         (host.place / "tree/last").write_text("what comes after all of these")
         host.until(lambda: "last" in host.paths)
         assert set(host.paths) == {"last"}
+
+
+def test_a_store_that_another_holds_keeps_nothing_from_the_runner(host: Watched) -> None:
+    put_record(host.config)
+    with watching(host):
+        with locked_store(os.fsencode(host.place / "state")):
+            (host.place / "tree/door").write_text("evil")
+            host.until(lambda: "door" in host.paths)
+            assert host.process is not None and host.process.poll() is None
+            host.until(lambda: host.said("is locked; what is found is told and handed on all the same"))
+            assert "locked" in host.status()["problem"]
+        host.until(lambda: host.said("what is found can be stored again"))
+        assert host.status()["problem"] == ""
+        host.process.send_signal(signal.SIGTERM)
+        assert host.process.wait(90) == 1
+    found = json.loads(host.fimkit("findings", "--json").stdout)
+    assert found["path"].endswith("/door") and {one["id"] for row in host.rows() for one in row["findings"]} == {found["id"]}
+    assert host.fimkit("check", "--nomail", "--nokill").stdout.startswith("new: no findings")
 
 
 def test_a_reload_does_not_change_what_is_frozen_and_says_so(host: Watched) -> None:
