@@ -19,6 +19,7 @@ from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.chain import Head
+from fimkit.model.changes import Action
 from fimkit.model.findings import Severity
 from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state
 
@@ -225,7 +226,7 @@ def test_links_of_before_the_limit_go_and_an_old_head_says_nothing_any_more(stat
 def test_size_limit_drops_changes_and_the_chain_stays_whole(state_dir: bytes) -> None:
     with open_store(state_dir, create=True) as store:
         store.write_baseline([a_state(b"/etc/a")], who="root", why="new", time_ns=NOW)
-        store.add_changes(a_change(b"/f/%d" % n, time_ns=NOW + n, serial=n) for n in range(20_000))
+        store.add_changes(a_change(b"/f/%d" % n, time_ns=NOW + n, serial=n, action=Action.MODE) for n in range(20_000))
         store.put_findings([a_finding("a1", b"/f/10", severity=Severity.CRITICAL)], now_ns=NOW)
         assert store.apply_limits(keep_days=90, max_mb=2, now_ns=NOW + DAY_NS)
         left = list(store.changes())
@@ -235,7 +236,10 @@ def test_size_limit_drops_changes_and_the_chain_stays_whole(state_dir: bytes) ->
 
 def test_what_was_altered_before_it_was_to_be_dropped_is_not_made_good(state_dir: bytes) -> None:
     with open_store(state_dir, create=True) as store:
-        store.add_changes(a_change(path, time_ns=OLD, serial=serial) for serial, path in enumerate((b"/keep", b"/o", b"/p"), 1))
+        store.add_changes(
+            a_change(path, time_ns=OLD, serial=serial, action=Action.MODE)
+            for serial, path in enumerate((b"/keep", b"/o", b"/p"), 1)
+        )
         store.put_findings([a_finding("a1", b"/keep")], now_ns=NOW)
     edit(state_dir, "UPDATE changes SET uid = 7 WHERE serial = 1")
     with open_store(state_dir) as store:

@@ -28,7 +28,8 @@ from tests.live import kept_kernel
 __all__: list[str] = []
 
 BOOT_S = 1_795_000_000
-UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "scan-reader", "seal-no-key")  # of the seal: test_doctor_seal
+# Of the host that runs this test; of the seal and of what fimkit stands on: test_doctor_seal, test_doctor_trust.
+UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "scan-reader", "seal-no-key", "self-watch")
 STATUS = AuditStatus(enabled=1, failure=1, pid=50, rate_limit=0, backlog_limit=8192, lost=0, backlog=0)
 AUDITD = """
 log_file = {log}
