@@ -1,6 +1,7 @@
 """Runs one of the notebooks on this host's data, or on any other, and writes what came of it as a page or as a notebook."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fimkit.model.beside import make_beside
-from fimkit.model.errors import HostError, UsageError
+from fimkit.model.errors import HostError, UsageError, clip
 from fimkit.report.notebook_html import render_notebook
 from fimkit.verbs.notebook_places import find_notebook
 
@@ -17,6 +18,7 @@ __all__ = ["Ask", "run_notebook"]
 
 _KERNEL = "python3"
 _KERNEL_CONFIG = "c = get_config()\nc.IPKernelApp.log_level = 50\n"  # being told to end is no error to show; a cell's own are
+_MOST_SAID = 500
 _WAIT_S = 120  # for the kernel to start, on a busy machine
 
 
@@ -96,6 +98,21 @@ def _own_places(folder: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _aside(file: Path) -> Iterator[Path]:
+    """Have what the kernel and its libraries write to standard error in a file: one that went well has nothing to say there."""
+    sys.stderr.flush()
+    was = os.dup(2)
+    try:
+        with file.open("wb") as stream:
+            os.dup2(stream.fileno(), 2)
+        yield file
+    finally:
+        sys.stderr.flush()
+        os.dup2(was, 2)
+        os.close(was)
+
+
 def run_notebook(ask: Ask, *, html: Path | None, ipynb: Path | None) -> None:
     """Run a notebook from top to bottom in a kernel of its own, and write what came of it.
 
@@ -116,7 +133,10 @@ def run_notebook(ask: Ask, *, html: Path | None, ipynb: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="fimkit-notebook-") as folder, _own_places(folder):
         source, done = Path(folder, "asked.ipynb"), Path(folder, "done.ipynb")
         nbformat.write(notebook, source)
-        failure = _execute(papermill, source, done, parameters)
+        with _aside(Path(folder, "stderr")) as said:
+            failure = _execute(papermill, source, done, parameters)
+        if failure is not None and (words := said.read_text(encoding="utf-8", errors="backslashreplace").strip()):
+            failure = f"{failure}; the kernel said {clip(words[-_MOST_SAID:], _MOST_SAID)}"
         executed = nbformat.read(done, as_version=4)
         if ipynb is not None:
             _write(ipynb, done.read_text(encoding="utf-8"))

@@ -51,7 +51,10 @@ class SealWatch:
         if now_s >= self._next_s:
             self._next_s = float("inf")
             if needs_look(self.config, self._store, require=self.config.seal.require):
-                self._start(now_s)
+                try:
+                    self._start(now_s)
+                except OSError as error:
+                    return self._done(now_s, [f"the look at the seal cannot be begun: {error.strerror}: another one is made later"])
             else:
                 self._next_s = now_s + _EVERY_S
         return (), []

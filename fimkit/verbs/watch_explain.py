@@ -92,7 +92,11 @@ class PackageHold:
         now_s = self._clock()
         if self._process is None:
             if self._held and now_s >= self._due_s:
-                self._ask()
+                try:
+                    self._ask()
+                except OSError as error:
+                    words = f"asking the packages cannot be begun: {error.strerror}: what they may explain is told unexplained"
+                    return self._release(Explanation([self._held[one][0] for one in self._asked if one in self._held], (words,)))
             return Explained([], [])
         done = self._take_answer()
         if done is not None:

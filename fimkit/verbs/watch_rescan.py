@@ -5,6 +5,7 @@ differ; those that the watch holds to differ, and that it does not name, are loo
 with marshalled lists of bytes and words: a hundred thousand paths must not hold up the watch, which reads them.
 """
 
+import contextlib
 import json
 import marshal
 import os
@@ -28,9 +29,7 @@ __all__ = ["Rescan", "RescanResult", "main"]
 class RescanResult:
     """What a rescan found: the paths that differ from the baseline, those that it could not see, and words."""
 
-    def __init__(
-        self, differing: Sequence[bytes], hidden: Sequence[bytes], words: Sequence[str], *, is_whole: bool = True
-    ) -> None:
+    def __init__(self, differing: Sequence[bytes], hidden: Sequence[bytes], words: Sequence[str], *, is_whole: bool = True) -> None:
         """Take plain values; of one that failed nothing may be concluded."""
         self.differing, self.hidden, self.words, self.is_whole = frozenset(differing), frozenset(hidden), tuple(words), is_whole
 
@@ -46,6 +45,9 @@ class Rescan:
             watches: What is scanned.
             quick: The hash of a file whose times did not move from the baseline is taken from there.
             limits: What it may take from the host; a quick one, of which somebody waits for the answer, heeds no rate.
+
+        Raises:
+            OSError: If it cannot be started.
         """
         self.quick, self.began_ns = quick, time.time_ns()
         self._answer = b""
@@ -55,11 +57,11 @@ class Rescan:
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
         limits = Scanning(nice=limits.nice) if quick else limits
         asked = Config(host=Host(name="", state_dir=state_dir), paths=tuple(watches), scan=limits)
-        self._process.stdin.write(json.dumps({"config": render_config(asked), "quick": quick}).encode())
-        self._process.stdin.close()
-        os.set_blocking(self._process.stdout.fileno(), False)
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stream:  # it has ended, and its status says so
+            stream.write(json.dumps({"config": render_config(asked), "quick": quick}).encode())
 
     def fileno(self) -> int:
         """The descriptor of its answer."""

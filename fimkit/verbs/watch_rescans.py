@@ -10,6 +10,9 @@ from fimkit.verbs.watch_status import WatchStatus
 
 __all__ = ["Rescans"]
 
+_AGAIN_S = 60
+"""After one that could not be started: the host has no process or no memory to give."""
+
 
 class Rescans:
     """What is under way, what is due, and what was said already.
@@ -65,7 +68,14 @@ class Rescans:
             return
         self._due_s = self._next_due()
         state_dir, limits = self._config.host.state_dir, self._config.scan
-        self._running = Rescan(state_dir, self._watches(), quick=quick, limits=limits)
+        try:
+            self._running = Rescan(state_dir, self._watches(), quick=quick, limits=limits)
+        except OSError as error:
+            words = frozenset({f"a rescan cannot be started: {error.strerror}; it is tried again in {_AGAIN_S} s"})
+            self._say(words - self._said)
+            self._said |= words
+            self._due_s = min(self._due_s, time.monotonic() + _AGAIN_S)
+            return
         self._status.rescanning = True
 
     def read(self, selector: selectors.BaseSelector) -> RescanResult | None:

@@ -1,9 +1,12 @@
 """The seal in a running watch: a row that somebody alters in the store meanwhile is told, without a look at any file."""
 
+import errno
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from fimkit.evidence.store import open_store
 from fimkit.verbs.seal_watch import SealWatch
@@ -52,6 +55,28 @@ def test_host_that_was_never_sealed_starts_no_process(tmp_path: Path) -> None:
         watch = SealWatch(host.config, store)
         watch.note_write()
         assert watch.step() == ((), []) and watch._process is None
+
+
+def test_look_that_cannot_be_begun_is_said_and_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Sealable(tmp_path)
+    host.seal()
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with open_store(bytes(host.state)) as store:
+        watch = SealWatch(host.config, store)
+        watch.note_write()
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", refuse)
+            words = "the look at the seal cannot be begun: Cannot allocate memory: another one is made later"
+            assert watch.step() == ((), [words])
+        host.sql("UPDATE baseline SET mode = 511 WHERE path = ?", host.path("b"))
+        watch._next_s = 0.0
+        watch.step()
+        (finding,), _ = until_done(watch)
+        assert finding.path == host.path("b")  # type: ignore[attr-defined]
+        watch.end()
 
 
 def test_running_watch_tells_of_an_altered_row(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What a watch holds back for packages to explain: asked in a process of its own, told within a bound."""
 
 import dataclasses
+import errno
 import fcntl
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,3 +154,20 @@ def test_without_pins_nothing_is_held_back_and_that_is_said_once(made: PackageHo
             store.set_pins(row)
     assert first.findings == second.findings == findings
     assert ("baseline pin" in first.words[0], second.words) == (True, [])
+
+
+def test_a_question_that_cannot_be_put_holds_nothing_back(
+    made: PackageHost, hold: PackageHold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with store_of(made) as store:
+        findings = put(made, store)
+        hold.take(findings)
+        told = answered(hold)
+    assert {one.id for one in told.findings} == {one.id for one in findings}
+    assert {one.verdict for one in told.findings} == {Verdict.UNEXPLAINED}
+    assert "cannot be begun: Resource temporarily unavailable" in told.words[0]
+    assert len(hold) == 0
