@@ -62,7 +62,10 @@ def test_an_incident_is_found_live_as_check_finds_it(tmp_path: Path, seed: int) 
         beside = host.check()
         every = host.check("--all")
         assert watching.stop() == 1, watching.words
-    rows = hold_against(incidents[0].truths, every, incidents[0].aside)
+    # The watch may be there while a passing file is: then it told of its coming, and its going is that finding's end.
+    met = {row["path"] for row in watching.findings if (row["kind"], row["attribution"]) == ("created", "exact")}
+    truths = [truth for truth in incidents[0].truths if truth["kind"] != "transient" or truth["path"] not in met]
+    rows = hold_against(truths, every, incidents[0].aside)
     print(render_rows(rows))
     assert [row for row in rows if row.wrong] == []
     assert beside == []
