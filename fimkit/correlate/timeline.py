@@ -239,8 +239,8 @@ class Timeline:
         return before.get(path), after.get(path)
 
     def osquery_partners(self, path: bytes) -> Iterable[bytes]:
-        """Give the names that osquery joined with this one by a rename, in either direction."""
-        return self._partners.get(path, ())
+        """Give the names that osquery joined with this one by a rename, in either direction, sorted."""
+        return sorted(self._partners.get(path, ()))
 
     def osquery_move(self, old: bytes, new: bytes) -> bool:
         """Tell whether osquery paired these two names in one rename."""

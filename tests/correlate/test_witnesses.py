@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fimkit.correlate.correlate import correlate
+from fimkit.correlate.timeline import Timeline
 from fimkit.model.changes import Action, Actor, Change, Source
 from fimkit.model.config import Watch
 from fimkit.model.findings import Attribution, Finding, Kind
@@ -174,6 +175,13 @@ def test_a_file_that_came_and_went_is_who_made_and_removed_it() -> None:
     assert (one.kind, one.attribution) == (Kind.TRANSIENT, Attribution.EXACT)
     other = found([], [], *changes, *did("unlink", "/w/t", pid=9, executable="/bin/rm"))
     assert (other.attribution, {actor.pid for actor in other.actors}) == (Attribution.AMBIGUOUS, {4711, 9})
+
+
+def test_names_that_renames_joined_come_in_one_order_in_every_process() -> None:
+    names = [b"/w/%d" % number for number in range(10)]
+    rows = [saw("MOVED_FROM", name.decode(), transaction_id=str(place)) for place, name in enumerate(names)]
+    rows += [saw("MOVED_TO", "/w/b", transaction_id=str(place)) for place in range(10)]
+    assert list(Timeline(rows, {}, {}).osquery_partners(b"/w/b")) == names
 
 
 AUDIT = Change(
