@@ -1,7 +1,8 @@
 """A ledger's rows as columns of numbers, with each file's number as ``stat`` would have it. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from enum import IntFlag
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,78 +12,90 @@ from fimkit.correlate.ledger import ROW, ROW_FIELDS, ChangeLedger
 from fimkit.model.changes import Action, Source
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["Bools", "Columns", "Numbers", "make_columns"]
+__all__ = ["Bools", "Columns", "Mark", "Numbers", "OsqueryRows", "look_up", "make_columns"]
 
 Numbers = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+Marks = npt.NDArray[np.uint8]
 States = Mapping[bytes, FileState]
+T = TypeVar("T", bound=np.generic)
 
 _DTYPE = np.dtype([(name, np.int64 if place < 2 else np.int32) for place, name in enumerate(ROW_FIELDS)])
 _FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
-_PART_ROWS = 1 << 17
+_FOLDER_ARRIVALS = (Action.BORN, Action.MOVED_TO)
+_DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
+_PART_ROWS = 1 << 15
+"""So many rows stay in the processor's cache while all is taken from them: memory is read once, and not once a column."""
 assert _DTYPE.itemsize == ROW.size
+
+
+class Mark(IntFlag):
+    """What is asked of every row, a bit each."""
+
+    AUDIT = 1
+    DEPARTURE = 2
+    DENIED = 4
+    LOST = 8
+    FOLDER_ARRIVAL = 16
+    """Audit's, of a folder that was made or renamed."""
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Self:
+        """Give the marks of what is plain of a row."""
+        source, action, _, mode = plain[:4]
+        found = cls(0)
+        if source is Source.AUDIT:
+            found |= cls.AUDIT
+            if action in _FOLDER_ARRIVALS and ((mode or 0) & _FORMAT_MASK) == _FOLDER_BITS:
+                found |= cls.FOLDER_ARRIVAL
+        if action in _DEPARTURES:
+            found |= cls.DEPARTURE
+        if action is Action.DENIED:
+            found |= cls.DENIED
+        return found | cls.LOST if action is Action.LOST else found
+
+
+class OsqueryRows(NamedTuple):
+    """Where osquery's rows are, and what decides about them."""
+
+    rows: npt.NDArray[np.intp]
+    path: Numbers
+    cookie: Numbers
+    actor: Numbers
 
 
 class Columns(NamedTuple):
     """One value a row: what is asked of every row as columns of their own, the rest where the ledger has it.
 
-    ``key`` and ``path`` are -1 for none. ``audit`` tells which rows are audit's, ``plain`` is the number of what is plain of a row,
-    in ``table``. ``devices`` is what ``stat`` calls those that records call otherwise, ``true_keys`` then the number that a key
-    stands for, ``numbers`` gives a file's number by device and inode, and ``deciding`` the rows that the devices were told by.
+    ``key``, ``parent`` and ``path`` are -1 for none. ``span`` has the first and the last time of audit's rows. ``devices`` is what
+    ``stat`` calls those that records call otherwise, ``numbers`` gives a file's number by device and inode, and ``deciding`` the
+    rows that the devices were told by.
     """
 
     rows: npt.NDArray[np.void]
     key: Numbers
+    parent: Numbers
     path: Numbers
-    audit: Bools
-    plain: Numbers
-    table: Sequence[tuple[Any, ...]]
+    marks: Marks
+    osquery: OsqueryRows
+    span: tuple[int, int] | None
     devices: Mapping[int, int]
-    true_keys: Numbers | None
     numbers: Mapping[tuple[int, int], int]
     deciding: Sequence[int]
 
-    def parents(self, part: slice) -> Numbers:
-        """Give the numbers of the folders of some rows; -1 for none."""
-        told = self.rows["parent"][part]
-        return told if self.true_keys is None else self.true_keys[told]
-
     def parts(self) -> Iterator[slice]:
         """Divide the rows into parts for which what is worked out on the way stays in the processor's cache."""
-        return (slice(first, first + _PART_ROWS) for first in range(0, len(self.rows), _PART_ROWS))
+        return _parts(len(self.rows))
 
-    def audit_span(self) -> tuple[int, int] | None:
-        """Give the first and the last time of audit's rows."""
-        spans = []
-        for part in self.parts():
-            times = self.rows["time_ns"][part][self.audit[part]]
-            if len(times):
-                spans.append((int(times.min()), int(times.max())))
-        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
-
-    def is_any(self, actions: Sequence[Action]) -> Bools:
-        """Tell which rows have one of some actions."""
-        return self._rows_of([one[1] in actions for one in self.table])
-
-    def is_told_folder(self, actions: Sequence[Action]) -> Bools:
-        """Tell which rows are audit's, about a folder, with one of some actions."""
-        return self._rows_of(
-            [
-                one[0] is Source.AUDIT and one[1] in actions and ((one[3] or 0) & _FORMAT_MASK) == _FOLDER_BITS
-                for one in self.table
-            ]
-        )
+    def marked(self, mark: Mark) -> Bools:
+        """Tell which rows have a mark."""
+        found: Bools = (self.marks & mark) != 0
+        return found
 
     def at(self, rows: npt.NDArray[np.intp]) -> Bools:
         """Give some rows as a mask."""
         found: Bools = np.zeros(len(self.rows), dtype=bool)
         found[rows] = True
-        return found
-
-    def _rows_of(self, wanted: Sequence[bool]) -> Bools:
-        if not any(wanted):
-            return np.zeros(len(self.plain), dtype=bool)
-        found: Bools = np.array(wanted, dtype=bool)[self.plain]
         return found
 
     def number_of(self, state: FileState | None) -> int:
@@ -107,26 +120,68 @@ def make_columns(ledger: ChangeLedger, before: States, after: States, known: Col
         known: The devices of both.
     """
     rows = np.frombuffer(ledger.rows, dtype=_DTYPE)
-    key, path, plain = (np.ascontiguousarray(rows[name]) for name in ("key", "path", "plain"))
-    table = ledger.tables.plain.values
+    read = _read(rows, ledger.tables.plain.values)
+    key, parent, path = read.key, read.parent, read.path
     devices, deciding = _device_names(ledger, before, after, key, path, known)
     numbers: dict[tuple[int, int], int] = ledger.tables.keys.numbers
-    true_keys = None
     if devices:
         numbers, true_keys = _renumber(ledger, devices)
-        key = true_keys[key]
+        key, parent = look_up(true_keys, key), look_up(true_keys, parent)
     return Columns(
         rows=rows,
         key=key,
+        parent=parent,
         path=path,
-        audit=np.array([one[0] is Source.AUDIT for one in table], dtype=bool)[plain],
-        plain=plain,
-        table=table,
+        marks=read.marks,
+        osquery=read.osquery,
+        span=read.span,
         devices=devices,
-        true_keys=true_keys,
         numbers=numbers,
         deciding=deciding,
     )
+
+
+def look_up(values: npt.NDArray[T], numbers: Numbers) -> npt.NDArray[T]:
+    """Give each number's value; -1 is the last one's."""
+    found = np.empty(len(numbers), dtype=values.dtype)
+    for part in _parts(len(numbers)):
+        found[part] = values[numbers[part]]
+    return found
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(first, min(first + _PART_ROWS, count)) for first in range(0, count, _PART_ROWS))
+
+
+class _Read(NamedTuple):
+    key: Numbers
+    parent: Numbers
+    path: Numbers
+    marks: Marks
+    osquery: OsqueryRows
+    span: tuple[int, int] | None
+
+
+def _read(rows: npt.NDArray[np.void], table: Sequence[tuple[Any, ...]]) -> _Read:
+    """Take from all rows, in one walk along them, what is asked of every one."""
+    key, parent, path = (np.empty(len(rows), dtype=np.int32) for _ in range(3))
+    marks: Marks = np.empty(len(rows), dtype=np.uint8)
+    marks_of: Marks = np.array([Mark.of(plain) for plain in table], dtype=np.uint8)
+    osquery = [OsqueryRows(np.zeros(0, dtype=np.intp), *(np.zeros(0, dtype=np.int32) for _ in range(3)))]
+    spans: list[tuple[int, int]] = []
+    for part in _parts(len(rows)):
+        some = rows[part]
+        key[part], parent[part], path[part] = some["key"], some["parent"], some["path"]
+        marks[part] = marks_of[some["plain"]]
+        audit = (marks[part] & Mark.AUDIT) != 0
+        if audit.any():
+            times = some["time_ns"] if audit.all() else some["time_ns"][audit]
+            spans.append((int(times.min()), int(times.max())))
+        if not audit.all():
+            own = np.flatnonzero(~audit)
+            osquery.append(OsqueryRows(own + part.start, path[part][own], some["cookie"][own], some["actor"][own]))
+    span = (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+    return _Read(key, parent, path, marks, OsqueryRows(*map(np.concatenate, zip(*osquery, strict=True))), span)
 
 
 def _device_names(

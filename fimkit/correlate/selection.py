@@ -16,20 +16,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fimkit.correlate.columns import Bools, Columns, Numbers, make_columns
+from fimkit.correlate.columns import Bools, Columns, Mark, Numbers, look_up, make_columns
 from fimkit.correlate.folders import trace_folders
 from fimkit.correlate.frames import ChangeTable, in_order
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.correlate.reasons import RecordSpan
 from fimkit.correlate.timeline import folders_above
-from fimkit.model.changes import Action, Change, Source, StateDiff
+from fimkit.model.changes import Change, Source, StateDiff
 from fimkit.model.state_index import States, devices_of, folders_of, states_with
 from fimkit.model.states import FileKey, FileState
 
 __all__ = ["Selection", "select_changes"]
 
-_FOLDER_ARRIVALS = (Action.BORN, Action.MOVED_TO)
-_DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
 _SOLE_UNKNOWN, _NO_PLACE = -2, -3
 
 
@@ -67,20 +65,6 @@ def select_changes(
     return _Selector(ledger, before, after).select(diffs, since_ns, watched)
 
 
-class _OsqueryRows(NamedTuple):
-    """Where osquery's rows are, and what decides about them."""
-
-    rows: npt.NDArray[np.intp]
-    path: Numbers
-    cookie: Numbers
-    actor: Numbers
-
-    @classmethod
-    def of(cls, columns: Columns) -> "_OsqueryRows":
-        rows = np.flatnonzero(~columns.audit)
-        return cls(rows, columns.path[rows], columns.rows["cookie"][rows], columns.rows["actor"][rows])
-
-
 class _Selector:
     """One selection. ``core`` are the names that findings may be about, ``files`` those whose records all count."""
 
@@ -91,8 +75,8 @@ class _Selector:
         self.folders = tuple(
             {state.path: state for state in folders_of(states)} for states in (before, after)
         )
-        self.osquery = _OsqueryRows.of(self.columns)
-        self.told = self.columns.is_told_folder(_FOLDER_ARRIVALS) & (self.columns.key >= 0)
+        self.osquery = self.columns.osquery
+        self.told = self.columns.marked(Mark.FOLDER_ARRIVAL) & (self.columns.key >= 0)
         self.names = _Names(ledger, self.columns, self._places())
         self.core = self.names.none()
         # one more than there are: what has no number is no one's
@@ -127,14 +111,15 @@ class _Selector:
         for diff in diffs:
             self._take(diff.path, (diff.before, diff.after))
         self.core |= self._passing(since_ns, watched)
-        odd = columns.is_any((Action.DENIED,))
+        odd = columns.marked(Mark.DENIED)
         odd[list(self.ledger.whole)] = True
         self._take_tries(odd)
-        at_core = names.rows_at(self.core)
-        self.files[columns.key[at_core & columns.audit]] = True
+        audit = columns.marked(Mark.AUDIT)
+        at_core = names.rows_at(self.core) & audit
+        self.files[columns.key[at_core]] = True
         self.files[-1] = False
-        rows = (self.files[columns.key] | at_core) & columns.audit
-        rows |= odd | columns.is_any((Action.LOST,)) | self.told
+        rows = look_up(self.files, columns.key) & audit
+        rows |= at_core | odd | columns.marked(Mark.LOST) | self.told
         rows[columns.deciding] = True
         near = self._near_osquery()
         rows[self._osquery_rows(near)] = True
@@ -149,7 +134,7 @@ class _Selector:
     def _passing(self, since_ns: int, watched: Callable[[bytes], bool]) -> Bools:
         """Find the watched names that something left, and that neither snapshot has."""
         columns, names = self.columns, self.names
-        rows = np.flatnonzero(columns.is_any(_DEPARTURES))
+        rows = np.flatnonzero(columns.marked(Mark.DEPARTURE))
         left = names.of_rows(columns.at(rows[columns.rows["time_ns"][rows] >= since_ns]))
         found = names.none()
         for number in np.flatnonzero(left).tolist():
@@ -193,7 +178,7 @@ class _Selector:
         if (osquery.actor != -1).any():
             folders = {folder for number in np.flatnonzero(near).tolist() for folder in folders_above(names.texts[number])}
             near[[names.numbers[folder] for folder in folders if folder in names.numbers]] = True
-        return osquery.rows[near[osquery.path]]
+        return osquery.rows[look_up(near, osquery.path)]
 
     def _no_cookies(self) -> Bools:
         """Give a mask over the cookies with none in it; the last two stand for: derived of the row itself, and none."""
@@ -204,7 +189,7 @@ class _Selector:
         wanted = {*paths, *(names.texts[number] for number in np.flatnonzero(names.of_rows(rows) | near).tolist())}
         files = self.files.copy()
         files[columns.key[rows]] = True
-        span = columns.audit_span()
+        span = columns.span
         whole = [change.time_ns for change in self.ledger.whole.values() if change.source is Source.AUDIT]
         if whole and span is not None:
             span = min(span[0], *whole), max(span[1], *whole)
@@ -252,9 +237,13 @@ class _Names:
         folder_of = np.append(np.array(tables.folder_of, dtype=np.int32), np.int32(-1))
         found, parents = [], []
         for part in columns.parts():
-            parent, path = columns.parents(part), columns.path[part]
+            parent, path = columns.parent[part], columns.path[part]
             place = sole[parent]
-            own = np.flatnonzero((place != _NO_PLACE) & (place != folder_of[path]) & (path >= 0) & columns.audit[part])
+            known = place != _NO_PLACE
+            if not known.any():
+                continue
+            audit = (columns.marks[part] & Mark.AUDIT) != 0
+            own = np.flatnonzero(known & (place != folder_of[path]) & (path >= 0) & audit)
             found.append(own + part.start)
             parents.append(parent[own])
         odd, parent = (np.concatenate([np.zeros(0, dtype=np.intp), *each]) for each in (found, parents))
@@ -299,7 +288,7 @@ class _Names:
 
     def rows_at(self, names: Bools) -> Bools:
         """Tell which rows are, or may be, about one of some names."""
-        found = names[self._path]
+        found = look_up(names, self._path)
         found[self._rows[names[self._paths]]] = True
         return found
 
