@@ -5,6 +5,7 @@ time cannot be set back by its owner, so a writer that opened the file after it 
 """
 
 import stat
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -59,16 +60,21 @@ def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
     """Give one actor a process, in the order of the steps."""
     found: list[Actor] = []
     by_pid: dict[int | None, list[Actor]] = {}
-    firsts: dict[tuple[object, ...], Actor] = {}
+    met: set[tuple[object, ...]] = set()
     for step in steps:
         actor = step.change.actor
-        if actor is not None:
-            firsts.setdefault(_told_of(actor), actor)
-    for actor in firsts.values():
-        others = by_pid.setdefault(actor.pid, [])
-        if not any(same_process(actor, other) for other in others):
+        if actor is None:
+            continue
+        others = by_pid.get(actor.pid)
+        if others is None:  # another number is another process, as most are
+            by_pid[actor.pid] = [actor]
+            found.append(actor)
+            continue
+        told = _told_of(actor)
+        if told not in met and not any(same_process(actor, other) for other in others):
             others.append(actor)
             found.append(actor)
+        met.add(told)
     return found
 
 
@@ -77,6 +83,9 @@ def thin_openings(steps: Sequence[Step]) -> list[Step]:
 
     A file that is written each second would have a longer list each time, and a store that grows by its square.
     """
+    pids = Counter(actor.pid for step in steps if (actor := step.change.actor) is not None)
+    if not pids or max(pids.values()) <= LAST_OPENINGS + 1:
+        return list(steps)
     opened: dict[tuple[object, ...], list[Step]] = {}
     for step in steps:
         actor = step.change.actor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from fimkit.correlate.causes import Cause, distinct_processes
 from fimkit.correlate.lives import Step
@@ -39,10 +40,9 @@ class Draft:
 
     def steps(self) -> list[Step]:
         """Give every step that the finding stands on, in order, each once."""
-        causes = (step for cause in self.causes.values() for step in cause.steps)
-        return sorted(
-            {step.order: step for step in (*self.makers, *causes, *self.others, *self.denied)}.values(), key=lambda step: step.order
-        )
+        causes = (cause.steps for cause in self.causes.values())
+        found = {step.order: step for step in chain(self.makers, *causes, self.others, self.denied)}
+        return [found[order] for order in sorted(found)]
 
     def actors(self, steps: Sequence[Step]) -> tuple[Actor, ...]:
         """Give one actor a process: the makers first, then the others in time; ``steps`` are all that the finding stands on."""

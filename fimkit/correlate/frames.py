@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from fimkit.model.changes import Change
 from fimkit.model.states import FileKey, FileState
@@ -32,11 +34,11 @@ def is_about_folder(change: Change) -> bool:
     return ((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS
 
 
-def _total_order(change: Change) -> tuple[object, ...]:
+_place_of = attrgetter("time_ns", "serial", "item")
+
+
+def _order_in_place(change: Change) -> tuple[object, ...]:
     return (
-        change.time_ns,
-        change.serial,
-        change.item,
         change.source,
         change.action,
         change.path or b"",
@@ -69,20 +71,24 @@ def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -
 def in_order(changes: Iterable[Change]) -> list[Change]:
     """Sort changes in their total order, and drop those that are told twice."""
     whole = list(changes)
-    keys = list(map(_total_order, whole))
+    places = list(map(_place_of, whole))
     kept: list[Change] = []
-    last: tuple[object, ...] | None = None
-    twins: set[tuple[object, ...]] = set()
-    for place in sorted(range(len(whole)), key=keys.__getitem__):
-        if keys[place] != last:  # what is told twice has one place in the order, so few need be compared further
-            last, twins = keys[place], set()
-            kept.append(whole[place])
-            first = whole[place]
-            continue
-        twins = twins or {_more_of(first)}
-        if (more := _more_of(whole[place])) not in twins:
-            twins.add(more)
-            kept.append(whole[place])
+    for _, group in groupby(sorted(range(len(whole)), key=places.__getitem__), key=places.__getitem__):
+        same = [whole[number] for number in group]
+        kept += same if len(same) == 1 else _in_place(same)  # few share a place, so few need be compared further
+    return kept
+
+
+def _in_place(changes: Sequence[Change]) -> list[Change]:
+    """Sort changes of one time, serial and item, and drop those that are told twice."""
+    orders = list(map(_order_in_place, changes))
+    met: set[tuple[object, ...]] = set()
+    kept = []
+    for number in sorted(range(len(changes)), key=orders.__getitem__):
+        claim = (*orders[number], *_more_of(changes[number]))
+        if claim not in met:
+            met.add(claim)
+            kept.append(changes[number])
     return kept
 
 
