@@ -9,7 +9,7 @@
  * and what it finds out are plain numbers, of which take() makes states. One file at a time is given out, whatever the batch, so
  * that large files of one folder go to different threads.
  *
- * SHA-256 is OpenSSL's. Its library is opened by name when this module is imported, with the prototypes below: they are those of
+ * SHA-256 is OpenSSL's, or that of _sha256_pair.h, of which a thread has two files under way at a time. OpenSSL's library is opened by name when this module is imported, with the prototypes below: they are those of
  * evp.h, and a soname promises that they stay what they are. So no header and no link is needed where this is built. hashlib has most
  * often loaded the very same library, and then this is it; a Python that brings a copy of its own is not met, since nothing here
  * is looked up but in what was opened. Without it the module cannot be imported, which says why, and the Python way is used.
@@ -34,16 +34,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "_sha256_pair.h"
+
 #ifdef Py_GIL_DISABLED
 #error "put() and take() count on the interpreter's lock; without it the Python way is used"
 #endif
 
-#define REVISION 3 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
+#define REVISION 4 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
 
 #define LIBRARY "libcrypto.so.3"
 #define BLOCK (1 << 17)      /* bytes of one read: it stays in the processor's cache until it is hashed */
 #define MOST_XATTRS (1 << 16) /* bytes of all names of a file, and of one value. Source: XATTR_LIST_MAX, XATTR_SIZE_MAX, limits.h */
-#define SHA256_SIZE 32
+#define LANES 2 /* files that a thread has under way at most */
 #define FARTHEST_S INT64_C(9000000000) /* a time further from 1970 has more nanoseconds than 64 bits hold */
 
 #define LISTED (1 << 15) /* bytes of one listing call */
@@ -140,6 +142,7 @@ typedef struct {
     PyObject_HEAD
     PyTypeObject *state;                     /* FileState */
     PyObject *kind, *no_xattrs, *render;     /* FileType.FILE, the one empty dictionary, and what makes text of an attribute's name */
+    int lanes;                               /* files that a thread has under way; 1: they are hashed by the library */
     PyObject *mode, *dev;                    /* of the state made last, or NULL: most are those of the next */
     Py_ssize_t waiting;                      /* batches that were put and not taken; with the interpreter's lock alone */
     atomic_llong bytes_read;
@@ -189,8 +192,18 @@ static void free_batch(Batch *batch)
 
 typedef struct {
     EVP_MD_CTX *context; /* NULL: there was no memory for it, and every file is left */
-    char *block, *xattr_names, *xattr_value;
+    unsigned char *blocks[LANES];
+    char *xattr_names, *xattr_value;
 } Desk;
+
+static ssize_t read_block(int file, void *block, size_t size)
+{
+    for (;;) {
+        ssize_t length = read(file, block, size);
+        if (length >= 0 || errno != EINTR)
+            return length;
+    }
+}
 
 /* True where all of the file was hashed, and is as long as it says. */
 static int hash_content(Readers *self, Desk *desk, int file, int64_t size, unsigned char *digest)
@@ -201,14 +214,12 @@ static int hash_content(Readers *self, Desk *desk, int file, int64_t size, unsig
     if (size > BLOCK)
         (void)posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
     while (!atomic_load_explicit(&self->stopped, memory_order_relaxed)) {
-        ssize_t length = read(file, desk->block, BLOCK);
-        if (length < 0 && errno == EINTR)
-            continue;
+        ssize_t length = read_block(file, desk->blocks[0], BLOCK);
         if (length < 0)
             break;
         total += length;
         atomic_fetch_add_explicit(&self->bytes_read, length, memory_order_relaxed);
-        if (total > size || (length > 0 && crypto.update(desk->context, desk->block, (size_t)length) != 1))
+        if (total > size || (length > 0 && crypto.update(desk->context, desk->blocks[0], (size_t)length) != 1))
             break;
         /* More was asked for and not there: this is the end, and most files take one call. */
         if (length == 0 || (length < BLOCK && total == size)) {
@@ -272,28 +283,39 @@ static int is_odd(const struct stat *seen)
         || (seen->st_size >= HOLLOW_BYTES && seen->st_blocks * 512 < seen->st_size / HOLLOW + (seen->st_size % HOLLOW != 0));
 }
 
-static enum outcome read_open(Readers *self, Desk *desk, int file, File *kept)
+/* Reads what else there is to know of a file whose content was read; false where it is not as it was before that. */
+static int is_steady(Desk *desk, int file, File *kept)
 {
     struct stat after;
-    if (fstat(file, &kept->seen) < 0 || !S_ISREG(kept->seen.st_mode) || is_odd(&kept->seen))
+    return read_attributes(desk, file, kept) && fstat(file, &after) == 0 && after.st_size == kept->seen.st_size
+        && is_same_time(&after.st_ctim, &kept->seen.st_ctim) && is_same_time(&after.st_mtim, &kept->seen.st_mtim);
+}
+
+static int is_ordinary(int file, File *kept)
+{
+    return fstat(file, &kept->seen) == 0 && S_ISREG(kept->seen.st_mode) && !is_odd(&kept->seen);
+}
+
+static enum outcome read_open(Readers *self, Desk *desk, int file, File *kept)
+{
+    if (!is_ordinary(file, kept) || !hash_content(self, desk, file, kept->seen.st_size, kept->digest))
         return LEFT;
-    if (!hash_content(self, desk, file, kept->seen.st_size, kept->digest))
-        return LEFT;
-    if (read_attributes(desk, file, kept) && fstat(file, &after) == 0 && after.st_size == kept->seen.st_size
-        && is_same_time(&after.st_ctim, &kept->seen.st_ctim) && is_same_time(&after.st_mtim, &kept->seen.st_mtim))
+    if (is_steady(desk, file, kept))
         return PLAIN;
     atomic_fetch_sub_explicit(&self->bytes_read, kept->seen.st_size, memory_order_relaxed);
     return LEFT;
 }
 
-static enum outcome read_file(Readers *self, Desk *desk, int folder, File *kept)
+static int open_file(int folder, const char *name)
 {
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    if (desk->context == NULL)
-        return LEFT;
-    int file = openat(folder, kept->name, flags | O_NOATIME);
-    if (file < 0 && errno == EPERM) /* another's file, without CAP_FOWNER */
-        file = openat(folder, kept->name, flags);
+    int file = openat(folder, name, flags | O_NOATIME);
+    return file < 0 && errno == EPERM ? openat(folder, name, flags) : file; /* another's file, without CAP_FOWNER */
+}
+
+static enum outcome read_file(Readers *self, Desk *desk, int folder, File *kept)
+{
+    int file = desk->context == NULL ? -1 : open_file(folder, kept->name);
     if (file < 0)
         return LEFT;
     enum outcome outcome = read_open(self, desk, file, kept);
@@ -301,16 +323,22 @@ static enum outcome read_file(Readers *self, Desk *desk, int folder, File *kept)
     return outcome;
 }
 
-/* With the lock held: gives the next file, and waits for one; NULL: it was stopped. */
-static File *next_file(Readers *self, Batch **batch)
+/* ---- the threads' work ---- */
+
+/* With the lock held: waits for files; false: it was stopped. */
+static int wait_for_files(Readers *self)
 {
     while (!self->stopped && self->todo.first == NULL) {
         self->idle++;
         pthread_cond_wait(&self->to_read, &self->lock);
         self->idle--;
     }
-    if (self->stopped)
-        return NULL;
+    return !self->stopped;
+}
+
+/* With the lock held: gives the next of the files that wait. */
+static File *next_file(Readers *self, Batch **batch)
+{
     *batch = self->todo.first;
     if ((*batch)->given + 1 == (*batch)->count)
         pop(&self->todo);
@@ -327,13 +355,13 @@ static void finish_file(Readers *self, Batch *batch)
         pthread_cond_signal(&self->is_done);
 }
 
-static void work_until_stopped(Readers *self, Desk *desk)
+static void work_one_by_one(Readers *self, Desk *desk)
 {
     Batch *batch;
-    File *file;
     pthread_mutex_lock(&self->lock);
     self->working++;
-    while ((file = next_file(self, &batch)) != NULL) {
+    while (wait_for_files(self)) {
+        File *file = next_file(self, &batch);
         pthread_mutex_unlock(&self->lock);
         file->outcome = read_file(self, desk, batch->folder, file);
         pthread_mutex_lock(&self->lock);
@@ -343,29 +371,183 @@ static void work_until_stopped(Readers *self, Desk *desk)
     pthread_mutex_unlock(&self->lock);
 }
 
+/* ---- the same, with two files under way: what of both is read is hashed together, as far as the shorter goes ---- */
+
+enum stage { FREE, TAKEN, READING, READ };
+
+typedef struct {
+    enum stage stage;
+    int opened; /* while it is READING */
+    Batch *batch;
+    File *file;
+    unsigned char *block; /* BLOCK bytes, and SHA256_PADDING */
+    Sum sum;
+    size_t held; /* bytes in the block behind those of the sum: they fill none of SHA-256's own */
+    int64_t total;
+} Lane;
+
+static void leave_lane(Readers *self, Lane *lane)
+{
+    atomic_fetch_sub_explicit(&self->bytes_read, lane->total, memory_order_relaxed); /* the exact way will count them */
+    if (lane->stage == READING)
+        close(lane->opened);
+    lane->stage = READ;
+    lane->sum.ready = 0;
+    lane->file->outcome = LEFT;
+}
+
+static void open_lane(Readers *self, Lane *lane)
+{
+    start_sum(&lane->sum);
+    lane->sum.next = lane->block;
+    lane->held = 0;
+    lane->total = 0;
+    lane->opened = open_file(lane->batch->folder, lane->file->name);
+    if (lane->opened >= 0)
+        lane->stage = READING;
+    if (lane->opened < 0 || !is_ordinary(lane->opened, lane->file))
+        leave_lane(self, lane);
+    else if (lane->file->seen.st_size > BLOCK)
+        (void)posix_fadvise(lane->opened, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+/* As hash_content() and read_open() go on, with what is hashed later. */
+static void read_lane(Readers *self, Desk *desk, Lane *lane)
+{
+    const int64_t size = lane->file->seen.st_size;
+    const size_t room = BLOCK - lane->held;
+    memmove(lane->block, lane->sum.next, lane->held);
+    lane->sum.next = lane->block;
+    ssize_t length = read_block(lane->opened, lane->block + lane->held, room);
+    if (length > 0) {
+        lane->total += length;
+        atomic_fetch_add_explicit(&self->bytes_read, length, memory_order_relaxed);
+    }
+    if (length < 0 || lane->total > size || (length == 0 && lane->total < size)) {
+        leave_lane(self, lane);
+        return;
+    }
+    lane->sum.ready = (lane->held + (size_t)length) / SHA256_BLOCK;
+    lane->held = (lane->held + (size_t)length) % SHA256_BLOCK;
+    if (lane->total < size || (size_t)length == room)
+        return;
+    if (!is_steady(desk, lane->opened, lane->file)) {
+        leave_lane(self, lane);
+        return;
+    }
+    close(lane->opened);
+    lane->stage = READ;
+    lane->file->outcome = PLAIN;
+    lane->sum.ready += pad_sum(lane->block + lane->sum.ready * SHA256_BLOCK, lane->held, (uint64_t)size);
+}
+
+static int is_busy(const Lane *lanes)
+{
+    for (int number = 0; number < LANES; number++)
+        if (lanes[number].stage != FREE)
+            return 1;
+    return 0;
+}
+
+/* With the lock held: gives files to free lanes, a second one only where no other thread waits for it. False: it was stopped. */
+static int take_files(Readers *self, Lane *lanes)
+{
+    if (self->stopped || (!is_busy(lanes) && !wait_for_files(self)))
+        return 0;
+    for (int number = 0; number < LANES; number++) {
+        Lane *lane = &lanes[number];
+        if (lane->stage != FREE || self->todo.first == NULL || (self->idle > 0 && is_busy(lanes)))
+            continue;
+        lane->file = next_file(self, &lane->batch);
+        lane->stage = TAKEN;
+    }
+    return 1;
+}
+
+/* Reads what lanes have to read, and hashes what both have. */
+static void advance_lanes(Readers *self, Desk *desk, Lane *lanes)
+{
+    for (int number = 0; number < LANES; number++) {
+        Lane *lane = &lanes[number];
+        if (lane->stage == TAKEN)
+            open_lane(self, lane);
+        while (lane->stage == READING && lane->sum.ready == 0)
+            read_lane(self, desk, lane);
+    }
+    advance_sums(&lanes[0].sum, &lanes[1].sum);
+    for (int number = 0; number < LANES; number++)
+        if (lanes[number].stage == READ && lanes[number].sum.ready == 0)
+            end_sum(&lanes[number].sum, lanes[number].file->digest);
+}
+
+static void work_by_pairs(Readers *self, Desk *desk)
+{
+    Lane lanes[LANES] = {{.block = desk->blocks[0]}, {.block = desk->blocks[1]}};
+    pthread_mutex_lock(&self->lock);
+    self->working++;
+    for (int goes_on = 1; goes_on;) {
+        goes_on = take_files(self, lanes);
+        pthread_mutex_unlock(&self->lock);
+        if (goes_on)
+            advance_lanes(self, desk, lanes);
+        pthread_mutex_lock(&self->lock);
+        for (int number = 0; number < LANES; number++) {
+            Lane *lane = &lanes[number];
+            if (!goes_on && lane->stage != FREE)
+                leave_lane(self, lane);
+            if (lane->stage != READ || lane->sum.ready > 0)
+                continue;
+            lane->stage = FREE;
+            finish_file(self, lane->batch);
+        }
+    }
+    self->working--;
+    pthread_mutex_unlock(&self->lock);
+}
+
 PyDoc_STRVAR(work_doc,
 "work()\n--\n\n"
 "Read what is put until it is stopped: a thread's whole work. Signals are left to the other threads.");
 
-static PyObject *readers_work(Readers *self, PyObject *Py_UNUSED(none))
+static Desk new_desk(void)
 {
-    Desk desk = {crypto.new(), PyMem_RawMalloc(BLOCK), PyMem_RawMalloc(MOST_XATTRS), PyMem_RawMalloc(MOST_XATTRS)};
-    if (desk.context != NULL && (desk.block == NULL || desk.xattr_names == NULL || desk.xattr_value == NULL)) {
+    Desk desk = {crypto.new(), {NULL}, PyMem_RawMalloc(MOST_XATTRS), PyMem_RawMalloc(MOST_XATTRS)};
+    int whole = desk.context != NULL && desk.xattr_names != NULL && desk.xattr_value != NULL;
+    for (int number = 0; number < LANES; number++) {
+        desk.blocks[number] = PyMem_RawMalloc(BLOCK + SHA256_PADDING);
+        whole = whole && desk.blocks[number] != NULL;
+    }
+    if (!whole && desk.context != NULL) {
         crypto.free(desk.context);
         desk.context = NULL;
     }
+    return desk;
+}
+
+static void free_desk(Desk *desk)
+{
+    if (desk->context != NULL)
+        crypto.free(desk->context);
+    for (int number = 0; number < LANES; number++)
+        PyMem_RawFree(desk->blocks[number]);
+    PyMem_RawFree(desk->xattr_names);
+    PyMem_RawFree(desk->xattr_value);
+}
+
+static PyObject *readers_work(Readers *self, PyObject *Py_UNUSED(none))
+{
+    Desk desk = new_desk();
     Py_BEGIN_ALLOW_THREADS
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    work_until_stopped(self, &desk);
+    if (self->lanes > 1 && desk.context != NULL)
+        work_by_pairs(self, &desk);
+    else
+        work_one_by_one(self, &desk);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     Py_END_ALLOW_THREADS
-    if (desk.context != NULL)
-        crypto.free(desk.context);
-    PyMem_RawFree(desk.block);
-    PyMem_RawFree(desk.xattr_names);
-    PyMem_RawFree(desk.xattr_value);
+    free_desk(&desk);
     Py_RETURN_NONE;
 }
 
@@ -848,7 +1030,58 @@ static PyObject *find_changed(PyObject *Py_UNUSED(module), PyObject *arguments)
     return changed;
 }
 
+/* ---- two messages at once, for who wants to know whether that is right here ---- */
+
+static void hash_two(const Py_buffer *messages, unsigned char (*digests)[SHA256_SIZE])
+{
+    unsigned char ends[2][SHA256_PADDING];
+    Sum sums[2];
+    for (int number = 0; number < 2; number++) {
+        start_sum(&sums[number]);
+        sums[number].next = messages[number].buf;
+        sums[number].ready = (size_t)messages[number].len / SHA256_BLOCK;
+    }
+    while (sums[0].ready > 0 || sums[1].ready > 0)
+        advance_sums(&sums[0], &sums[1]);
+    for (int number = 0; number < 2; number++) {
+        size_t rest = (size_t)messages[number].len % SHA256_BLOCK;
+        memcpy(ends[number], (const unsigned char *)messages[number].buf + messages[number].len - rest, rest);
+        sums[number].next = ends[number];
+        sums[number].ready = pad_sum(ends[number], rest, (uint64_t)messages[number].len);
+    }
+    while (sums[0].ready > 0 || sums[1].ready > 0)
+        advance_sums(&sums[0], &sums[1]);
+    for (int number = 0; number < 2; number++)
+        end_sum(&sums[number], digests[number]);
+}
+
+PyDoc_STRVAR(pair_doc,
+"hash_pair(first, second, /)\n--\n\n"
+"Hash two messages at once, without OpenSSL; returns the digests.\n\n"
+"Raises:\n    RuntimeError: If this processor has no instructions for it.");
+
+static PyObject *hash_pair(PyObject *Py_UNUSED(module), PyObject *arguments)
+{
+    Py_buffer messages[2];
+    unsigned char digests[2][SHA256_SIZE];
+    if (!has_pairs()) {
+        PyErr_SetString(PyExc_RuntimeError, "this processor has no instructions for SHA-256");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "y*y*", &messages[0], &messages[1]))
+        return NULL;
+    hash_two(messages, digests);
+    PyBuffer_Release(&messages[0]);
+    PyBuffer_Release(&messages[1]);
+    return Py_BuildValue("(y#y#)", digests[0], (Py_ssize_t)SHA256_SIZE, digests[1], (Py_ssize_t)SHA256_SIZE);
+}
+
 /* ---- the type ---- */
+
+static int most_lanes(void)
+{
+    return has_pairs() ? LANES : 1;
+}
 
 static int is_state_type(PyObject *type)
 {
@@ -863,12 +1096,19 @@ static int is_state_type(PyObject *type)
 static PyObject *readers_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     PyObject *state, *kind, *no_xattrs, *render;
-    static char *names[] = {"state", "kind", "no_xattrs", "render", NULL};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOO", names, &state, &kind, &no_xattrs, &render) || !is_state_type(state))
+    static char *names[] = {"state", "kind", "no_xattrs", "render", "lanes", NULL};
+    int lanes;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OOOOi", names, &state, &kind, &no_xattrs, &render, &lanes)
+        || !is_state_type(state))
         return NULL;
+    if (lanes < 1 || lanes > most_lanes()) {
+        PyErr_Format(PyExc_ValueError, "expected 1 to %d files under way at a time, not %d", most_lanes(), lanes);
+        return NULL;
+    }
     Readers *self = (Readers *)type->tp_alloc(type, 0); /* all zero */
     if (self == NULL)
         return NULL;
+    self->lanes = lanes;
     self->state = (PyTypeObject *)Py_NewRef(state);
     self->kind = Py_NewRef(kind);
     self->no_xattrs = Py_NewRef(no_xattrs);
@@ -941,11 +1181,14 @@ static int exec_module(PyObject *module)
         return -1;
     int failed = PyModule_AddObjectRef(module, "Readers", type);
     Py_DECREF(type);
-    return failed ? failed : PyModule_AddIntMacro(module, REVISION);
+    if (failed || PyModule_AddIntConstant(module, "LANES", most_lanes()) < 0)
+        return -1;
+    return PyModule_AddIntMacro(module, REVISION);
 }
 
 static PyMethodDef module_methods[] = {
     {"find_changed", find_changed, METH_VARARGS, changed_doc},
+    {"hash_pair", hash_pair, METH_VARARGS, pair_doc},
     {"list_names", list_names, METH_VARARGS, list_doc},
     {NULL, NULL, 0, NULL},
 };

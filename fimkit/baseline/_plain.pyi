@@ -5,14 +5,16 @@ from typing import final
 
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["REVISION", "Readers", "find_changed", "list_names"]
+__all__ = ["LANES", "REVISION", "Readers", "find_changed", "hash_pair", "list_names"]
 
+LANES: int
 REVISION: int
 
 def find_changed(
     folder: int, names: Sequence[bytes], rows: Sequence[FileState | None], kind: FileType, /
 ) -> list[int]: ...
 
+def hash_pair(first: bytes, second: bytes, /) -> tuple[bytes, bytes]: ...
 def list_names(folder: int, most: int, /) -> tuple[list[bytes], list[bytes], list[bytes], bool]: ...
 
 @final
@@ -20,7 +22,12 @@ class Readers:
     """Reads ordinary files of open folders, by threads of which each calls ``work()``."""
 
     def __new__(
-        cls, state: type[FileState], kind: FileType, no_xattrs: dict[str, bytes], render: Callable[[bytes], str]
+        cls,
+        state: type[FileState],
+        kind: FileType,
+        no_xattrs: dict[str, bytes],
+        render: Callable[[bytes], str],
+        lanes: int,
     ) -> Readers: ...
     @property
     def bytes_read(self) -> int: ...

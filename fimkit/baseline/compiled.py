@@ -11,6 +11,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fimkit.baseline.pairs import why_single
 from fimkit.baseline.xattrs import NO_XATTRS
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["REVISION", "Way", "best_way", "new_readers", "why_python"]
 
-REVISION = 3
-"""Of ``_plain.c``, which says the same of itself: raised with every change there (tested by its digest)."""
+REVISION = 4
+"""Of ``_plain.c``, which says the same of itself: raised with every change there or in its header (tested by their digest)."""
 
 
 class Way(StrEnum):
     """How ordinary files are read."""
 
+    PAIRS = "compiled, two files of a thread at once"
     COMPILED = "compiled"
     PYTHON = "Python"
 
@@ -47,15 +49,22 @@ def why_python() -> str | None:
 
 def best_way() -> Way:
     """Give the quickest way that is here; a reader that was built for another Python, or of other sources, is none."""
-    return Way.COMPILED if why_python() is None else Way.PYTHON
+    if why_python() is not None:
+        return Way.PYTHON
+    return Way.COMPILED if why_single() is not None else Way.PAIRS
 
 
-def new_readers() -> "Readers":
+def new_readers(way: Way) -> "Readers":
     """Make a compiled reader for one scan.
+
+    Args:
+        way: One of the compiled ones.
 
     Raises:
         ImportError: If it was not built here, or cannot be used.
+        ValueError: If this processor cannot hash two files at once.
     """
     from fimkit.baseline._plain import Readers
 
-    return Readers(state=FileState, kind=FileType.FILE, no_xattrs=NO_XATTRS, render=render_path)
+    lanes = 2 if way is Way.PAIRS else 1
+    return Readers(state=FileState, kind=FileType.FILE, no_xattrs=NO_XATTRS, render=render_path, lanes=lanes)

@@ -296,10 +296,10 @@ def _new_known(reader: EntryReader, known: Mapping[bytes, FileState], way: Way) 
 
 def _new_pool(reader: EntryReader, limits: Scanning, way: Way) -> "ThreadPool | WorkerPool":
     """Choose who reads: what leaves the page cache as it was found is the exact way's, by processes."""
-    if way is Way.COMPILED and not limits.nice:
+    if way is not Way.PYTHON and not limits.nice:
         from fimkit.baseline.thread_pool import ThreadPool
 
-        return ThreadPool(reader)
+        return ThreadPool(reader, way)
     from fimkit.baseline.pool import WorkerPool  # with what it takes to start processes
 
     return WorkerPool(reader, spares_cache=limits.nice)

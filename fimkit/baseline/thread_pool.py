@@ -12,7 +12,7 @@ import threading
 from collections import deque
 
 from fimkit.baseline.batch import Batch, Runs, read_here
-from fimkit.baseline.compiled import new_readers
+from fimkit.baseline.compiled import Way, new_readers
 from fimkit.baseline.entry import EntryReader
 
 __all__ = ["ThreadPool"]
@@ -29,14 +29,14 @@ class ThreadPool:
     many_paths = 2
     """From here on a scan is worth the start of threads, some 0.1 ms: two files may be large ones."""
 
-    def __init__(self, reader: EntryReader) -> None:
-        """Take the walk's own reader, for what the threads leave.
+    def __init__(self, reader: EntryReader, way: Way) -> None:
+        """Take the walk's own reader, for what the threads leave, and which of the compiled ways is theirs.
 
         Raises:
             ImportError: If the compiled reader was not built here, or cannot be used.
         """
         self._reader = reader
-        self._readers = new_readers()
+        self._readers = new_readers(way)
         self._threads: list[threading.Thread] = []
         self._left: deque[Batch] = deque()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

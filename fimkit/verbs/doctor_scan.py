@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fimkit.baseline.compiled import why_python
+from fimkit.baseline.pairs import why_single
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config
 from fimkit.verbs.doctor_host import DoctorHost
@@ -19,4 +20,12 @@ def check_scan(_config: Config, _host: DoctorHost) -> Iterator[Advice]:
             where="fimkit.baseline._plain",
             problem=f"files are read in Python, the same rows at about two thirds of the speed: {why}.",
             remedy="with gcc, the headers of this Python (python3-dev, python3-devel) and OpenSSL 3 there, install fimkit again",
+        )
+    elif (why := why_single()) is not None:
+        yield Advice(
+            code="scan-reader",
+            level=Level.NOTE,
+            where="fimkit.baseline._plain",
+            problem=f"the compiled reader hashes one file at a time by OpenSSL, not two at once: {why}.",
+            remedy="nothing: what is found is the same; where the hashes differ, have processor and memory of this host looked at",
         )

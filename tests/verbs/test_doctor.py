@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from fimkit.audit.kernel import AuditKernel, AuditStatus
 from fimkit.audit.rule_codec import Field, FilterList, Rule, RuleAction, encode_rule
 from fimkit.audit.rules import plan_rules, render_rule_file
+from fimkit.baseline.compiled import REVISION
 from fimkit.model.advice import Advice, Level
 from fimkit.model.config import Config, Host, Sources, Watch
 from fimkit.model.errors import HostError
@@ -334,6 +336,15 @@ def test_scanning_without_the_compiled_reader_is_said(host: SmallHost, monkeypat
     monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", None)  # as where it was not built
     advice = [one for one in host.advice() if one.code == "scan-reader"]
     assert [one.level for one in advice] == [Level.NOTE]
+    assert is_healthy(advice)
+
+
+def test_hashing_one_file_at_a_time_is_said(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = ModuleType("fimkit.baseline._plain")  # as on a processor without instructions for SHA-256
+    vars(older).update(REVISION=REVISION, LANES=1)
+    monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", older)
+    advice = [one for one in host.advice() if one.code == "scan-reader"]
+    assert [(one.level, "one file at a time" in one.problem) for one in advice] == [(Level.NOTE, True)]
     assert is_healthy(advice)
 
 
