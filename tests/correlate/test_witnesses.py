@@ -179,8 +179,8 @@ def test_a_file_that_came_and_went_is_who_made_and_removed_it() -> None:
 
 def test_names_that_renames_joined_come_in_one_order_in_every_process() -> None:
     names = [b"/w/%d" % number for number in range(10)]
-    rows = [saw("MOVED_FROM", name.decode(), transaction_id=str(place)) for place, name in enumerate(names)]
-    rows += [saw("MOVED_TO", "/w/b", transaction_id=str(place)) for place in range(10)]
+    rows = [saw("MOVED_FROM", name.decode(), transaction_id=str(place)) for place, name in enumerate(names, 1)]
+    rows += [saw("MOVED_TO", "/w/b", transaction_id=str(place)) for place in range(1, 11)]
     assert list(Timeline(rows, {}, {}).osquery_partners(b"/w/b")) == names
 
 
