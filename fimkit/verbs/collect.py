@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from fimkit.model.time import render_time
 from fimkit.report.export_formats import Format, render_line
 from fimkit.report.selection import Selection
 from fimkit.verbs.canaries import Canaries
+from fimkit.verbs.collect_folder import clear_left_folders, working_folder
 from fimkit.verbs.collected import AFTER, AUDIT_LOG, BASELINE, CONFIG, CONTENTS, FINDINGS, OSQUERY_LOG, is_archive, write_tar
 from fimkit.verbs.findings import read_findings
 from fimkit.verbs.init_text import render_toml
@@ -63,7 +62,7 @@ class CollectedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """What was collected, and what could not be, in words."""
+    """What was collected, and what could not be, in words; what a run that was killed had left, and was taken away."""
 
     output: Path
     files: tuple[CollectedFile, ...]
@@ -93,21 +92,17 @@ def collect(config: Config, options: CollectOptions) -> Collection:
     output = options.output
     _refuse_existing(output)
     name = render_path(os.fsencode(output))
+    left = clear_left_folders(output)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))  # mode 0700
-    except OSError as error:
-        raise HostError(f"cannot write {name}: {error.strerror}") from error
-    try:
-        work = _Work(config, options, folder)
-        files = _fill(work)
-        _put_in_place(folder, output, [*(file.name for file in files), CONTENTS])
+        with working_folder(output) as folder:
+            work = _Work(config, options, folder)
+            files = _fill(work)
+            _put_in_place(folder, output, [*(file.name for file in files), CONTENTS])
     except OSError as error:
         if isinstance(error, HostError):
             raise
         raise HostError(f"cannot write {name}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Collection(output=output, files=files, words=tuple(dict.fromkeys(work.words)))
+    return Collection(output=output, files=files, words=tuple(dict.fromkeys((*left, *work.words))))
 
 
 def _refuse_existing(output: Path) -> None:
@@ -185,7 +180,9 @@ def _write_findings(work: _Work, reader: Reader) -> None:
 
 def _look(work: _Work, before: dict[bytes, FileState] | None, began_ns: int) -> None:
     scan = scan_watches(
-        scanned_watches(work.config), known=before if work.options.quick else None, on_progress=work.options.on_progress,
+        scanned_watches(work.config),
+        known=before if work.options.quick else None,
+        on_progress=work.options.on_progress,
         limits=work.config.scan,
     )
     after = {state.path: state for state in scan}

@@ -28,6 +28,7 @@ __all__ = [
     "OSQUERY_LOG",
     "Contents",
     "is_archive",
+    "is_collected_name",
     "read_contents",
     "unpacked",
     "write_tar",
@@ -62,6 +63,15 @@ def is_archive(name: str) -> bool:
     (True, True, False)
     """
     return _ARCHIVE.fullmatch(name) is not None
+
+
+def is_collected_name(name: str) -> bool:
+    """Tell whether a collection has files of such a name.
+
+    >>> is_collected_name("audit.log.1.gz"), is_collected_name("notes.txt")
+    (True, False)
+    """
+    return _KNOWN.fullmatch(name) is not None
 
 
 def read_contents(folder: Path) -> Contents:
