@@ -174,6 +174,30 @@ def work(debian: Host) -> None:
     assert stranger.returncode == 3, stranger.stdout
 
 
+def test_an_upgrade_is_no_finding_of_a_host_that_watches_fimkit_itself(debian: Host) -> None:
+    debian.bootstrap("--system")
+    debian.at("/etc/fimkit").mkdir()
+    config = '[host]\nname = "web01"\n[[paths]]\npath = "/etc/apt"\n[sources]\nosquery_config = ""\n[self]\nwatch = true\n'
+    debian.at("/etc/fimkit/fimkit.toml").write_text(config)
+    done = debian.run("fimkit", "baseline", "create")
+    assert done.returncode == 0, done.stderr
+    unit = debian.at("/root/fimkit/units/fimkit-check.service")
+    whole = unit.read_text()
+    for number in range(2):  # the second one takes the first version away too
+        unit.write_text(f"{whole}# {number}\n")
+        assert "to be accepted" not in debian.bootstrap("--system")
+        done = debian.run("fimkit", "check", "--json")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    rows = [json.loads(line) for line in debian.run("fimkit", "expect", "list", "--all", "--json").stdout.splitlines()]
+    assert {row["reason"] for row in rows} == {"bootstrap --system"} and all(row["cancelled"] for row in rows)
+    debian.at("/opt/fimkit/current/bin/planted").write_text("x")
+    done = debian.run("fimkit", "check", "--json")
+    assert [json.loads(line)["path"].rpartition("/")[2] for line in done.stdout.splitlines()] == ["planted"]
+    assert not [name for name in os.listdir(debian.at("/opt")) if name.startswith(".fimkit")]
+    unit.write_text(whole)
+    debian.bootstrap("--system", "--remove", "--purge")
+
+
 def test_a_foreign_file_is_not_written_over(debian: Host) -> None:
     link = debian.at("/usr/local/bin/fimkit")
     link.write_text("another's")

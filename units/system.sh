@@ -2,6 +2,7 @@
 # The installation for the whole host, as `bootstrap --system` makes and removes it. Sourced by bootstrap, never run.
 #
 #   /opt/fimkit/versions/TIME    a venv of its own for each version; the one before stays, for what still runs of it
+#   /opt/.fimkit.XXXXXX          where it is made, beside what is watched: what it will be is announced before it is moved in
 #   /opt/fimkit/current          a link to the one in use, switched in one step
 #   /usr/local/bin/fimkit        a link into it
 #   /usr/local/lib/systemd/system/fimkit-*, /etc/cron.d/fimkit
@@ -54,36 +55,50 @@ sys.exit(phase not in ("disarmed", "armed", "triggered", "cut", "restored") or p
 # The new version in a venv of its own; nothing that is in use is touched. A copy is built, so that the checkout stays as it is.
 build_version() {
     new=$opt/versions/$(date -u +%Y%m%dT%H%M%SZ)-$$
-    mkdir -p "$opt/versions"
     check_python
     say "installing fimkit into $new"
     . "$here/units/lock.sh"
     copy=$(mktemp -d)
     (cd -- "$here" && cp -R bootstrap pyproject.toml README.md fimkit queries units "$copy")
     find "$copy" -name __pycache__ -type d -prune -exec rm -rf {} +
-    "$python" -I -m venv "$new" >"$log" 2>&1 || {
+    # On the file system of the place that it will have: a rename is one step, and what runs there runs here.
+    mkdir -p "$(dirname "$opt")"
+    clear_made
+    made=$(mktemp -d "$(dirname "$opt")/.fimkit.XXXXXX")
+    staged=$made/version
+    "$python" -I -m venv "$staged" >"$log" 2>&1 || {
         tail -n 5 "$log" >&2
-        refuse "no venv could be made in $new; if its module is missing: $(install_command python3-venv)"
+        refuse "no venv could be made in $staged; if its module is missing: $(install_command python3-venv)"
     }
     # YARA is an extra: without it contents are searched by the keyword rules alone.
-    install_fimkit "$new/bin/python" "$copy" scan || {
+    install_fimkit "$staged/bin/python" "$copy" scan || {
         say "YARA could not be had, and is left out: $(grep -m1 '^ERROR' "$log" || tail -n 1 "$log")"
-        install_fimkit "$new/bin/python" "$copy" ''
+        install_fimkit "$staged/bin/python" "$copy" ''
     } || {
         tail -n 20 "$log" >&2
         refuse "pip could not install fimkit into $new; its words are above$unlock_hint"
     }
-    venv=$new
+    venv=$staged
     link_binding
     rm -rf -- "$copy"
     copy=
-    "$new/bin/fimkit" --version >"$log" 2>&1 || {
+    "$staged/bin/fimkit" --version >"$log" 2>&1 || {
         tail -n 5 "$log" >&2
         refuse "the new version does not start; what was there stays in use"
     }
+    # What is compiled at its first use would be a change later.
+    "$staged/bin/python" -I -m compileall -q "$staged/lib" >"$log" 2>&1 || :
+    "$python" -I "$here/units/relocate.py" "$staged" "$new"
     # Nobody but root may have a say in what runs as root.
-    chown -R 0:0 "$new"
-    chmod -R go-w "$new"
+    chown -R 0:0 "$staged"
+    chmod -R go-w "$staged"
+}
+
+# What a run that was killed has left; the lock says that none is at work.
+clear_made() {
+    for left in "$(dirname "$opt")"/.fimkit.??????; do
+        if [ -d "$left" ] && [ ! -L "$left" ] && [ -O "$left" ]; then rm -rf -- "$left"; fi
+    done
 }
 
 make_users_and_state() {
@@ -99,28 +114,78 @@ make_users_and_state() {
     fi
 }
 
-place_files() {
-    mkdir -p "$units_dir" "$(dirname "$link")"
-    for unit in $units; do
-        install -m 0644 -o 0 -g 0 "$here/units/$unit" "$units_dir/.$unit.new"
-        mv -- "$units_dir/.$unit.new" "$units_dir/$unit"
+# What will be moved into place is made first; what is there as it will be stays as it is.
+make_files() {
+    mkdir "$made/units" "$made/old"
+    for unit in $units; do install -m 0644 -o 0 -g 0 "$here/units/$unit" "$made/units/$unit"; done
+    install -m 0644 -o 0 -g 0 "$here/units/fimkit.cron" "$made/fimkit.cron"
+    ln -s "versions/$(basename "$new")" "$made/current"
+    ln -s "$opt/current/bin/fimkit" "$made/link"
+    old=$(readlink -- "$opt/current" 2>/dev/null || :)
+    places=$made/places
+    {
+        for unit in $units; do place "$made/units/$unit" "$units_dir/$unit"; done
+        # Where there is no cron there is nothing to say to it.
+        [ ! -d "$(dirname "$cron_file")" ] || place "$made/fimkit.cron" "$cron_file"
+        place "$staged" "$new"
+        place "$made/current" "$opt/current"
+        place "$made/link" "$link"
+    } >"$places"
+    for version in "$opt"/versions/*; do
+        [ ! -d "$version" ] || [ "$version" = "$opt/$old" ] || still_runs "$version" || printf '\n%s\n' "$version" >>"$places"
     done
-    # Where there is no cron there is nothing to say to it.
-    if [ -d "$(dirname "$cron_file")" ]; then
-        install -m 0644 -o 0 -g 0 "$here/units/fimkit.cron" "$cron_file.new"
-        mv -- "$cron_file.new" "$cron_file"
-    fi
 }
 
-switch_version() {
-    old=$(readlink -- "$opt/current" 2>/dev/null || :)
-    ln -s "versions/$(basename "$new")" "$opt/.current.$$"
-    mv -T -- "$opt/.current.$$" "$opt/current"
-    done_with=$new
-    ln -sfT "$opt/current/bin/fimkit" "$link"
-    for version in "$opt"/versions/*; do
-        [ "$version" = "$new" ] || [ "$version" = "$opt/$old" ] || still_runs "$version" || rm -rf -- "$version"
-    done
+# SOURCE TARGET: two lines, unless the one is as the other already.
+place() {
+    if [ -L "$1" ]; then
+        [ ! -L "$2" ] || [ "$(readlink -- "$1")" != "$(readlink -- "$2")" ] || return 0
+    elif [ -f "$1" ] && [ ! -L "$2" ] && cmp -s -- "$1" "$2" && [ "$(stat -c '%u:%g:%a' -- "$2")" = 0:0:644 ]; then
+        return 0
+    fi
+    printf '%s\n%s\n' "$1" "$2"
+}
+
+# With `[self] watch`, all this would be found: the version in use is told what comes, and takes just that for good when it came.
+own_upgrade() { # STEP ARG…
+    [ -n "$old" ] && [ -e "$state/fimkit.sqlite" ] && [ -e /etc/fimkit/fimkit.toml ] || return 0
+    if ! "$opt/$old/bin/python" -I -c 'import fimkit.verbs.own_upgrade' 2>/dev/null; then
+        [ "$1" = settle ] || say "the version in use cannot be told what will be written: what [self] finds of it is to be accepted"
+        return 0
+    fi
+    "$opt/$old/bin/python" -I -m fimkit.verbs.own_upgrade /etc/fimkit/fimkit.toml "$made/note" "$@" ||
+        say "what it wrote is to be accepted where [self] finds it: fimkit baseline accept"
+}
+
+announce_files() {
+    set --
+    while IFS= read -r line; do set -- "$@" "$line"; done <"$places"
+    announced=yes
+    own_upgrade announce "$(command -v mv)" -- "$@"
+}
+
+settle_files() {
+    [ -n "${announced:-}" ] || return 0
+    announced=
+    own_upgrade settle
+}
+
+# Renames of what was made before: each name has the old one or the new one, and there is one program that writes.
+move_files() {
+    mkdir -p "$opt/versions" "$units_dir" "$(dirname "$link")"
+    while IFS= read -r from && IFS= read -r to; do
+        if [ -z "$from" ]; then mv -- "$to" "$made/old/"; else move "$from" "$to"; fi
+        [ "$to" != "$opt/current" ] || done_with=$new
+    done <"$places"
+}
+
+move() { # FROM TO: on another file system a rename is a copy, and that is made beside the place
+    if [ -d "$1" ] || [ "$(stat -c %d -- "$made")" = "$(stat -c %d -- "$(dirname "$2")")" ]; then
+        mv -T -- "$1" "$2"
+    else
+        mv -T -- "$1" "$2.new"
+        mv -T -- "$2.new" "$2"
+    fi
 }
 
 # What holds a cut is not restarted for an upgrade, nor for the one after it.
@@ -166,7 +231,9 @@ clean_half() {
     release_services
     [ -z "${copy:-}" ] || rm -rf -- "$copy"
     [ -z "${new:-}" ] || [ "${done_with:-}" = "$new" ] || rm -rf -- "$new"
-    rm -f -- "$log" "$opt/.current.$$"
+    settle_files
+    [ -z "${made:-}" ] || rm -rf -- "$made"
+    rm -f -- "$log"
     rmdir -- "$opt/versions" "$opt" 2>/dev/null || :
 }
 
@@ -188,8 +255,10 @@ install_system() {
     ensure_packages
     build_version
     make_users_and_state
-    place_files
-    switch_version
+    make_files
+    announce_files
+    move_files
+    settle_files
     renew_installed
     restart_services
     if [ -n "$old" ]; then say "upgraded: $("$link" --version)"; else say "installed: $("$link" --version)"; fi
