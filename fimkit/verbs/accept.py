@@ -113,8 +113,8 @@ def accept(
         store, _ = open_baseline(config)
         with store:
             plan = _plan(store, config, paths, verdict, on_progress)
-            items = [item for item in plan.items if agreed is None or item in agreed.items]
-            late = [] if agreed is None else [item for item in agreed.items if item not in items]
+            items = list(plan.items) if agreed is None else _both(plan.items, agreed.items)
+            late = [] if agreed is None else _beyond(agreed.items, items)
             if items:
                 pairs = [pair for item in items for pair in item.pairs]
                 ids = [item.finding_id for item in items if item.finding_id is not None]
@@ -123,6 +123,24 @@ def accept(
     refused = list(dict.fromkeys((*plan.refused, *(_changed_again(item.path) for item in late))))
     notice = notify_accepted(config, [item.path for item in items], who=who, why=why)
     return Accepted(items=tuple(items), refused=tuple(refused), notice=notice, words=tuple(unkept))
+
+
+def _both(items: Iterable[Item], others: Iterable[Item]) -> list[Item]:
+    """Give the items that are among the others too; by path first, for there may be very many."""
+    there = _by_path(others)
+    return [item for item in items if item in there.get(item.path, ())]
+
+
+def _beyond(items: Iterable[Item], others: Iterable[Item]) -> list[Item]:
+    there = _by_path(others)
+    return [item for item in items if item not in there.get(item.path, ())]
+
+
+def _by_path(items: Iterable[Item]) -> Mapping[bytes, Sequence[Item]]:
+    found: dict[bytes, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.path, []).append(item)
+    return found
 
 
 def _changed_again(path: bytes) -> str:
