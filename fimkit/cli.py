@@ -87,6 +87,14 @@ def _say(words: str) -> None:
     print(f"fimkit: {render_terminal(words)}", file=sys.stderr)
 
 
+def _say_fault(error: Exception) -> None:
+    import traceback
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print(render_terminal(line), file=sys.stderr)
+    _say("a fault of fimkit's own ended this; what is above belongs into a report of it")
+
+
 def _drop_output() -> None:
     """What could not be written would be tried again at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -133,4 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fimkit: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception as error:  # the edge: Python's own ending would print raw bytes, and its status says that something was found
+        _say_fault(error)
+        return 3
     return status

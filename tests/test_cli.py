@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from fimkit.cli import VERBS
+from fimkit.cli import VERBS, main
 
 __all__: list[str] = []
 
@@ -99,6 +101,22 @@ def test_a_place_that_the_host_refuses_is_3(tmp_path: Path) -> None:
     done = fimkit("init", "--output", str(tmp_path / "file/x"))
     assert done.returncode == 3
     assert "cannot be written" in done.stderr
+
+
+def test_a_fault_of_its_own_is_3_and_its_words_cannot_steer_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb = ModuleType("fimkit.commands.man")
+
+    def run(arguments: Namespace) -> int:
+        raise LookupError("/srv/\x1b[2J\nx")
+
+    vars(verb).update(add_arguments=lambda parser: None, run=run)
+    monkeypatch.setitem(sys.modules, "fimkit.commands.man", verb)
+    assert main(["man"]) == 3
+    said = capsys.readouterr().err
+    assert "LookupError: /srv/%1B[2J" in said and "\x1b" not in said
+    assert said.splitlines()[-1].startswith("fimkit: a fault of fimkit's own")
 
 
 def test_a_reader_that_went_away_ends_it_quietly() -> None:
