@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from fimkit.commands.panic_options import add_panic_options
@@ -11,7 +12,7 @@ from fimkit.commands.scan_options import add_scan_options, limited
 from fimkit.model.config_text import load_config
 from fimkit.model.coverage import say_gaps
 from fimkit.model.errors import UsageError
-from fimkit.model.time import parse_time
+from fimkit.verbs.since import parse_since
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="read this log in place of the host's own; may be repeated",
     )
-    parser.add_argument("--since", metavar="TIME", help="leave out tries and passing files recorded before (RFC 3339)")
+    parser.add_argument(
+        "--since", metavar="TIME", help="leave out tries and passing files recorded before: RFC 3339, a date, or how long ago (24h)"
+    )
     parser.add_argument("--quick", action="store_true", help="do not read files whose times, size and inode are the baseline's")
     parser.add_argument(
         "--require-seal",
@@ -53,12 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 while any finding is open, else 0.
     """
-    since_ns = None
-    if arguments.since is not None:
-        try:
-            since_ns = parse_time(arguments.since)
-        except ValueError:
-            raise UsageError(f"--since {arguments.since!r} is no time; expected RFC 3339 such as 2026-11-22T03:49:01Z") from None
+    since_ns = None if arguments.since is None else parse_since(arguments.since, now_ns=time.time_ns())
     missing = [f"{path}: no such file" for path in (*arguments.audit_log, *arguments.osquery_log) if not path.is_file()]
     if missing:
         raise UsageError("; ".join(missing))

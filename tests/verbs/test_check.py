@@ -225,6 +225,12 @@ def test_since_leaves_older_tries_to_a_later_check_and_no_difference(host: Check
     assert host.check().kinds == {"a": "attempted"}
 
 
+def test_since_takes_how_long_ago_as_the_other_verbs_do(host: CheckedHost) -> None:
+    host.log.deny(host.tree / "a", ALICE)
+    assert host.check("--since", "0s").kinds == {}
+    assert host.check("--since", "24h").kinds == {"a": "attempted"}
+
+
 def test_quick_finds_a_change_whose_times_were_put_back(host: CheckedHost) -> None:
     path = host.tree / "a"
     seen = path.stat()
