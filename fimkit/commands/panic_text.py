@@ -135,7 +135,9 @@ def render_status(status: PanicStatus) -> Iterator[str]:
     if not status.cut_off:
         yield ""
         yield from render_order(view.config, view.plan)
-        if not view.armed:
+        if view.phase is None:
+            yield "  Whether this host is armed is not known here."
+        elif not view.armed:
             yield "  This host is not armed: nothing of it happens."
 
 

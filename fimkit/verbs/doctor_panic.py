@@ -66,7 +66,7 @@ def _phase(view: PanicView) -> Iterator[Advice]:
             problem="the network was restored after a panic, and this host has not been armed since.",
             remedy="fimkit panic arm, or fimkit panic disarm",
         )
-    elif not view.armed and any(watch.tier is Tier.CRITICAL for watch in view.config.paths):
+    elif view.phase is not None and not view.armed and any(watch.tier is Tier.CRITICAL for watch in view.config.paths):
         yield Advice(
             code="panic-disarmed",
             level=Level.NOTE,

@@ -77,6 +77,7 @@ def test_a_damaged_record_is_said_and_is_no_clean_status(config: Path) -> None:
     (folder / "record.json").write_text('{"fimkit_panic_record": 1, "phase": "cut\\u001b[2J"}')
     done = panic(config, "status")
     assert done.returncode == 3 and "not known" in done.stdout and "damaged" in done.stdout and "\x1b" not in done.stdout
+    assert "Whether this host is armed is not known" in done.stdout and "is not armed" not in done.stdout
     assert json.loads(panic(config, "status", "--json").stdout)["phase"] is None
 
 

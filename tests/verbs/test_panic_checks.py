@@ -158,3 +158,4 @@ def test_a_damaged_record_is_found(tmp_path: Path) -> None:
     (tmp_path / "panic/record.json").write_text("{")
     found = codes(check_panic(config(base=tmp_path), DoctorHost(proc=tmp_path), places=LookingPlaces(tmp_path)))
     assert found["panic-record"] is Level.WARNING and found["panic-helper"] is Level.WARNING
+    assert "panic-disarmed" not in found
