@@ -40,8 +40,8 @@ class FullDisk(NamedTuple):
 def is_full(error: BaseException | None, state_dir: bytes) -> bool:
     """Tell whether an error, or what it came of, is that there is no room in a folder.
 
-    SQLite says so in plain words of its own files alone; where it cannot make the one that its memory is shared by, it speaks of
-    the disk, and the disk is asked.
+    SQLite says so in plain words of its own files and a full disk alone; where it cannot make the one that its memory is shared by,
+    or a quota is used up, it speaks of the disk, and the disk is asked.
 
     >>> is_full(OSError(errno.ENOSPC, "x"), b"/"), is_full(OSError(errno.EACCES, "x"), b"/"), is_full(None, b"/")
     (True, False, False)
@@ -60,9 +60,19 @@ def is_full(error: BaseException | None, state_dir: bytes) -> bool:
 
 
 def _has_no_room(folder: bytes) -> bool:
+    """Tell whether nothing more can be put in a folder: by what its disk has, and, since a quota has less, by trying."""
     with suppress(OSError):
         disk = os.statvfs(folder)
-        return disk.f_bavail * disk.f_frsize < _LEAST_BYTES or (disk.f_files > 0 and not disk.f_favail)
+        if disk.f_bavail * disk.f_frsize < _LEAST_BYTES or (disk.f_files > 0 and not disk.f_favail):
+            return True
+    try:
+        opened = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)  # without a name: nobody sees it come and go
+        try:
+            os.posix_fallocate(opened, 0, _LEAST_BYTES)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        return error.errno in _FULL
     return False
 
 
