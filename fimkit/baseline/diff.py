@@ -1,13 +1,13 @@
 """Two snapshots to the scan's claims: what was created, deleted, or differs. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from fimkit.baseline.problems import UNLISTED, VANISHED
 from fimkit.model.changes import StateDiff
 from fimkit.model.state_index import troubled_of
 from fimkit.model.states import FileState, compare_states
 
-__all__ = ["diff_pairs", "diff_sorted", "diff_states"]
+__all__ = ["diff_pairs", "diff_states"]
 
 
 def diff_states(before: Mapping[bytes, FileState], after: Mapping[bytes, FileState]) -> list[StateDiff]:
@@ -38,7 +38,7 @@ def diff_states(before: Mapping[bytes, FileState], after: Mapping[bytes, FileSta
             differing.append((path, old, new))
     if common < len(after):
         differing += [(path, None, new) for path, new in after.items() if path not in before]
-    return diff_pairs(differing, after) if differing else []  # the nightly case: no row was looked at a second time
+    return diff_pairs(differing, after)
 
 
 def diff_pairs(
@@ -50,34 +50,14 @@ def diff_pairs(
         differing: Each such path once, with its older and its newer state, in any order.
         after: All the newer states: for the folders that could not be listed.
     """
+    pairs = list(differing)
+    if not pairs:  # the nightly case: no row is looked at a second time
+        return []
     unlisted = {state.path for state in troubled_of(after) if _is_unlisted(state)}
-    diffs = (_diff_pair(path, old, new, unlisted) for path, old, new in differing)
+    diffs = (_diff_pair(path, old, new, unlisted) for path, old, new in pairs)
     found = [diff for diff in diffs if diff is not None]
     found.sort(key=lambda diff: diff.path)
     return found
-
-
-def diff_sorted(before: Iterable[FileState], after: Iterable[FileState]) -> Iterator[StateDiff]:
-    """Compare two snapshots, each sorted by path without doubles, holding one row of each.
-
-    Returns:
-        What :func:`diff_states` gives, in the same order.
-    """
-    unlisted: set[bytes] = set()  # a folder comes before what lies in it
-    old_rows, new_rows = iter(before), iter(after)
-    old, new = next(old_rows, None), next(new_rows, None)
-    while old is not None or new is not None:
-        path = min(state.path for state in (old, new) if state is not None)
-        first = old if old is not None and old.path == path else None
-        second = new if new is not None and new.path == path else None
-        if second is not None:
-            if _is_unlisted(second):
-                unlisted.add(path)
-            new = next(new_rows, None)
-        if first is not None:
-            old = next(old_rows, None)
-        if first != second and (diff := _diff_pair(path, first, second, unlisted)) is not None:
-            yield diff
 
 
 def _is_unlisted(state: FileState) -> bool:

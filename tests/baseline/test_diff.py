@@ -1,8 +1,10 @@
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fimkit.baseline.diff import diff_sorted, diff_states
+from fimkit.baseline.diff import diff_pairs, diff_states
 from fimkit.baseline.problems import CHANGED, UNLISTED, VANISHED
 from fimkit.model.states import COMPARED, FileState, FileType
 from tests.baseline.states import snapshots
@@ -36,11 +38,12 @@ def test_every_path_that_came_or_went_is_a_difference_once_and_in_order(before: 
     assert all(bool(diff.changed) == (diff.before is not None and diff.after is not None) for diff in diffs)
 
 
-@given(snapshots, snapshots, st.sampled_from([None, VANISHED, f"{UNLISTED}, for a test"]))
-def test_streams_give_what_mappings_give(before: Rows, after: Rows, problem: str | None) -> None:
+@given(snapshots, snapshots, st.sampled_from([None, VANISHED, f"{UNLISTED}, for a test"]), st.randoms(use_true_random=False))
+def test_pairs_in_any_order_give_what_mappings_give(before: Rows, after: Rows, problem: str | None, draw: Random) -> None:
     after = {path: row._replace(problem=problem) if len(path) < 4 else row for path, row in after.items()}
-    streamed = list(diff_sorted([before[path] for path in sorted(before)], [after[path] for path in sorted(after)]))
-    assert streamed == diff_states(before, after)
+    pairs = [(path, before.get(path), after.get(path)) for path in before.keys() | after.keys()]
+    draw.shuffle(pairs)
+    assert diff_pairs((pair for pair in pairs if pair[1] != pair[2]), after) == diff_states(before, after)
 
 
 @pytest.mark.parametrize("name", COMPARED)
