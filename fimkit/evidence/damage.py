@@ -8,10 +8,10 @@ from fimkit.evidence.connection import translated_errors
 from fimkit.model.errors import FimkitError, RecordError, SnapshotError, StoreError, clip
 from fimkit.model.paths import render_path
 
-__all__ = ["read_errors"]
+__all__ = ["UNREADABLE", "read_errors"]
 
-# What decoding a row can raise: text that is none, a name that no list has, an object where a number was.
-_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What decoding a row can raise: text that is none, a name that no list has, an object where a number was."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def read_errors(path: bytes) -> Iterator[None]:
         if isinstance(error.__cause__, sqlite3.OperationalError) and "decode" in str(error.__cause__):  # text that is none
             raise _damaged(path, error.__cause__) from error
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
 
 

@@ -1,7 +1,7 @@
 """The baseline as a mapping whose rows stay in the store: what is in memory is bounded, however many there are.
 
-The paths in their order are cut into pieces of some hundred rows. Of each piece its first path is remembered, and the rows of those
-last asked for: a scan goes nearly in the order of paths, so that nearly every piece is read once.
+The paths in their order are cut into pieces of some hundred rows. Of each piece its first path is remembered, and of those last
+asked for the rows: a scan goes nearly in the order of paths, so that nearly every piece is read once.
 """
 
 import itertools
@@ -10,26 +10,23 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Collection, ItemsView, Iterable, Iterator, ValuesView
 from contextlib import contextmanager
-from operator import itemgetter
 from typing import Any
 
 from fimkit.evidence.connection import connect_reading, store_path
-from fimkit.evidence.damage import read_errors
+from fimkit.evidence.damage import UNREADABLE, read_errors
+from fimkit.evidence.packed_pieces import Piece, ReadPiece, piece_reader
+from fimkit.evidence.row_pieces import Row, RowPiece
 from fimkit.evidence.values import STATE_COLUMNS, decode_state, int_in, int_out
 from fimkit.model.errors import StoreError
 from fimkit.model.state_index import IndexedStates
 from fimkit.model.states import FileState
 
-__all__ = ["PIECE", "KnownStates", "Row", "open_known_states"]
-
-Row = tuple[Any, ...]
-"""A baseline's row as SQLite gives it."""
+__all__ = ["PIECE", "KnownStates", "open_known_states"]
 
 PIECE = 256
-_MOST_ROWS = 4096
+_MOST_PIECES = 16
 _PIECES_AT_ONCE = 32
 _CACHE_KIB = 8 * 1024
-_path_of = itemgetter(0)
 _COLUMNS = ", ".join(STATE_COLUMNS)
 
 
@@ -58,14 +55,20 @@ class KnownStates(IndexedStates):
         HostError: From any method, if the host refuses.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: bytes) -> None:
-        """Take a connection of its own, and learn where the pieces begin."""
+    def __init__(self, connection: sqlite3.Connection, path: bytes, read: ReadPiece | None = None) -> None:
+        """Take a connection of its own, and learn where the pieces begin.
+
+        Args:
+            connection: To the store.
+            path: The store's file, for words.
+            read: How a piece is read; the quickest way that is here, if none is given.
+        """
         self._connection, self._path = connection, path
-        # Those of the last pieces, and of the ones before: when there are too many, the older half goes at once.
-        self.young: dict[bytes, tuple[Row, int]] = {}
-        self._old: dict[bytes, tuple[Row, int]] = {}
-        self._young_pieces: set[int] = set()
-        self._old_pieces: set[int] = set()
+        self._read = read or piece_reader(connection)
+        # The last pieces, and the ones before: when there are too many, the older half goes at once.
+        self._young: dict[int, Piece] = {}
+        self._old: dict[int, Piece] = {}
+        self._last: Piece = RowPiece([], place=0, start=b"", end=b"")  # of no path
         self._acceptance: int | None = None
         self._folders: list[FileState] | None = None
         with self._reading():
@@ -103,76 +106,81 @@ class KnownStates(IndexedStates):
 
     # One path.
 
-    def find(self, path: bytes) -> tuple[Row, int] | None:
-        """Give the row of a path, and its place among all rows."""
-        found = self.young.get(path) or self._old.get(path)
-        if found is not None:
-            return found
-        piece = bisect_right(self._starts, path) - 1
-        if piece in self._young_pieces or piece in self._old_pieces:
-            return None
-        self._keep(piece)
-        return self.young.get(path)
+    def piece_of(self, path: bytes) -> Piece:
+        """Give the piece that a path would be in."""
+        if self._last.spans(path):
+            return self._last
+        number = bisect_right(self._starts, path) - 1
+        piece = self._young.get(number) or self._old.get(number)
+        if piece is None:
+            if len(self._young) >= _MOST_PIECES:
+                self._old, self._young = self._young, {}
+            piece = self._young[number] = self._load(number)
+        self._last = piece
+        return piece
 
-    def load_for(self, states: Iterable[FileState]) -> None:
-        """Read the pieces that states of the same paths would be in, for :attr:`young`."""
-        for state in states:
-            if state[0] not in self.young:
-                self.find(state[0])
-
-    def _keep(self, piece: int) -> None:
-        if len(self.young) >= _MOST_ROWS:
-            self._old, self._old_pieces = self.young, self._young_pieces
-            self.young, self._young_pieces = {}, set()
-        rows = self._load(piece)
-        self.young.update(zip(map(_path_of, rows), zip(rows, itertools.count(piece * PIECE)), strict=False))
-        self._young_pieces.add(piece)
-
-    def _load(self, piece: int) -> list[Row]:
-        """Read the rows of one piece."""
-        until = self._starts[piece + 1 : piece + 2]
-        where = "path >= ? AND path < ?" if until else "path >= ?"
+    def _load(self, number: int) -> Piece:
+        """Read one piece."""
+        start, place = self._starts[number], number * PIECE
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else None
         with self._reading():
-            query = f"SELECT {_COLUMNS} FROM baseline WHERE {where} ORDER BY path"
-            rows = self._connection.execute(query, (self._starts[piece], *until)).fetchall()
-        if len(rows) != min(PIECE, self._count - piece * PIECE):
+            piece = self._read(place, start, end)
+        if len(piece) != min(PIECE, self._count - place):
             raise StoreError("the baseline was changed while it was compared with, and not by fimkit")
-        return rows
+        return piece
+
+    def place_of(self, path: bytes) -> int | None:
+        """Give the place of a path among all."""
+        return self.piece_of(path).place_of(path)
+
+    def find(self, path: bytes) -> FileState | None:
+        """Give the state of a path."""
+        piece = self.piece_of(path)
+        try:
+            return piece.state_of(path)
+        except UNREADABLE:
+            with read_errors(self._path):  # for every path it would cost as much as the decoding
+                return piece.state_of(path)
 
     def __getitem__(self, path: bytes) -> FileState:
-        found = self.find(path)
-        if found is None:
+        state = self.find(path)
+        if state is None:
             raise KeyError(path)
-        return self.decode(found[0])
+        return state
 
-    def decode(self, row: Row) -> FileState:
-        """Give the state that a row is of."""
-        try:
-            return decode_state(row)
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            with read_errors(self._path):  # for every row it would cost as much as the decoding
-                return decode_state(row)
+    def get(self, path: bytes, default: Any = None) -> Any:
+        """Give the state of a path, or something else where it has none, without an error made for it."""
+        state = self.find(path)
+        return default if state is None else state
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, bytes) and self.find(path) is not None
+        return isinstance(path, bytes) and self.place_of(path) is not None
 
     # All of them, each time read anew.
 
     def __len__(self) -> int:
         return self._count
 
+    def _pieces(self) -> Iterator[Piece]:
+        return map(self._load, range(len(self._starts)))
+
     def __iter__(self) -> Iterator[bytes]:
-        return (row[0] for row in self.rows())
+        return itertools.chain.from_iterable(piece.paths() for piece in self._pieces())
 
-    def rows(self) -> Iterator[Row]:
-        """Read every row, sorted by path."""
-        return itertools.chain.from_iterable(map(self._load, range(len(self._starts))))
+    def states(self) -> Iterator[FileState]:
+        """Read every state, sorted by path."""
+        for piece in self._pieces():
+            with read_errors(self._path):
+                states = piece.states()
+            yield from states
 
-    def rows_at(self, places: Iterable[int]) -> Iterator[Row]:
-        """Read the rows at some places, in ascending order."""
-        for piece, some in itertools.groupby(places, key=lambda place: place // PIECE):
-            rows = self._load(piece)
-            yield from (rows[place % PIECE] for place in some)
+    def states_at(self, places: Iterable[int]) -> Iterator[FileState]:
+        """Read the states at some places, in ascending order."""
+        for number, some in itertools.groupby(places, key=lambda place: place // PIECE):
+            piece = self._load(number)
+            with read_errors(self._path):
+                states = list(map(piece.state_at, some))
+            yield from states
 
     def values(self) -> ValuesView[FileState]:
         """Give the states, each read when its turn comes."""
@@ -183,6 +191,13 @@ class KnownStates(IndexedStates):
         return _Items(self)
 
     # Some of them.
+
+    def _decode(self, row: Row) -> FileState:
+        try:
+            return decode_state(row)
+        except UNREADABLE:
+            with read_errors(self._path):
+                return decode_state(row)
 
     def _select(self, columns: str, where: str, *values: object) -> Iterator[Row]:
         """Read what some rows have, sorted by path, some thousand rows at a time: nothing is held open between them."""
@@ -198,12 +213,12 @@ class KnownStates(IndexedStates):
         """Give the states at and below a path."""
         start = path.rstrip(b"/") + b"/"
         where = "(path = ? OR (path >= ? AND path < ?))"
-        return map(self.decode, self._select(_COLUMNS, where, path, start, start[:-1] + b"0"))  # "0" follows "/"
+        return map(self._decode, self._select(_COLUMNS, where, path, start, start[:-1] + b"0"))  # "0" follows "/"
 
     def folders(self) -> Iterator[FileState]:
         """Give the states of folders: kept from then on, for both sides of a comparison have nearly all of them."""
         if self._folders is None:
-            self._folders = list(map(self.decode, self._select(_COLUMNS, "type = 'directory'")))
+            self._folders = list(map(self._decode, self._select(_COLUMNS, "type = 'directory'")))
         return iter(self._folders)
 
     def devices(self) -> set[int | None]:
@@ -216,7 +231,7 @@ class KnownStates(IndexedStates):
         if not inodes:
             return iter(())
         wanted = json.dumps([int_in(inode) for inode in inodes])
-        return map(self.decode, self._select(_COLUMNS, "inode IN (SELECT value FROM json_each(?))", wanted))
+        return map(self._decode, self._select(_COLUMNS, "inode IN (SELECT value FROM json_each(?))", wanted))
 
     def file_keys(self) -> Iterator[tuple[int, int]]:
         """Give device and inode of every state that has both."""
@@ -225,7 +240,7 @@ class KnownStates(IndexedStates):
 
     def troubled(self) -> Iterator[FileState]:
         """Give the states with a problem."""
-        return map(self.decode, self._select(_COLUMNS, "problem IS NOT NULL"))
+        return map(self._decode, self._select(_COLUMNS, "problem IS NOT NULL"))
 
 
 class _Values(ValuesView[FileState]):
@@ -234,7 +249,7 @@ class _Values(ValuesView[FileState]):
         self._states = states
 
     def __iter__(self) -> Iterator[FileState]:
-        return map(self._states.decode, self._states.rows())
+        return self._states.states()
 
 
 class _Items(ItemsView[bytes, FileState]):

@@ -2,9 +2,9 @@
 
 import itertools
 from collections.abc import Collection, ItemsView, Iterable, Iterator, MutableMapping, ValuesView
+from typing import TypeVar
 
-from fimkit.evidence.known_states import KnownStates, Row
-from fimkit.evidence.same_rows import mark_same
+from fimkit.evidence.known_states import KnownStates
 from fimkit.model.state_index import ComparedStates
 from fimkit.model.states import FileState, FileType
 
@@ -15,6 +15,7 @@ Difference = tuple[bytes, FileState | None, FileState | None]
 
 _BATCH = 256
 _ABSENT, _SAME, _OTHER = 0, 1, 2
+_T = TypeVar("_T")
 
 
 class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
@@ -32,9 +33,10 @@ class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
         self._own: dict[bytes, FileState] = {}
         rest = iter(states)
         while batch := list(itertools.islice(rest, _BATCH)):
-            others = mark_same(batch, known.young, self._marks)
-            known.load_for(others)
-            for state in mark_same(others, known.young, self._marks):
+            others: list[FileState] = []
+            while batch:
+                batch = known.piece_of(batch[0].path).mark_same(batch, self._marks, others)
+            for state in others:
                 self[state.path] = state
 
     @property
@@ -48,16 +50,15 @@ class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
         own = self._own.get(path)
         if own is not None:
             return own
-        found = self._known.find(path)
-        if found is None or self._marks[found[1]] != _SAME:
+        if path not in self:
             raise KeyError(path)
-        return self._known.decode(found[0])
+        return self._known[path]
 
     def __setitem__(self, path: bytes, state: FileState) -> None:
-        found = self._known.find(path)
-        if found is not None:
-            same = self._known.decode(found[0]) == state
-            self._marks[found[1]] = _SAME if same else _OTHER
+        place = self._known.place_of(path)
+        if place is not None:
+            same = self._known[path] == state
+            self._marks[place] = _SAME if same else _OTHER
             if same:
                 self._own.pop(path, None)
                 return
@@ -67,15 +68,15 @@ class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
         if path not in self:
             raise KeyError(path)
         self._own.pop(path, None)
-        found = self._known.find(path)
-        if found is not None:
-            self._marks[found[1]] = _ABSENT
+        place = self._known.place_of(path)
+        if place is not None:
+            self._marks[place] = _ABSENT
 
     def __contains__(self, path: object) -> bool:
         if path in self._own:
             return True
-        found = self._known.find(path) if isinstance(path, bytes) else None
-        return found is not None and self._marks[found[1]] == _SAME
+        place = self._known.place_of(path) if isinstance(path, bytes) else None
+        return place is not None and self._marks[place] == _SAME
 
     # All of them.
 
@@ -83,10 +84,10 @@ class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
         return self._marks.count(_SAME) + len(self._own)
 
     def __iter__(self) -> Iterator[bytes]:
-        return itertools.chain((row[0] for row in self._same_rows()), self._own)
+        return itertools.chain(self._same(self._known), self._own)
 
-    def _same_rows(self) -> Iterator[Row]:
-        return (row for row, mark in zip(self._known.rows(), self._marks, strict=True) if mark == _SAME)
+    def _same(self, known: Iterable[_T]) -> Iterator[_T]:
+        return (one for one, mark in zip(known, self._marks, strict=True) if mark == _SAME)
 
     def values(self) -> ValuesView[FileState]:
         """Give the states: those of the baseline, each read when its turn comes, and then the others."""
@@ -112,7 +113,7 @@ class SeenStates(ComparedStates, MutableMapping[bytes, FileState]):
         """Give the baseline's states whose paths were not seen, sorted by path."""
         if self._marks.count(_ABSENT):
             places = (place for place, mark in enumerate(self._marks) if mark == _ABSENT)
-            yield from map(self._known.decode, self._known.rows_at(places))
+            yield from self._known.states_at(places)
 
     def differences(self) -> Iterator[Difference]:
         """Give every path whose states are not equal, with both of them."""
@@ -157,7 +158,7 @@ class _Values(ValuesView[FileState]):
         self._states = states
 
     def __iter__(self) -> Iterator[FileState]:
-        return itertools.chain(map(self._states.known.decode, self._states._same_rows()), self._states.own())
+        return itertools.chain(self._states._same(self._states.known.states()), self._states.own())
 
 
 class _Items(ItemsView[bytes, FileState]):

@@ -2,8 +2,9 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fimkit.baseline.diff import diff_pairs, diff_states
+from fimkit.evidence.connection import connect_reading, store_path
 from fimkit.evidence.known_states import PIECE, KnownStates, open_known_states
+from fimkit.evidence.packed_pieces import read_rows
 from fimkit.evidence.seen_states import SeenStates
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.errors import StoreError
@@ -19,15 +22,27 @@ from fimkit.model.state_index import devices_of, file_keys_of, folders_of, only_
 from fimkit.model.states import FileState, FileType
 from tests.evidence.examples import NOW, a_state, plain_states, states
 
+Open = Callable[[bytes], KnownStates]
+
+
+def open_by_rows(state_dir: bytes) -> KnownStates:
+    """Open the baseline as where the compiled way was not built."""
+    connection = connect_reading(state_dir)
+    connection.execute("COMMIT")
+    return KnownStates(connection, store_path(state_dir), partial(read_rows, connection))
+
+
+each_way = pytest.mark.parametrize("way", [open_known_states, open_by_rows])
+
 
 @contextmanager
-def known_from(rows: Mapping[bytes, FileState]) -> Iterator[tuple[Store, KnownStates]]:
+def known_from(rows: Mapping[bytes, FileState], way: Open = open_known_states) -> Iterator[tuple[Store, KnownStates]]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o700)
         state_dir = folder.encode() + b"/state"
         with open_store(state_dir, create=True) as store:
             store.write_baseline(rows.values(), who="eve", why="", time_ns=NOW)
-            known = open_known_states(state_dir)
+            known = way(state_dir)
             yield store, known
             known.close()
 
@@ -73,18 +88,20 @@ def assert_alike(known: KnownStates, seen: SeenStates, before: dict[bytes, FileS
     assert in_order(only_after(known, seen)) == in_order(only_after(before, after))
 
 
+@each_way
 @given(st.lists(states | plain_states, max_size=8), st.lists(states | plain_states, max_size=8), st.sets(st.integers(0, 7)))
 def test_any_two_snapshots_are_compared_as_dictionaries_are(
-    older: list[FileState], newer: list[FileState], kept: set[int]
+    way: Open, older: list[FileState], newer: list[FileState], kept: set[int]
 ) -> None:
     before = by_path(older)
     after = by_path([*(row for place, row in enumerate(before.values()) if place in kept), *newer])
-    with known_from(before) as (_, known):
+    with known_from(before, way) as (_, known):
         assert_alike(known, SeenStates(known, after.values()), before, after)
 
 
+@each_way
 @pytest.mark.parametrize("count", [1, PIECE - 1, PIECE, PIECE + 1, 20 * PIECE])
-def test_pieces_are_cut_so_that_none_is_missing_whatever_the_order(count: int) -> None:
+def test_pieces_are_cut_so_that_none_is_missing_whatever_the_order(way: Open, count: int) -> None:
     before = tree(count)
     rows = list(before.values())
     after = by_path(rows[::-1])
@@ -93,13 +110,14 @@ def test_pieces_are_cut_so_that_none_is_missing_whatever_the_order(count: int) -
     for row in rows[7::61]:
         del after[row.path]
     after[b"/t/new"] = a_state(b"/t/new")
-    with known_from(before) as (_, known):
+    with known_from(before, way) as (_, known):
         assert_alike(known, SeenStates(known, after.values()), before, after)
 
 
-def test_states_are_set_and_taken_out_as_of_a_dictionary() -> None:
+@each_way
+def test_states_are_set_and_taken_out_as_of_a_dictionary(way: Open) -> None:
     before = tree(400)
-    with known_from(before) as (_, known):
+    with known_from(before, way) as (_, known):
         seen, after = SeenStates(known, before.values()), dict(before)
         first, second, third = list(before)[:3]
         for states_of in (seen, after):
@@ -117,17 +135,40 @@ def test_states_are_set_and_taken_out_as_of_a_dictionary() -> None:
         assert_alike(known, seen, before, after)
 
 
-def test_a_baseline_that_is_changed_meanwhile_ends_the_comparison() -> None:
+@each_way
+def test_a_baseline_that_is_changed_meanwhile_ends_the_comparison(way: Open) -> None:
     before = tree(3000)
-    with known_from(before) as (store, known):
+    with known_from(before, way) as (store, known):
         assert known[b"/t/0000/00000"] == before[b"/t/0000/00000"]
         store.accept([(b"/t/0001/00009", None)], who="eve", why="", time_ns=NOW)
         with pytest.raises(StoreError, match="was changed while it was compared"):
             list(known.values())
 
 
-def test_a_baseline_that_is_changed_past_fimkit_ends_the_comparison_too() -> None:
-    with known_from(tree(3000)) as (store, known):
+@each_way
+@pytest.mark.parametrize(
+    "column, value", [("mode", "x"), ("type", "door"), ("xattrs", "{"), ("xattrs", "[]"), ("inode", "x"), ("problem", b"\xff")]
+)
+def test_a_row_that_cannot_be_read_is_said_whichever_way_it_is_come_upon(way: Open, column: str, value: object) -> None:
+    before, path = tree(600), b"/t/0070/00490"
+    with known_from(before, way) as (store, known):
+        with sqlite3.connect(store.path.decode()) as other:
+            other.execute(f"UPDATE baseline SET {column} = ? WHERE path = ?", (value, path))
+        looks: list[Callable[[], object]] = [
+            lambda: known[path], lambda: list(known.values()), lambda: SeenStates(known, before.values()),
+        ]  # fmt: skip
+        if column == "mode":  # a text is one that no scan gives, and no more
+            assert known[path].mode == value
+            assert len(list(SeenStates(known, before.values()).differences())) == 1
+            return
+        for look in looks:
+            with pytest.raises(StoreError, match="is damaged"):
+                look()
+
+
+@each_way
+def test_a_baseline_that_is_changed_past_fimkit_ends_the_comparison_too(way: Open) -> None:
+    with known_from(tree(3000), way) as (store, known):
         with sqlite3.connect(store.path.decode()) as other:
             other.execute("DELETE FROM baseline WHERE path = ?", (b"/t/0001/00009",))
         with pytest.raises(StoreError, match="not by fimkit"):
