@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Watch until SIGTERM or Ctrl-C; or print the status.
 
     Returns:
-        1 while any difference is open, else 0; of the status, 0 for a watch that runs and 1 for none.
+        1 while anything is open, as of a check, else 0; of the status, 0 for a watch that runs and 1 for none.
     """
     if arguments.status:
         return _print_status(arguments)

@@ -17,6 +17,7 @@ __all__ = [
     "close_absent",
     "close_accepted",
     "close_undone",
+    "count_open",
     "decode_finding",
     "find_by_prefix",
     "load_findings",
@@ -238,6 +239,12 @@ def load_untold_of(connection: sqlite3.Connection, numbers: Iterable[str]) -> se
 def load_open_ids(connection: sqlite3.Connection) -> dict[str, bytes]:
     """Load the path of every open difference, by its id."""
     return dict(connection.execute("SELECT id, path FROM findings WHERE status = 'open'" + _NOT_PASSING))
+
+
+def count_open(connection: sqlite3.Connection) -> int:
+    """Count the open findings of all kinds."""
+    (count,) = connection.execute("SELECT count(*) FROM findings WHERE status = 'open'").fetchone()
+    return int(count)
 
 
 def mark_told(connection: sqlite3.Connection, numbers: Iterable[str], *, time_ns: int) -> None:

@@ -112,6 +112,11 @@ class Store:
         with read_errors(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
+    @property
+    def writes(self) -> int:
+        """How many rows this one has written since it was opened: another number when it has written since."""
+        return self._connection.total_changes
+
     def verify(self) -> list[str]:
         """Read the whole file and say what is damaged; nothing if all is well."""
         try:
@@ -452,6 +457,11 @@ class Store:
         """Load the path of every open difference, by its id."""
         with read_errors(self.path):
             return findings_rows.load_open_ids(self._connection)
+
+    def count_open(self) -> int:
+        """Count the open findings, those that left no difference among them."""
+        with read_errors(self.path):
+            return findings_rows.count_open(self._connection)
 
     def tell(self, finding_ids: Iterable[str], *, time_ns: int) -> None:
         """Note that findings were shown."""

@@ -6,6 +6,7 @@ long), what was found is given all the same, as not stored, and judged and store
 the disk first does not keep an armed host from its panic.
 """
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -158,6 +159,7 @@ class Engine:
         self.refused_ns = self.dropped = 0
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
+        self._open_count, self._counted = 0, (-1, -1)
         self._tickets, self._tickets_version, self._over = store.tickets(), store.version(), set[int]()
         for change in changes:
             self._remember(change)
@@ -212,8 +214,12 @@ class Engine:
 
     @property
     def open_count(self) -> int:
-        """How many differences are open."""
-        return len(self._open.paths)
+        """How many findings are open, as a check counts them: differences, and what happened once and was not accepted yet."""
+        with contextlib.suppress(HostError):  # what the store cannot say now, it said before
+            mark = self.store.version(), self.store.writes
+            if mark != self._counted:
+                self._open_count, self._counted = self.store.count_open(), mark
+        return self._open_count
 
     @property
     def waiting(self) -> int:
