@@ -13,6 +13,7 @@ inotify-watches: Where there are no audit records, folders beyond the kernel's l
 no-baseline: There is nothing to compare with: no change can be told.
 baseline-age: A baseline that nobody keeps up ends in findings that nobody reads.
 clock: Times of findings, mails and seals are wrong, and the order of what happened with them.
+scan-compare: Files are compared with the baseline slowly; what is found is the same.
 scan-reader: Files are read slowly; what is found is the same.
 store-mode: Others on the host can read what was found, and learn what is watched.
 store-space: A full disk ends what can be kept: findings and evidence first.

@@ -31,7 +31,7 @@ __all__: list[str] = []
 
 BOOT_S = 1_795_000_000
 # Of the host that runs this test; of the seal and of what fimkit stands on: test_doctor_seal, test_doctor_trust.
-UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "scan-reader", "seal-no-key", "self-watch")
+UNSTEADY = ("audit-no-owner", "audit-other-owner", "audit-reader", "scan-compare", "scan-reader", "seal-no-key", "self-watch")
 STATUS = AuditStatus(enabled=1, failure=1, pid=50, rate_limit=0, backlog_limit=8192, lost=0, backlog=0)
 AUDITD = """
 log_file = {log}
@@ -332,9 +332,10 @@ def test_mounts_are_read_with_their_types(tmp_path: Path) -> None:
     assert not load_mounts(tmp_path / "none")
 
 
-def test_scanning_without_the_compiled_reader_is_said(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", None)  # as where it was not built
-    advice = [one for one in host.advice() if one.code == "scan-reader"]
+@pytest.mark.parametrize("code, module", [("scan-reader", "fimkit.baseline._plain"), ("scan-compare", "fimkit.evidence._rows")])
+def test_scanning_without_a_compiled_part_is_said(host: SmallHost, monkeypatch: pytest.MonkeyPatch, code: str, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as where it was not built
+    advice = [one for one in host.advice() if one.code == code]
     assert [one.level for one in advice] == [Level.NOTE]
     assert is_healthy(advice)
 
