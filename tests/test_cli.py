@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +55,18 @@ def test_every_verb_has_help_and_needs_no_frames_for_it(verb: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: fimkit {verb} ")
+
+
+def test_every_action_of_a_verb_says_in_its_help_what_it_does() -> None:
+    for verb in ("baseline", "evidence", "expect", "notify", "panic"):
+        parser = ArgumentParser(prog=verb)
+        import_module(f"fimkit.commands.{verb}").add_arguments(parser)
+        waiting = [parser]
+        while waiting:
+            lists = [action for action in waiting.pop()._actions if isinstance(action, _SubParsersAction)]
+            inner = {one.prog: one for listed in lists for one in listed.choices.values()}
+            assert [name for name, one in inner.items() if not one.description] == []
+            waiting += inner.values()
 
 
 def test_every_problem_of_a_configuration_is_a_line_and_usage(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from fimkit.commands.actions import add_action
 from fimkit.commands.baseline_seal import SEAL_ACTIONS, add_seal_actions
 from fimkit.commands.baseline_text import render_diffs, render_history, render_items, render_meta, render_pinned, render_states
 from fimkit.commands.progress import Progress
@@ -41,22 +42,22 @@ _MOST_WORDS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="scan what is configured, and take it as good", allow_abbrev=False)
+    create = add_action(actions, "create", "scan what is configured, and take it as good")
     create.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
     create.add_argument("--force", action="store_true", help="in place of an existing baseline, which stays in the history")
     create.add_argument("--output", metavar="FILE", help="write a snapshot to FILE (.jsonl, .gz, .zst) instead; nothing is stored")
     add_scan_options(create)
-    show = actions.add_parser("show", help="print its rows", allow_abbrev=False)
+    show = add_action(actions, "show", "print its rows")
     show.add_argument("path", nargs="*", metavar="PATH", help="only what is at and below PATH")
     show.add_argument("--json", action="store_true", help="one object a line: a snapshot, or the history's rows")
     when = show.add_mutually_exclusive_group()
     when.add_argument("--at", metavar="TIME", help="as it was at this time (RFC 3339; UTC where no zone is said)")
     when.add_argument("--history", action="store_true", help="what was accepted, by whom, when and why")
-    diff = actions.add_parser("diff", help="rescan, and print what differs", allow_abbrev=False)
+    diff = add_action(actions, "diff", "rescan, and print what differs")
     diff.add_argument("--json", action="store_true", help="one object a line: path, kind, changed, before, after")
     diff.add_argument("--quick", action="store_true", help="do not read a file whose times and size are those of the baseline")
     add_scan_options(diff)
-    take = actions.add_parser("accept", help="take findings and differences in, after another look at them", allow_abbrev=False)
+    take = add_action(actions, "accept", "take findings and differences in, after another look at them")
     take.add_argument("path", nargs="*", metavar="PATH", help="what is at and below PATH; default: every open finding")
     take.add_argument("--reason", default="", metavar="TEXT", help="why, for those who ask later")
     take.add_argument("--yes", action="store_true", help="do not ask on a terminal")
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument(
         "--hook", choices=MANAGERS, help="with --expected: a package manager calls; it is done when that is through"
     )
-    pin = actions.add_parser("pin", help="trust for packages what apt and rpm trust now, in the same baseline", allow_abbrev=False)
+    pin = add_action(actions, "pin", "trust for packages what apt and rpm trust now, in the same baseline")
     pin.add_argument("--dry-run", action="store_true", help="only show which keys would come and go")
     add_seal_actions(actions)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from fimkit.commands.actions import add_action
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import HostError, UsageError
 from fimkit.model.paths import render_path, render_terminal
@@ -24,12 +25,12 @@ _MOST_BYTES = 4 << 20
 
 def add_seal_actions(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the three actions."""
-    keygen = actions.add_parser("keygen", help="make the key that seals; keep it on another machine", allow_abbrev=False)
+    keygen = add_action(actions, "keygen", "make the key that seals; keep it on another machine")
     keygen.add_argument("--output", metavar="FILE", required=True, help="the private key; FILE.pub is for the host")
     with_words = keygen.add_mutually_exclusive_group()
     with_words.add_argument("--passphrase", action="store_true", help="ask for a passphrase on the terminal")
     with_words.add_argument("--passphrase-file", metavar="FILE", help="the first line of FILE is the passphrase")
-    seal = actions.add_parser("seal", help="sign the baseline as it is now", allow_abbrev=False)
+    seal = add_action(actions, "seal", "sign the baseline as it is now")
     seal.add_argument("--key", metavar="FILE", help="the private key, needed for this moment only; - reads it from standard input")
     seal.add_argument("--passphrase-file", metavar="FILE", help="of the key; without it, the terminal is asked")
     way = seal.add_mutually_exclusive_group()
@@ -38,7 +39,7 @@ def add_seal_actions(actions: "argparse._SubParsersAction[argparse.ArgumentParse
     way.add_argument("--take", metavar="SEAL", help="take the seal that --sign made")
     seal.add_argument("--output", metavar="FILE", help="with --sign: where the seal goes")
     seal.add_argument("--anyway", action="store_true", help="though the present seal does not verify")
-    verify = actions.add_parser("verify", help="hold the baseline against its seal", allow_abbrev=False)
+    verify = add_action(actions, "verify", "hold the baseline against its seal")
     verify.add_argument("--key", metavar="PUB", help="the public key that counts, in place of the configured one")
     verify.add_argument("--at-least", metavar="N", type=int, default=0, help="a seal of a lower number is an older one put back")
     verify.add_argument("--require-seal", action="store_true", help="what was accepted since the seal is a finding, too")

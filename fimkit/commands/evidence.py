@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fimkit.commands.actions import add_action
 from fimkit.commands.printing import add_json, print_json, print_words
 from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.model.chain import render_head
@@ -18,21 +19,21 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    head = actions.add_parser("head", help="the last link, and the key that this host signs bundles with", allow_abbrev=False)
-    verify = actions.add_parser("verify", help="hold the whole store against its chain, reading only", allow_abbrev=False)
+    head = add_action(actions, "head", "the last link, and the key that this host signs bundles with")
+    verify = add_action(actions, "verify", "hold the whole store against its chain, reading only")
     verify.add_argument("--head", metavar="SEQ:HASH", action="append", default=[], help="one that was seen elsewhere; repeatable")
     for action in (head, verify):
         action.add_argument("--state-dir", metavar="DIR", type=os.fsencode, help="a copied state folder, not this host's")
         add_json(action)
-    bundle = actions.add_parser("bundle", help="all about a finding or an incident in one signed archive", allow_abbrev=False)
+    bundle = add_action(actions, "bundle", "all about a finding or an incident in one signed archive")
     bundle.add_argument("id", metavar="ID", help="a finding's id, or its beginning; or an incident's")
     bundle.add_argument("--output", metavar="FILE", type=Path, help="default: fimkit-ID.zip here; a name that is there is refused")
     bundle.add_argument("--key", metavar="FILE", type=Path, help="sign with this Ed25519 key in place of the host's own")
-    check = actions.add_parser("verify-bundle", help="verify one on any host: names every altered part", allow_abbrev=False)
+    check = add_action(actions, "verify-bundle", "verify one on any host: names every altered part")
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument("--key", metavar="PUB", type=Path, help="the public key, in PEM, that must have signed it")
     add_json(check)
-    actions.add_parser("set-aside", help="move a damaged store out of the way, whole, for a new one", allow_abbrev=False)
+    add_action(actions, "set-aside", "move a damaged store out of the way, whole, for a new one")
 
 
 def run(arguments: argparse.Namespace) -> int:

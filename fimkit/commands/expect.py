@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from fimkit.commands.actions import add_action
 from fimkit.commands.printing import add_json, print_json, print_words
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError
@@ -46,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="for a whole critical tree too, and for more than 30 days")
     add_json(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    listing = actions.add_parser("list", help="those that hold, and that ended within a month", allow_abbrev=False)
+    listing = add_action(actions, "list", "those that hold, and that ended within a month")
     listing.add_argument("--all", action="store_true", help="older ones too")
     add_json(listing)
-    actions.add_parser("cancel", help="end one now", allow_abbrev=False).add_argument("id", type=int, metavar="ID")
+    add_action(actions, "cancel", "end one now").add_argument("id", type=int, metavar="ID")
 
 
 def run(arguments: argparse.Namespace) -> int:

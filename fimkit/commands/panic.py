@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
+from fimkit.commands.actions import add_action
 from fimkit.commands.printing import add_json, print_json, terminal_width
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import UsageError
@@ -25,18 +26,18 @@ _TOLD_S = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add_json(actions.add_parser("status", help="armed or not, and what would happen now", allow_abbrev=False))
-    arm = actions.add_parser("arm", help="check everything, show the plan, ask, and be ready to cut", allow_abbrev=False)
+    add_json(add_action(actions, "status", "armed or not, and what would happen now"))
+    arm = add_action(actions, "arm", "check everything, show the plan, ask, and be ready to cut")
     arm.add_argument("--yes", action="store_true", help="do not ask; what would keep a panic from working still stops it")
-    actions.add_parser("disarm", help="be ready no longer; the panic recipients are told", allow_abbrev=False)
-    test = actions.add_parser("test", help="everything but the cut, for real, each step with its time", allow_abbrev=False)
+    add_action(actions, "disarm", "be ready no longer; the panic recipients are told")
+    test = add_action(actions, "test", "everything but the cut, for real, each step with its time")
     test.add_argument("--nomail", action="store_true", help="write the mail and the other news, and send none")
-    trigger = actions.add_parser("trigger", help="panic now, on an armed host", allow_abbrev=False)
+    trigger = add_action(actions, "trigger", "panic now, on an armed host")
     trigger.add_argument("--reason", required=True, metavar="TEXT", help="why: it is in the record, the mail and the evidence")
     trigger.add_argument("--nomail", action="store_true", help="write the mail and the other news, and send none")
     trigger.add_argument("--nokill", action="store_true", help="everything but the cut")
-    actions.add_parser("restore", help="put the network back as it was before the cut", allow_abbrev=False)
-    helper = actions.add_parser("helper", help="the resident that cuts: what fimkit-panic.service runs", allow_abbrev=False)
+    add_action(actions, "restore", "put the network back as it was before the cut")
+    helper = add_action(actions, "helper", "the resident that cuts: what fimkit-panic.service runs")
     helper.add_argument("--confined", action="store_true", help="only in a network made for a trial, never the machine's own")
 
 
