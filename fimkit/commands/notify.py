@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Iterator
 
+from fimkit.commands.actions import add_action
 from fimkit.commands.printing import add_json, print_json, print_words
 from fimkit.model.channels import Gets
 from fimkit.model.config_text import load_config
@@ -20,21 +21,21 @@ _MOST_FAILURES = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    trial = actions.add_parser("test", help="one message through every configured server and channel", allow_abbrev=False)
+    trial = add_action(actions, "test", "one message through every configured server and channel")
     trial.add_argument("--to", choices=[one.value for one in Gets], default=Gets.GENERAL.value, help="whose ways; default: general")
     add_json(trial)
-    add_json(actions.add_parser("queue", help="what waits, since when, the next try and the last error", allow_abbrev=False))
-    mutes = actions.add_parser("mute", help="what is not mailed for a time, and is stored all the same", allow_abbrev=False)
+    add_json(add_action(actions, "queue", "what waits, since when, the next try and the last error"))
+    mutes = add_action(actions, "mute", "what is not mailed for a time, and is stored all the same")
     kinds = mutes.add_subparsers(dest="mute", metavar="ACTION", required=True)
-    add = kinds.add_parser("add", help="with an end and a reason", allow_abbrev=False)
+    add = add_action(kinds, "add", "with an end and a reason")
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--path", metavar="PATTERN", help="on the name, or on the whole path when with a slash, and all below it")
     what.add_argument("--rule", metavar="RULE", help="a content rule; a finding that others hit too, or a critical one, is told")
     what.add_argument("--sha256", metavar="HASH", help="of the file as it is now")
     add.add_argument("--until", metavar="DATE", required=True, help="RFC 3339 or a date (its beginning, in UTC); within a year")
     add.add_argument("--reason", metavar="TEXT", required=True, help="why, for those who ask later")
-    add_json(kinds.add_parser("list", help="those that hold, and that ended within a month", allow_abbrev=False))
-    kinds.add_parser("remove", help="end one now", allow_abbrev=False).add_argument("id", type=int, metavar="ID")
+    add_json(add_action(kinds, "list", "those that hold, and that ended within a month"))
+    add_action(kinds, "remove", "end one now").add_argument("id", type=int, metavar="ID")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,6 +132,8 @@ def _mute_list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
         return 0
+    if not rows:
+        print("nothing is muted")
     for row in rows:
         end = "ended" if row["ended"] else "until"
         words = f"{row['id']:>4}  {end} {row['until']}  {row['by']} {row['what']}  by {row['who']}: {row['reason']}"

@@ -132,10 +132,14 @@ def _summary(totals: ScanTotals, rules: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _count(number: int, one: str) -> str:
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
 def _summary_words(totals: ScanTotals, rules: int) -> list[str]:
     words = [
-        f"{totals.files} files, {totals.read_bytes / 1e6:.1f} MB read, {rules} rules: "
-        f"{totals.hits} hits in {totals.files_with_hits} files; {totals.not_scanned.total()} not scanned"
+        f"{_count(totals.files, 'file')}, {totals.read_bytes / 1e6:.1f} MB read, {_count(rules, 'rule')}: "
+        f"{_count(totals.hits, 'hit')} in {_count(totals.files_with_hits, 'file')}; {totals.not_scanned.total()} not scanned"
     ]
     words += [f"  {count} not scanned: {reason}" for reason, count in totals.not_scanned.most_common(10)]
     if totals.confinement is not None:

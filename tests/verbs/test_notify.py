@@ -148,7 +148,7 @@ def test_mutes_are_added_listed_and_removed_at_the_command_line(config_file: str
         done = capsys.readouterr()
         return status, done.out, done.err
 
-    assert notify("mute", "list") == (0, "", "") and notify("queue") == (0, "nothing waits\n", "")
+    assert notify("mute", "list") == (0, "nothing is muted\n", "") and notify("queue") == (0, "nothing waits\n", "")
     assert notify("mute", "add", "--path", "*.log\u202e", "--until", "2000-01-01", "--reason", "x")[0] == 2
     status, _, said = notify("mute", "add", "--path", "*.log", "--until", "next week", "--reason", "x")
     assert status == 2 and "'next week' is no time" in said

@@ -56,7 +56,7 @@ def test_a_hit_is_path_line_rule_and_text_and_the_exit_status_is_1(place: Path) 
     (place / "tree/sub/a.php").write_text("<?php\n\n  MARK it;\n")
     done = scan(place)
     assert (done.returncode, done.stdout) == (1, f"{place}/tree/sub/a.php:3: mark: MARK it;\n")
-    assert "1 files, 0.0 MB read, 2 rules: 1 hits in 1 files; 0 not scanned" in done.stderr
+    assert "1 file, 0.0 MB read, 2 rules: 1 hit in 1 file; 0 not scanned" in done.stderr
 
 
 def test_a_clean_tree_is_0_and_no_line(place: Path) -> None:
