@@ -1,7 +1,7 @@
 """Judges files collected elsewhere: two snapshots, audit logs, osquery logs; needs neither root nor this host's state."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from fimkit.correlate.large import correlate_ledger
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.model.changes import Actor, Note, Source
 from fimkit.model.config import Config
+from fimkit.model.errors import clip
 from fimkit.model.findings import Finding
+from fimkit.model.paths import render_path
+from fimkit.model.states import FileState
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.gather import gather_audit, gather_osquery, mend_osquery
 from fimkit.verbs.report_parents import parents_among
@@ -81,7 +84,10 @@ def investigate(
         seen_ns=time.time_ns() if now_ns is None else now_ns,
     )
     recorded = [change for change in changes.first_of_each_process() if change.source is Source.AUDIT]
-    problems = (*before_rows.problems, *after_rows.problems, *audit.problems, *osquery.problems, *bad)
+    problems = (
+        *before_rows.problems, *after_rows.problems, *_foreign(config, watches, before, later), *audit.problems, *osquery.problems,
+        *bad,
+    )  # fmt: skip
     return Investigation(
         findings=tuple(findings),
         problems=problems,
@@ -93,3 +99,10 @@ def investigate(
             f"osquery logs: {', '.join(map(str, osquery_logs)) or 'none'}",
         ),
     )
+
+
+def _foreign(config: Config, watches: WatchSet, *snapshots: Mapping[bytes, FileState]) -> Iterator[str]:
+    """Say that a configuration is another host's: nothing of the snapshots could be found by it, whatever changed."""
+    if any(snapshots) and not any(watches.watch_of(path) for snapshot in snapshots for path in snapshot):
+        named = ", ".join(render_path(watch.path) for watch in config.paths)
+        yield f"no path of the snapshots is watched by the configuration ({clip(named)}): give the one that was collected with them"

@@ -54,6 +54,17 @@ def test_a_snapshot_against_itself_is_clean() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_another_hosts_configuration_is_not_taken_for_a_clean_host(tmp_path: Path) -> None:
+    other = tmp_path / "fimkit.toml"
+    other.write_text('[[paths]]\npath = "/srv/other"\ntier = "watch"\n')
+    files = ["--baseline", str(INCIDENT / "baseline.jsonl"), "--after", str(INCIDENT / "after.jsonl")]
+    command = [sys.executable, "-m", "fimkit", "--config", str(other), "investigate", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no path of the snapshots is watched by the configuration ('/srv/other')" in done.stderr
+    assert "is watched by" not in investigate(*LOGS).stderr
+
+
 @pytest.mark.parametrize("wrong", ["truth.jsonl", "absent.jsonl"])
 def test_a_file_that_is_no_snapshot_is_a_usage_error_in_words(wrong: str) -> None:
     done = investigate(after=wrong)
