@@ -5,20 +5,23 @@ counted as lost, as is what the kernel could not deliver. Nothing else is done h
 
 The end marks of events (EOE) stay behind: they are one record in six, and an event's last record says as much.
 
-A message is one letter, its length in four bytes, and its body: ``R`` records, one a line; ``L`` a loss and ``S`` numbers, both
-marshalled: only this program talks to itself here.
+A message is one letter, its length in four bytes, and its body: ``R`` records, one a line; ``L`` a loss, marshalled: only this
+program talks to itself here. How much waits is told on a line of its own: behind what waits, it would come when that is read.
 """
 
 import contextlib
+import fcntl
 import itertools
 import marshal
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,9 +41,12 @@ _TELL_S = 0.5
 _HEAD = 5
 _END_MARK = b"type=EOE "
 _PIPE_BYTES = 1 << 20
+_PIECE_BYTES = 64 << 20
+"""So large a piece of the file is given back to the disk as soon as it is read."""
+_NUMBERS = struct.Struct("=QQ")
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[4]);"
-    " from fimkit.audit.drain import main; main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+    "import sys; sys.path.insert(0, sys.argv[5]);"
+    " from fimkit.audit.drain import main; main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])"
 )
 
 
@@ -53,7 +59,7 @@ class Loss(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """What was handed over: record lines, losses, in the order of the stream; ``backlog_bytes`` still wait, as of a moment ago."""
+    """What was handed over: record lines, losses, in the order of the stream."""
 
     lines: list[bytes]
     losses: list[Loss]
@@ -61,7 +67,7 @@ class Drained(NamedTuple):
 
 
 class Drain:
-    """The reading end. ``backlog_bytes`` and ``records`` are the process's own numbers, ``buffer_bytes`` the socket's."""
+    """The reading end. ``buffer_bytes`` is the size of the kernel's socket."""
 
     def __init__(self, *, buffer_bytes: int = 64 << 20, spool_dir: str, opened: Callable[[], None] = lambda: None) -> None:
         """Join the group and start the process; what is recorded from here on is handed over.
@@ -74,20 +80,22 @@ class Drain:
         Raises:
             HostError: Without the right, or without audit in the kernel.
         """
-        self.backlog_bytes = self.records = 0
         self._rest = b""
         self.peer, theirs = socket.socketpair()
         self.peer.setblocking(False)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
-        with theirs, MulticastReader(buffer_bytes=buffer_bytes) as reader:
+        with theirs, MulticastReader(buffer_bytes=buffer_bytes) as reader, contextlib.ExitStack() as stack:
             self.buffer_bytes = reader.buffer_bytes
             opened()
-            numbers = [str(theirs.fileno()), str(reader.fileno())]
+            ours, numbers = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._told = _Told(ours)
+            stack.enter_context(numbers)
+            passed = [theirs.fileno(), reader.fileno(), numbers.fileno()]
             root = str(Path(fimkit.__file__).parents[1])
             # A group of its own: an interrupt from the terminal is its parent's affair.
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, *numbers, spool_dir, root],
-                pass_fds=[theirs.fileno(), reader.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
+                [sys.executable, "-I", "-S", "-c", _START, *map(str, passed), spool_dir, root],
+                pass_fds=passed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -97,12 +105,23 @@ class Drain:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the process; what it still has is gone."""
         self.peer.close()
+        self._told.close()
         self.process.kill()
         self.process.wait()
 
     def fileno(self) -> int:
         """The descriptor that becomes readable, for ``select`` and its like."""
         return self.peer.fileno()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much waits: in the process, as of half a second ago at most, and on the line from it."""
+        return self._told.last().waiting_bytes + len(self._rest) + _count_readable(self.peer)
+
+    @property
+    def records(self) -> int:
+        """How many records the process has taken, as of then."""
+        return self._told.last().records
 
     def finish(self) -> None:
         """Ask for all that there is, and the end: :meth:`read` says when that has come."""
@@ -139,63 +158,102 @@ class Drain:
             place = end
             if kind == b"R":
                 drained.lines.append(body)
-            elif kind == b"L":
-                drained.losses.append(Loss(*marshal.loads(body)))
             else:
-                self.backlog_bytes, self.records = marshal.loads(body)
+                drained.losses.append(Loss(*marshal.loads(body)))
         self._rest = raw[place:]
         return drained
+
+
+class _Numbers(NamedTuple):
+    """What the process says of itself."""
+
+    waiting_bytes: int = 0
+    records: int = 0
+
+
+class _Told:
+    """The line on which it says so; what it said last counts."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line, self._last = line, _Numbers()
+        line.setblocking(False)
+
+    def close(self) -> None:
+        self._line.close()
+
+    def last(self) -> _Numbers:
+        with contextlib.suppress(OSError):
+            while told := self._line.recv(_NUMBERS.size):
+                self._last = _Numbers(*_NUMBERS.unpack(told))
+        return self._last
+
+
+def _count_readable(peer: socket.socket) -> int:
+    try:
+        return int.from_bytes(fcntl.ioctl(peer.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # closed
+        return 0
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
     return kind + len(body).to_bytes(4, "big") + body
 
 
-class _Backlog:
-    """What waits to be handed on, in order: the oldest in memory, then the file, then the newest in memory."""
+class _Piece:
+    """A part of the file: nameless, and on the disk until it is closed."""
 
-    def __init__(self, spool_dir: str, memory_bytes: int, spool_bytes: int) -> None:
+    def __init__(self, folder: str) -> None:
+        self.file: BinaryIO = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self.read_at = self.write_at = 0
+
+
+class _Backlog:
+    """What waits to be handed on, in order: the oldest in memory, then the file in pieces, then nothing."""
+
+    def __init__(self, spool_dir: str, memory_bytes: int, spool_bytes: int, piece_bytes: int = _PIECE_BYTES) -> None:
         self.lost = 0
-        self._dir, self._memory_bytes, self._spool_bytes = spool_dir, memory_bytes, spool_bytes
+        self._dir, self._memory_bytes, self._spool_bytes, self._piece_bytes = spool_dir, memory_bytes, spool_bytes, piece_bytes
         self._first: deque[bytes] = deque()
         self._first_bytes = 0
-        self._file: BinaryIO | None = None
-        self._read_at = self._write_at = 0
+        self._pieces: deque[_Piece] = deque()
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        while self._pieces:
+            self._pieces.popleft().file.close()
 
     def __len__(self) -> int:
-        return self._first_bytes + self._write_at - self._read_at
+        return self._first_bytes + sum(piece.write_at - piece.read_at for piece in self._pieces)
 
     def put(self, message: bytes, records: int) -> None:
-        if self._write_at == self._read_at and self._first_bytes < self._memory_bytes:
+        if not self._pieces and self._first_bytes < self._memory_bytes:
             self._first.append(message)
             self._first_bytes += len(message)
             return
-        if self._write_at + len(message) > self._spool_bytes or not self._spool(message):
+        if sum(piece.write_at for piece in self._pieces) + len(message) > self._spool_bytes or not self._spool(message):
             self.lost += records
 
     def _spool(self, message: bytes) -> bool:
         try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._dir, buffering=0)  # noqa: SIM115
-            os.pwrite(self._file.fileno(), message, self._write_at)
+            if not self._pieces or self._pieces[-1].write_at >= self._piece_bytes:
+                self._pieces.append(_Piece(self._dir))
+            piece = self._pieces[-1]
+            if os.pwrite(piece.file.fileno(), message, piece.write_at) < len(message):
+                return False  # the disk took a part of it: the next message is written over that
         except OSError:  # a full disk: what found no room is counted
             return False
-        self._write_at += len(message)
+        piece.write_at += len(message)
         return True
 
     def peek(self) -> bytes:
-        if not self._first and self._file is not None and self._read_at < self._write_at:
-            block = os.pread(self._file.fileno(), 1 << 20, self._read_at)
-            self._read_at += len(block)
-            self._first.append(block)
-            self._first_bytes += len(block)
-            if self._read_at >= self._write_at:
-                os.ftruncate(self._file.fileno(), 0)
-                self._read_at = self._write_at = 0
+        while self._pieces and not self._first:
+            piece = self._pieces[0]
+            block = os.pread(piece.file.fileno(), min(1 << 20, piece.write_at - piece.read_at), piece.read_at)
+            piece.read_at += len(block)
+            if block:
+                self._first.append(block)
+                self._first_bytes += len(block)
+            if piece.read_at >= piece.write_at:
+                self._pieces.popleft().file.close()
         return self._first[0] if self._first else b""
 
     def advance(self, sent: int) -> None:
@@ -205,23 +263,27 @@ class _Backlog:
             self._first.appendleft(head[sent:])
 
 
-def main(peer_number: int, netlink: int, spool_dir: str) -> None:
+def main(peer_number: int, netlink: int, numbers_number: int, spool_dir: str) -> None:
     """Hand on until the other side is gone, or asks for the end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # a service manager sends them to all its processes; the end of the peer counts
     backlog = _Backlog(spool_dir, MEMORY_BYTES, SPOOL_BYTES)
-    with socket.socket(fileno=peer_number) as peer, MulticastReader(joined=netlink) as reader, contextlib.closing(backlog):
+    with (
+        socket.socket(fileno=peer_number) as peer, socket.socket(fileno=numbers_number) as numbers,
+        MulticastReader(joined=netlink) as reader, contextlib.closing(backlog),
+    ):  # fmt: skip
         peer.setblocking(False)
+        numbers.setblocking(False)
         with contextlib.suppress(OSError):  # the other side is gone
-            _Pump(peer, reader, backlog).run()
+            _Pump(peer, numbers, reader, backlog).run()
 
 
 class _Pump:
     """The loop: from the kernel to the backlog, from the backlog to the peer."""
 
-    def __init__(self, peer: socket.socket, reader: MulticastReader, backlog: _Backlog) -> None:
-        self._peer, self._reader, self._backlog = peer, reader, backlog
-        self._records = self._lost = self._unroomed = 0
+    def __init__(self, peer: socket.socket, numbers: socket.socket, reader: MulticastReader, backlog: _Backlog) -> None:
+        self._peer, self._numbers, self._reader, self._backlog = peer, numbers, reader, backlog
+        self._records = self._lost = self._unroomed = self._told = 0
         self._next_tell = 0.0
         self._ending = False
 
@@ -238,8 +300,8 @@ class _Pump:
                 return
             if events & select.POLLIN and self._peer_asks():
                 self._ending = True
-            self._tell()
             self._hand_on()
+            self._tell()
             if self._ending and not took and not len(self._backlog):
                 return
 
@@ -268,10 +330,12 @@ class _Pump:
         self._backlog.put(_message(b"L", marshal.dumps((time.time_ns(), times, source))), 0)
 
     def _tell(self) -> None:
-        if time.monotonic() >= self._next_tell or self._ending:
+        waiting = len(self._backlog)
+        if time.monotonic() >= self._next_tell or (self._told and not waiting):
             self._next_tell = time.monotonic() + _TELL_S
-            if not self._ending:
-                self._backlog.put(_message(b"S", marshal.dumps((len(self._backlog), self._records))), 0)
+            with contextlib.suppress(BlockingIOError):  # nobody asked for a while: what is there will do until the next time
+                self._numbers.send(_NUMBERS.pack(waiting, self._records))
+                self._told = waiting
 
     def _hand_on(self) -> None:
         while message := self._backlog.peek():

@@ -127,8 +127,6 @@ class KernelRecords:
         heard = Heard(ended=drained.ended)
         if drained.lines:
             self._read(self._assembler.push(b"".join(drained.lines), file=_FILE), heard)
-        else:
-            self.drain.backlog_bytes = 0  # its numbers come with the records: without any they are old
         # Without end marks: an event with its last record is whole. What is not waits for the rest, as in a log that grows;
         # and while more is there, by the records' own clock: in a storm all of them are old, and their rest is on its way.
         now_ms = None if drained.lines else time.time_ns() // 1_000_000
