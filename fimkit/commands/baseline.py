@@ -18,8 +18,7 @@ from fimkit.model.findings import Verdict
 from fimkit.model.json_form import render_state
 from fimkit.model.paths import join_path, parse_path, render_path, render_terminal
 from fimkit.model.time import parse_time, render_time
-from fimkit.verbs.accept import PROVED, accept, plan_acceptance
-from fimkit.verbs.accept_notice import notify_pinned, notify_recreated
+from fimkit.packages.at_work import MANAGERS
 from fimkit.verbs.baseline import (
     Created,
     compare_with_baseline,
@@ -31,8 +30,6 @@ from fimkit.verbs.baseline import (
     show_history,
 )
 from fimkit.verbs.caller import load_caller
-from fimkit.verbs.package_hook import MANAGERS, hand_over
-from fimkit.verbs.pin import pin_packages, plan_pins
 
 __all__ = ["add_arguments", "run"]
 
@@ -123,6 +120,8 @@ def _create(arguments: argparse.Namespace) -> int:
             where = f"stored in {render_path(config.host.state_dir)}"
     _tell_created(done, where)
     if arguments.force:
+        from fimkit.verbs.accept_notice import notify_recreated
+
         _say_notice(notify_recreated(config, done.count, who=who, why=arguments.reason))
     return 0
 
@@ -194,6 +193,8 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
+    from fimkit.verbs.accept import PROVED, accept, plan_acceptance  # twice what a first scan needs
+
     config, paths = load_config(arguments.config), _paths(arguments.path)
     if arguments.hook is not None:
         return _hand_over(config, arguments)
@@ -228,11 +229,16 @@ def _accept(arguments: argparse.Namespace) -> int:
 def _hand_over(config: Config, arguments: argparse.Namespace) -> int:
     if not arguments.expected or arguments.path:
         raise UsageError("--hook takes what is proved, wherever it is: it needs --expected, and no PATH")
+    from fimkit.verbs.package_hook import hand_over  # with all that a check is made of
+
     _say(hand_over(config, arguments.config, arguments.hook, caller=load_caller()))
     return 0
 
 
 def _pin(arguments: argparse.Namespace) -> int:
+    from fimkit.verbs.accept_notice import notify_pinned
+    from fimkit.verbs.pin import pin_packages, plan_pins
+
     config = load_config(arguments.config)
     who = load_caller()
     done = plan_pins(config) if arguments.dry_run else pin_packages(config, who=who)

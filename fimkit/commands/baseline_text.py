@@ -1,6 +1,7 @@
 """Baselines, differences and the history as lines that a person can read in 80 columns. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.history_rows import HistoryRow
@@ -9,9 +10,11 @@ from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.states import FileState, FileType
 from fimkit.model.time import render_time
 from fimkit.report.text import display_width, fit, fit_head
-from fimkit.verbs.accept import Item
 from fimkit.verbs.baseline import kind_of
 from fimkit.verbs.pins import Collected
+
+if TYPE_CHECKING:
+    from fimkit.verbs.accept import Item
 
 __all__ = ["render_diffs", "render_history", "render_items", "render_meta", "render_pinned", "render_states"]
 
@@ -100,7 +103,7 @@ def render_diffs(diffs: Sequence[StateDiff]) -> Iterator[str]:
     yield f"{_count(len(diffs), 'path')} differ{'s' if len(diffs) == 1 else ''}"
 
 
-def render_items(items: Sequence[Item]) -> Iterator[str]:
+def render_items(items: Sequence["Item"]) -> Iterator[str]:
     """Write what is accepted: what, and the path, with the new one of a move."""
     for item in items:
         target = "" if item.moved_to is None else f" -> {_path(item.moved_to)}"

@@ -6,7 +6,10 @@ import struct
 
 from fimkit.packages.sources import PackageSources
 
-__all__ = ["find_package_managers"]
+__all__ = ["MANAGERS", "find_package_managers"]
+
+MANAGERS = ("apt", "dnf")
+"""Those whose hooks fimkit has."""
 
 _FLOCK = "@hhqqi"  # struct flock, as fcntl(2) has it on 64-bit Linux: the fill bytes are native ones
 _DPKG = (b"/lock", b"/lock-frontend")

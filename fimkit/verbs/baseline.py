@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from fimkit.baseline.diff import diff_states
 from fimkit.baseline.scan import Scan, scan_watches
-from fimkit.baseline.snapshot import write_snapshot
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.connection import store_path
 from fimkit.evidence.history_rows import HistoryRow
@@ -197,6 +196,8 @@ def save_snapshot(config: Config, output: str, *, on_progress: Progress | None =
     Raises:
         HostError: If it cannot be written, or none of the paths is there.
     """
+    from fimkit.baseline.snapshot import write_snapshot  # with all ways to compress
+
     told = _Told(config, on_progress)
     try:
         count = write_snapshot(output, told)

@@ -23,7 +23,7 @@ from fimkit.model.findings import ANNOUNCED, ANNOUNCED_BYTES, Finding, Verdict, 
 from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.model.time import render_time
-from fimkit.packages.at_work import find_package_managers
+from fimkit.packages.at_work import MANAGERS, find_package_managers
 from fimkit.packages.sources import gather_package_sources
 from fimkit.verbs.accept import Item, Plan, plan_findings
 from fimkit.verbs.accept_notice import notify_accepted
@@ -34,9 +34,7 @@ from fimkit.verbs.keep_contents import ContentKeeper
 from fimkit.verbs.report_file import append_lines
 from fimkit.verbs.whole_files import read_file, write_whole
 
-__all__ = ["MANAGERS", "Taken", "hand_over", "main", "reason_of", "take_proved", "wait_for_managers"]
-
-MANAGERS = ("apt", "dnf")
+__all__ = ["Taken", "hand_over", "main", "reason_of", "take_proved", "wait_for_managers"]
 
 _SYSTEMD = "/run/systemd/system"
 _SYSTEMD_RUN = "/usr/bin/systemd-run"
