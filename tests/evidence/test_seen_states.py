@@ -1,9 +1,10 @@
 """A scan kept by what differs from the baseline is the dictionary of its states, and finds what differs as dictionaries do."""
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from fimkit.evidence.known_states import PIECE, KnownStates, open_known_states
 from fimkit.evidence.packed_pieces import read_rows
 from fimkit.evidence.seen_states import SeenStates
 from fimkit.evidence.store import Store, open_store
+from fimkit.model.config import Watch
 from fimkit.model.errors import StoreError
 from fimkit.model.state_index import devices_of, file_keys_of, folders_of, only_after, only_before, states_with, troubled_of
 from fimkit.model.states import FileState, FileType
+from tests.baseline.trees import scan
 from tests.evidence.examples import NOW, a_state, plain_states, states
 
 Open = Callable[[bytes], KnownStates]
@@ -112,6 +115,37 @@ def test_pieces_are_cut_so_that_none_is_missing_whatever_the_order(way: Open, co
     after[b"/t/new"] = a_state(b"/t/new")
     with known_from(before, way) as (_, known):
         assert_alike(known, SeenStates(known, after.values()), before, after)
+
+
+MUTATIONS: list[dict[str, object]] = [
+    {"type": FileType.CHAR}, {"mode": 0o4755}, {"uid": 7}, {"gid": None}, {"size": 10**6}, {"inode": 2**64 - 1}, {"dev": 9},
+    {"nlink": 9}, {"mtime_ns": 2**63}, {"ctime_ns": -1}, {"sha256": "00" * 32}, {"sha256": None}, {"target": b"\xff\n"},
+    {"xattrs": {"user.b": b"\xff"}}, {"xattrs": None}, {"problem": "it vanished"},
+]  # fmt: skip
+
+
+@each_way
+def test_a_scan_of_a_real_tree_and_what_was_altered_in_it_are_told_apart(way: Open, tmp_path: Path) -> None:
+    for name in (b"plain", b"line\nbreak", b"\xff\xfe", b"100%", b"a", b"a.b", b"a b", "\u00e4".encode()):
+        (tmp_path / os.fsdecode(name)).write_bytes(name)
+        (tmp_path / "in" / os.fsdecode(name)).mkdir(parents=True)
+        (tmp_path / "in" / os.fsdecode(name) / "empty").touch()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(os.fsdecode(b"\xff"))
+    with suppress(OSError):  # a file system without
+        os.setxattr(tmp_path / "plain", "user.a", b"\xff")
+    before, _ = scan([Watch(path=os.fsencode(tmp_path))])
+    again, _ = scan([Watch(path=os.fsencode(tmp_path))])
+    with known_from(before, way) as (_, known):
+        assert list(SeenStates(known, again.values()).differences()) == []
+        for place, mutation in enumerate(MUTATIONS):
+            after = {
+                path: row._replace(**mutation) if number % 5 == place % 5 else row
+                for number, (path, row) in enumerate(again.items())
+            }
+            after.pop(sorted(after)[place])
+            after |= {path + b"\0": after[path]._replace(path=path + b"\0") for path in sorted(after)[place::9]}
+            assert_alike(known, SeenStates(known, after.values()), before, after)
 
 
 @each_way
