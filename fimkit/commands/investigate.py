@@ -68,5 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
 
         report_investigation(config, found, arguments.html)
         print(f"written: {render_terminal(str(arguments.html))}")
-    print_words([*found.problems, render_summary(found.findings)])
+    print_words(found.problems)
+    print_words([render_summary(found.findings)])  # for itself: very many problems are cut short
     return 1 if found.findings else 0

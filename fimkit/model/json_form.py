@@ -96,7 +96,17 @@ def parse_state(row: object) -> FileState:
             problem=row.get("problem"),
         )
     except ValueError as error:
-        raise SnapshotError(str(error)) from error
+        raise SnapshotError(_say_odd(row, error)) from error
+
+
+def _say_odd(row: Mapping[str, Any], error: ValueError) -> str:
+    types = [one.value for one in FileType]
+    if row["type"] not in types:
+        return f"type is {clip(row['type'])}, expected {', '.join(types)}"
+    mode = row.get("mode")
+    if mode is not None and (not mode or mode.strip("01234567")):
+        return f"mode is {clip(mode)}, expected octal text as '0644'"
+    return str(error)
 
 
 def render_actor(actor: Actor) -> dict[str, Any]:

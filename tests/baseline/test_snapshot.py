@@ -49,6 +49,20 @@ def test_any_line_is_a_state_or_a_snapshot_error(line: bytes) -> None:
         assert str(error)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"type": "alien"}, "type is 'alien', expected file, directory, symlink"),
+        ({"mode": "rwx"}, "mode is 'rwx', expected octal text as '0644'"),
+        ({"mode": ""}, "mode is '', expected octal text"),
+    ],
+)
+def test_a_value_that_is_none_says_what_was_expected(row: dict[str, str], said: str) -> None:
+    with pytest.raises(SnapshotError) as refused:
+        parse_line(json.dumps({"path": "/etc/a", "type": "file"} | row).encode())
+    assert str(refused.value).startswith(said)
+
+
 def test_deeply_nested_json_is_a_snapshot_error() -> None:
     with pytest.raises(SnapshotError, match="no JSON"):
         parse_line(b"[" * 1_000_000)

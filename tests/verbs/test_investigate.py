@@ -65,6 +65,13 @@ def test_another_hosts_configuration_is_not_taken_for_a_clean_host(tmp_path: Pat
     assert "is watched by" not in investigate(*LOGS).stderr
 
 
+def test_very_many_problems_do_not_cut_off_what_was_found(tmp_path: Path) -> None:
+    garbage = tmp_path / "audit.log"
+    garbage.write_text("no record\n" * 50)
+    said = investigate("--audit-log", str(garbage)).stderr.splitlines()
+    assert said[-2] == "fimkit: and 30 more like these" and " findings: " in said[-1]
+
+
 @pytest.mark.parametrize("wrong", ["truth.jsonl", "absent.jsonl"])
 def test_a_file_that_is_no_snapshot_is_a_usage_error_in_words(wrong: str) -> None:
     done = investigate(after=wrong)
