@@ -43,6 +43,7 @@ from fimkit.verbs.watch_numbers import render_numbers, write_numbers
 from fimkit.verbs.watch_panic import WatchPanic, frozen_config
 from fimkit.verbs.watch_records import AuditLogTail, Blind, Heard, KernelLost, OsqueryTail
 from fimkit.verbs.watch_rescans import Rescans
+from fimkit.verbs.watch_rest import Rest, render_rest
 from fimkit.verbs.watch_signals import Signals
 from fimkit.verbs.watch_sources import Records, drop_start_rights, open_dirty, open_sources
 from fimkit.verbs.watch_status import LOCK_NAME, StatusFile, WatchStatus, load_watch_status
@@ -77,6 +78,8 @@ _STORE_S = 1.0
 """So long a write waits for somebody else's to end: what is found goes on after that, and comes again."""
 _STORE_END_S = 10.0
 _END_S = 30.0
+_END_LOG_S = 10.0
+"""So long the log is read at the end in any case: it has what there was no time for."""
 _END_SHOW_S = 3.0
 _START_LOCK_S = 600.0
 
@@ -612,26 +615,22 @@ class _Watcher:
         notify_systemd.ready(self._words())
 
     def _finish(self) -> None:
-        """Take what was recorded until now, look at all that waits, and leave the cursors where the store stands."""
+        """Take what was recorded until now, look at all that waits, and leave the cursors where the store stands.
+
+        In a storm there may be more than can be read in time: that is counted and said, and the next start reads it from the log.
+        """
         until = time.monotonic() + _END_S
         self.store.wait_at_most(_STORE_END_S)
-        kernel = self._sources.kernel
-        if kernel is not None:
-            kernel.drain.finish()
-            ended = False
-            while not ended and time.monotonic() < until:
-                heard = kernel.hear()
-                ended = heard.ended
-                self._take(heard, self.engine.take)
-                self._told(self.engine.step())
-                if not ended and not heard.changes:
-                    time.sleep(0.005)
-        self._catch_up()
+        left_bytes = self._finish_records(until)
+        until_log = max(until, time.monotonic() + _END_LOG_S)
+        while self._read_log() and time.monotonic() < until_log:
+            pass
         self.engine.notice_others()  # what was accepted in the last second is open no more
         while self.engine.waiting and time.monotonic() < until:
             self._told(self.engine.step(everything=True))
             if self.engine.refusal is not None:
                 break
+        self._tell_rest(left_bytes)
         self._tell_judged(self._content.flush(self.store, until - time.monotonic()))
         self.engine.flush()
         self._telling.say(self._mail.finish())
@@ -644,3 +643,30 @@ class _Watcher:
         self.engine.flush()
         if self.engine.refusal is not None:
             raise self.engine.refusal
+
+    def _finish_records(self, until: float) -> int:
+        """Take the kernel's records that there are; give how many bytes of them could not be taken in time."""
+        kernel = self._sources.kernel
+        if kernel is None:
+            return 0
+        kernel.drain.finish()
+        while time.monotonic() < until:
+            heard = kernel.hear()
+            self._take(heard, self.engine.take)
+            self._told(self.engine.step())
+            if heard.ended:
+                return 0
+            if not heard.changes:
+                time.sleep(0.005)
+        return max(1, kernel.drain.backlog_bytes)
+
+    def _tell_rest(self, left_bytes: int) -> None:
+        """Say what is left to the next start; records that it cannot read any more are a gap."""
+        kernel = self._sources.kernel
+        rest = Rest(
+            records_bytes=left_bytes, log_bytes=self._log.left_bytes if kernel is not None else 0, paths=self.engine.waiting,
+            has_log=bool(find_rotations(self._log.log)),
+        )  # fmt: skip
+        if kernel is not None and rest.is_lost:
+            self._coverage.leave(from_ns=kernel.newest_ns, words=f"{rest.records_bytes} bytes of records were not read at the end")
+        self._telling.say(render_rest(rest))

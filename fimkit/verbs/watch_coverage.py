@@ -90,6 +90,12 @@ class WatchCoverage:
                 lost = int(state["lost"]) + (gap.lost or 0)
                 self._store.set_cursor(*COVERAGE_STATE, {**state, "lost": lost})
 
+    def leave(self, *, from_ns: int, words: str) -> None:
+        """Write that what was recorded from a time on is read by nobody."""
+        now_ns = time.time_ns()
+        gap = Gap(from_ns=min(from_ns, now_ns), to_ns=now_ns, source=self._sense, cause=Cause.OVERFLOW, words=words)
+        self._write(lambda: self._store.add_gaps([gap]))
+
     def take_gaps(self, gaps: Iterable[Gap]) -> None:
         """Write what the readings of the logs came upon. Of bad lines, which come again and again, one gap a minute is made."""
         for gap in gaps:

@@ -3,6 +3,7 @@
 A source gives :class:`Heard`. Records that were lost make a *blind interval*: from the last record before to the first one after.
 """
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -248,6 +249,17 @@ class AuditLogTail:
     def unread_bytes(self) -> int:
         """How much was written since the last reading; unknown, and so everything, where it is another file by now."""
         return max(self._grown.by(), _MOST_BYTES if self.has_more else 0)
+
+    @property
+    def left_bytes(self) -> int:
+        """How much of the log that is written now was not read; all of it, where another one was read last."""
+        if not self.has_more:
+            return 0
+        with contextlib.suppress(OSError):
+            status, cursor = os.stat(self.log), self.cursor
+            is_same = cursor is not None and (cursor.dev, cursor.inode) == (status.st_dev, status.st_ino)
+            return max(1, status.st_size - (cursor.offset if cursor is not None and is_same else 0))
+        return 1
 
     def hear(self, wanted: Callable[[Change], bool], worth: Callable[[AuditEvent], bool] | None = None) -> Heard:
         """Read what is new, if anything is; at most so much that the rest gets its turn: ``has_more`` then.
