@@ -57,10 +57,13 @@ def load_passed_lines(connection: sqlite3.Connection, acceptance: int) -> Iterat
 
 
 def load_dropped_since(connection: sqlite3.Connection, acceptance: int) -> list[int]:
-    """List the later acceptances whose old states were dropped, at least in part, to keep the store within its limit."""
-    return [
-        row[0] for row in connection.execute("SELECT id FROM acceptances WHERE id > ? AND NOT complete ORDER BY id", (acceptance,))
-    ]
+    """List the later acceptances whose old states were dropped, at least in part, to keep the store within its limit.
+
+    That they were is marked in a column which the evidence chain does not hash: one that still has all its states lost none.
+    """
+    kept = "(SELECT count(DISTINCT path) FROM history WHERE acceptance = acceptances.id)"
+    query = f"SELECT id FROM acceptances WHERE id > ? AND NOT complete AND paths > {kept} ORDER BY id"
+    return [row[0] for row in connection.execute(query, (acceptance,))]
 
 
 def digest_acceptances(connection: sqlite3.Connection, last: int) -> str:

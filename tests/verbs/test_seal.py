@@ -172,6 +172,17 @@ def test_undoing_acceptances_in_the_table_is_seen(host: Sealable) -> None:
     assert kinds(verify_baseline(host.config)) == [FaultKind.ACCEPTANCES]
 
 
+def test_mark_of_dropped_states_on_an_acceptance_that_lost_none_excuses_nothing(host: Sealable) -> None:
+    host.seal()
+    (host.tree / "a").write_text("changed")
+    check(host.config, CheckOptions())
+    accept(host.config, (host.path("a"),), who="ada", why="ticket 7")
+    host.sql("UPDATE acceptances SET complete = 0")
+    host.sql("UPDATE baseline SET mode = 511 WHERE path = ?", host.path("b"))
+    report = verify_baseline(host.config)
+    assert kinds(report) == [FaultKind.ROWS, FaultKind.ACCEPTED] and [row.path for row in report.rows] == [host.path("b")]
+
+
 def test_old_states_dropped_by_the_stores_limit_start_no_alarm(host: Sealable) -> None:
     host.seal()
     (host.tree / "b").write_text("new")
