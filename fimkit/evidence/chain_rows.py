@@ -15,10 +15,24 @@ from hashlib import sha256
 from typing import Any
 
 from fimkit.evidence.chain_dropped import load_dropped
-from fimkit.evidence.chain_subjects import ALTERED, BEGIN, CHECKPOINT, LOTS, SINGLES, Single, read_lot, read_single, split_tags
+from fimkit.evidence.chain_subjects import (
+    ALTERED,
+    BEGIN,
+    CHECKPOINT,
+    LOTS,
+    SINGLES,
+    STRANGER,
+    Single,
+    read_lot,
+    read_single,
+    split_tags,
+)
 from fimkit.model.chain import NO_LINK, Head, digest_row, next_link
 
-__all__ = ["add_batch", "begin_chain", "has_chain", "last_head", "link_touched", "next_seq", "prune_chain", "watch_rows"]
+__all__ = [
+    "add_batch", "add_stranger", "adopt_rows", "begin_chain", "has_chain", "last_head", "link_touched", "next_seq", "prune_chain",
+    "watch_rows",
+]  # fmt: skip
 
 _ADOPTED_ROWS = 2000
 _INSERT = "INSERT INTO chain (seq, time_ns, kind, subject, rows, digest, link, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -72,6 +86,11 @@ def next_seq(connection: sqlite3.Connection) -> int:
     return 1 if row is None else int(row[0]) + 1
 
 
+def add_stranger(connection: sqlite3.Connection, words: str) -> None:
+    """Link that something was in the store that fimkit did not put there, in the transaction that takes it out."""
+    _append(connection, STRANGER, words, rows=0, digest=sha256(words.encode("utf-8", "surrogatepass")).digest())
+
+
 def _append(
     connection: sqlite3.Connection, kind: str, subject: object, *, rows: int, digest: bytes, parts: bytes | None = None
 ) -> int:
@@ -109,15 +128,19 @@ def link_touched(connection: sqlite3.Connection) -> None:
 
 def _note_altered(connection: sqlite3.Connection, kind: str, subject: object, was: bytes) -> None:
     """Link that a row was not what its last link said when it was written anew: that would hide it."""
+    if _last_digest(connection, kind, subject) != was:
+        _append(connection, ALTERED, f"{kind} {subject}", rows=0, digest=was)
+
+
+def _last_digest(connection: sqlite3.Connection, kind: str, subject: object) -> object:
     last = "SELECT digest FROM chain WHERE kind = ? AND subject = ? ORDER BY seq DESC LIMIT 1"
     row = connection.execute(last, (kind, subject)).fetchone()
-    if row is None or row[0] != was:
-        _append(connection, ALTERED, f"{kind} {subject}", rows=0, digest=was)
+    return None if row is None else row[0]
 
 
 def _link_single(connection: sqlite3.Connection, kind: str, subject: object) -> bool:
     digest = read_single(connection, kind, subject)
-    if digest is not None:
+    if digest is not None and digest != _last_digest(connection, kind, subject):  # a gap that lasts is written at every look
         _append(connection, kind, subject, rows=1, digest=digest)
     return digest is not None
 
@@ -167,6 +190,17 @@ def begin_chain(connection: sqlite3.Connection) -> None:
     _adopt_changes(connection)
 
 
+def adopt_rows(connection: sqlite3.Connection, was: int) -> None:
+    """Link what is stored of the kinds that came into the chain after a store's version, as it is brought forward."""
+    if not has_chain(connection):
+        return  # :func:`begin_chain` takes all in
+    for kind, single in SINGLES.items():
+        if was < single.since:
+            for (subject,) in _subjects(connection, single):
+                if _last_digest(connection, kind, subject) is None:  # a version that was set back makes nothing good
+                    _link_single(connection, kind, subject)
+
+
 def _subjects(connection: sqlite3.Connection, single: Single) -> list[tuple[Any]]:
     return connection.execute(f"SELECT {single.key} FROM {single.table} ORDER BY {single.key}").fetchall()
 
@@ -202,9 +236,9 @@ def prune_chain(connection: sqlite3.Connection, *, before_ns: int) -> int:
     seq, link = int(last[0]), bytes(last[1])
     dropped = load_dropped(connection)
     live = connection.execute(
-        "SELECT kind, subject, rows, digest, parts FROM chain c WHERE seq <= ? AND kind NOT IN (?, ?, ?) AND NOT EXISTS"
+        "SELECT kind, subject, rows, digest, parts FROM chain c WHERE seq <= ? AND kind NOT IN (?, ?, ?, ?) AND NOT EXISTS"
         " (SELECT 1 FROM chain d WHERE d.kind = c.kind AND d.subject = c.subject AND d.seq > c.seq) ORDER BY seq",
-        (seq, BEGIN, CHECKPOINT, ALTERED),
+        (seq, BEGIN, CHECKPOINT, ALTERED, STRANGER),
     ).fetchall()
     for kind, subject, rows, digest, parts in live:
         if not dropped.has(kind, subject):

@@ -1,8 +1,9 @@
 """What the links of the evidence chain are about, and how the rows of each are hashed.
 
-A *single* is one row: a finding, an acceptance, an incident. A *lot* is many rows that were stored together: the changes of a
-batch, the states that one acceptance changed. Of a lot's rows the chain keeps short hashes, so that the one that differs is named.
-When a finding was last seen, and when it was shown, moves with every look, and is in no hash.
+A *single* is one row: a finding, an acceptance, an incident, a ticket, a seal, what packages are trusted by, a gap in what was
+seen. A *lot* is many rows that were stored together: the changes of a batch, the states that one acceptance changed. Of a lot's
+rows the chain keeps short hashes, so that the one that differs is named. When a finding or a gap was last seen, and when a finding
+was shown, moves with every look, and is in no hash.
 """
 
 import hashlib
@@ -15,12 +16,13 @@ from fimkit.evidence.values import STATE_COLUMNS
 from fimkit.model.chain import digest_row
 
 __all__ = [
-    "ALTERED", "BEGIN", "CHANGE_COLUMNS", "CHECKPOINT", "LOTS", "PROCESS_COLUMNS", "SINGLES", "TAG_BYTES", "Lot", "Single",
-    "change_tag", "process_tag", "read_lot", "read_single", "split_tags",
+    "ALTERED", "BEGIN", "CHANGE_COLUMNS", "CHECKPOINT", "LOTS", "PROCESS_COLUMNS", "SINGLES", "STRANGER", "TAG_BYTES", "Lot",
+    "Single", "change_tag", "process_tag", "read_lot", "read_single", "split_tags",
 ]  # fmt: skip
 
-BEGIN, CHECKPOINT, ALTERED = "begin", "checkpoint", "altered"
-"""The links about the chain itself; of the last kind is what was found altered when fimkit was to write it anew."""
+BEGIN, CHECKPOINT, ALTERED, STRANGER = "begin", "checkpoint", "altered", "stranger"
+"""The links about the chain itself; of the last kinds are what was found altered when fimkit was to write it anew, and what
+somebody had put into the store's schema, and was taken out."""
 
 TAG_BYTES = 16
 
@@ -44,16 +46,24 @@ _INCIDENT = ("id", "host", "cause", "triggered_ns", "updated_ns", "phase", "fold
 _TICKET = (
     "id", "who", "auid", "announced_ns", "from_ns", "until_ns", "reason", "body", "cancelled_ns", "cancelled_by",
 )  # fmt: skip
+_SEAL = ("number", "time_ns", "key", "body")
+_PINS = ("one", "who", "time_ns", "body")
+_GAP = ("row_id", "source", "cause", "path", "from_ns", "to_ns", "words", "lost", "evidence")
 _HISTORY = ("acceptance", "side", *STATE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Single:
-    """A kind of links about one row each: ``key`` is its subject, ``columns`` what is hashed."""
+    """A kind of links about one row each: ``key`` is its subject, ``columns`` what is hashed, from version ``since`` of a store on.
+
+    Of some kinds there are ``few``: all are looked at in every check.
+    """
 
     table: str
     key: str
     columns: tuple[str, ...]
+    since: int = 9
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +77,12 @@ class Lot:
 
 SINGLES = {
     "finding": Single(table="findings", key="row_id", columns=_FINDING),
-    "acceptance": Single(table="acceptances", key="id", columns=_ACCEPTANCE),
-    "incident": Single(table="incidents", key="id", columns=_INCIDENT),
-    "ticket": Single(table="tickets", key="id", columns=_TICKET),
+    "acceptance": Single(table="acceptances", key="id", columns=_ACCEPTANCE, few=True),
+    "incident": Single(table="incidents", key="id", columns=_INCIDENT, few=True),
+    "ticket": Single(table="tickets", key="id", columns=_TICKET, since=10, few=True),
+    "seal": Single(table="seals", key="number", columns=_SEAL, since=12, few=True),
+    "pins": Single(table="package_pins", key="one", columns=_PINS, since=12, few=True),
+    "gap": Single(table="coverage", key="row_id", columns=_GAP, since=12),
 }
 _CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in CHANGE_COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"

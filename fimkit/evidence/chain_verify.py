@@ -12,7 +12,8 @@ from typing import Any
 
 from fimkit.evidence.chain_dropped import load_dropped
 from fimkit.evidence.chain_rows import has_chain, last_head
-from fimkit.evidence.chain_subjects import ALTERED, BEGIN, CHECKPOINT, LOTS, SINGLES, read_lot, read_single, split_tags
+from fimkit.evidence.chain_subjects import ALTERED, BEGIN, CHECKPOINT, LOTS, SINGLES, STRANGER, read_lot, read_single, split_tags
+from fimkit.evidence.schema_strangers import find_strangers
 from fimkit.model.chain import NO_LINK, Head, next_link, render_head
 from fimkit.model.errors import clip
 from fimkit.model.paths import render_path
@@ -22,17 +23,21 @@ __all__ = ["Broken", "ChainVerdict", "verify_chain"]
 
 _MOST = 100
 _CHANGE_TIME, _CHANGE_PATH = 0, 6
+_KINDS = {"gap": "gap of the coverage ledger, row"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """One thing that is not as the chain has it. ``seq`` is the link, ``time_ns`` its time; ``words`` say what is wrong with what.
 
+    ``key`` names the case, whenever it is found again: what is in no link is told of at the chain's end, which moves.
+
     ``is_end`` is said of an end that is missing: an older copy of the store looks the same, and nobody need have altered anything.
     """
 
     seq: int
     words: str
+    key: str
     is_end: bool = False
     time_ns: int | None = None
 
@@ -70,7 +75,7 @@ def verify_chain(connection: sqlite3.Connection, *, after: Head | None = None, h
     if not has_chain(connection):
         words = "the store has no evidence chain yet: the next check begins one"
         seen = ((head.seq, f"head {render_head(head)} was seen, and the store has no chain") for head in heads)
-        gone = [Broken(seq=seq, words=text, is_end=True) for seq, text in seen]
+        gone = [Broken(seq=seq, words=text, key=f"{seq}: {text}", is_end=True) for seq, text in seen]
         return ChainVerdict(head=None, first=0, links=0, rows=0, broken=tuple(gone), notes=(words,))
     text_factory = connection.text_factory
     connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")  # what is no text is another text, and no error
@@ -98,8 +103,9 @@ class _Verifier:
         for head in dict.fromkeys((*heads, *([self._after] if self._after else []))):
             self._check_head(head)
         self._check_subjects()
-        if self._after is None:
-            self._check_strangers()
+        for stranger in find_strangers(self._connection):
+            self._say_loose(f"{stranger.words} was put in past fimkit")
+        self._check_strangers()
         broken = sorted(self._broken, key=lambda one: one.seq)[:_MOST]
         return ChainVerdict(
             head=self._head, first=self._first, links=self._links, rows=self._rows, notes=tuple(self._notes),
@@ -112,7 +118,10 @@ class _Verifier:
         return row[0] if row is not None and isinstance(row[0], int) else None
 
     def _say(self, seq: int, words: str, *, is_end: bool = False) -> None:
-        self._broken.append(Broken(seq=seq, words=words, is_end=is_end))
+        self._broken.append(Broken(seq=seq, words=words, key=f"{seq}: {words}", is_end=is_end))
+
+    def _say_loose(self, words: str) -> None:
+        self._broken.append(Broken(seq=self._end, words=words, key=words))
 
     # The links.
 
@@ -129,6 +138,8 @@ class _Verifier:
                 self._say(seq, f"link {seq} ({_about(kind, subject)}): its list of rows is not the one that it was made of")
             if kind == ALTERED:
                 self._say(seq, f"link {seq}: the {_text(subject)} had been altered past fimkit when it was written anew")
+            if kind == STRANGER:
+                self._say(seq, f"link {seq}: {_text(subject)} was put in past fimkit, and was taken out")
             before, expected = link if isinstance(link, bytes) else NO_LINK, seq + 1
 
     def _start(self) -> tuple[bytes, int]:
@@ -162,12 +173,19 @@ class _Verifier:
 
     # What they are about.
 
-    def _check_subjects(self) -> None:
-        last = (
-            "SELECT kind, subject, max(seq) FROM chain WHERE seq > ? AND kind NOT IN (?, ?, ?) GROUP BY kind, subject ORDER BY 3"
-        )
+    def _last_links(self) -> list[tuple[int, str, Any]]:
+        """List the last link of each subject: after a verified point of those that came later, and of all kinds that have few."""
+        query = "SELECT max(seq), kind, subject FROM chain WHERE {where} AND kind NOT IN (?, ?, ?, ?) GROUP BY kind, subject"
+        own = (BEGIN, CHECKPOINT, ALTERED, STRANGER)
         start = 0 if self._after is None else self._after.seq
-        for kind, subject, seq in self._connection.execute(last, (start, BEGIN, CHECKPOINT, ALTERED)).fetchall():
+        found = {tuple(row) for row in self._connection.execute(query.format(where="seq > ?"), (start, *own))}
+        for kind, single in SINGLES.items():
+            if single.few and start:
+                found |= {tuple(row) for row in self._connection.execute(query.format(where="kind = ?"), (kind, *own))}
+        return sorted(found, key=lambda link: link[0])
+
+    def _check_subjects(self) -> None:
+        for seq, kind, subject in self._last_links():
             rows, digest, parts = self._connection.execute(
                 "SELECT rows, digest, parts FROM chain WHERE seq = ?", (seq,)
             ).fetchone()
@@ -191,7 +209,9 @@ class _Verifier:
             row = self._connection.execute("SELECT id, path FROM findings WHERE row_id = ?", (subject,)).fetchone()
             if row is not None:
                 return f"the finding {_text(row[0])} of {_path(row[1])}"
-        return f"the {kind} {_text(subject)}"
+        if kind == "pins":
+            return "what packages are trusted by"
+        return f"the {_KINDS.get(kind, kind)} {_text(subject)}"
 
     def _check_lot(self, kind: str, subject: object, seq: int, rows: int, parts: bytes | None) -> None:
         left = dict.fromkeys(split_tags(parts if isinstance(parts, bytes) else None), 1)
@@ -208,19 +228,22 @@ class _Verifier:
             self._say(seq, f"link {seq}: {missing} of {rows} rows ({_about(kind, subject)}) were deleted")
 
     def _check_strangers(self) -> None:
-        """Find rows that no link is about."""
+        """Find rows that no link is about; after a verified point, of the kinds alone of which there are few."""
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         for kind, single in SINGLES.items():
+            if version < single.since or not (single.few or self._after is None):
+                continue
             known = "(SELECT subject FROM chain WHERE kind = ?)"
             query = f"SELECT {single.key} FROM {single.table} WHERE {single.key} NOT IN {known} LIMIT ?"
             for (subject,) in self._connection.execute(query, (kind, _MOST)).fetchall():
-                self._say(self._end, f"{self._name(kind, subject)} is in no link: put in past fimkit")
-        for kind, lot in LOTS.items():
+                self._say_loose(f"{self._name(kind, subject)} is in no link: put in past fimkit")
+        for kind, lot in () if self._after is not None else LOTS.items():
             query = (
                 f"SELECT {lot.key}, count(*) FROM {lot.table} WHERE {lot.key} IS NULL OR {lot.key} NOT IN"
                 " (SELECT subject FROM chain WHERE kind = ?) GROUP BY 1 LIMIT ?"
             )
             for _, count in self._connection.execute(query, (kind, _MOST)).fetchall():
-                self._say(self._end, f"{count} rows of {lot.table} are in no link: put in past fimkit")
+                self._say_loose(f"{count} rows of {lot.table} are in no link: put in past fimkit")
 
     @property
     def _end(self) -> int:
@@ -242,7 +265,7 @@ def _link_words(low: int, high: int) -> str:
 def _about(kind: object, subject: object) -> str:
     return {
         "changes": f"a batch of changes, {_text(subject)}", "history": f"the states of acceptance {_text(subject)}",
-        CHECKPOINT: "a checkpoint", BEGIN: "the beginning",
+        CHECKPOINT: "a checkpoint", BEGIN: "the beginning", STRANGER: "a stranger",
     }.get(str(kind), f"{_text(kind)} {_text(subject)}")  # fmt: skip
 
 

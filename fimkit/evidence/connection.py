@@ -14,8 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 from urllib.parse import quote_from_bytes
 
+from fimkit.evidence.chain_rows import adopt_rows
 from fimkit.evidence.folder import check_private_file, check_state_dir, file_access, make_state_dir, readers_trust
 from fimkit.evidence.schema import MIGRATIONS, migrate, schema_version
+from fimkit.evidence.schema_strangers import check_tables
 from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.paths import render_path
 
@@ -169,7 +171,8 @@ def connect(state_dir: bytes, *, create: bool) -> sqlite3.Connection:
             _set_up(connection)
             schema_version(connection)  # before anything is written: a stranger's database stays as it is
             _use_wal(connection)
-            migrate(connection)
+            migrate(connection, take_in=adopt_rows)
+            check_tables(connection)
         except StoreError as error:
             connection.close()
             raise StoreError(f"the evidence store {render_path(path)} cannot be used: {error}") from error
@@ -199,6 +202,7 @@ def connect_reading(state_dir: bytes) -> sqlite3.Connection:
             if version != len(MIGRATIONS):
                 which = "a later" if version > len(MIGRATIONS) else "an earlier"
                 raise StoreError(f"it is of {which} fimkit (schema {version}, this one's is {len(MIGRATIONS)})")
+            check_tables(connection)
         except StoreError as error:
             connection.close()
             raise StoreError(f"the evidence store {render_path(path)} cannot be used: {error}") from error

@@ -23,7 +23,8 @@ class PinsRow:
 def save_pins(connection: sqlite3.Connection, pins: PinsRow) -> None:
     """Store pins in place of the ones before, in the caller's transaction."""
     connection.execute(
-        "INSERT OR REPLACE INTO package_pins (one, who, time_ns, body) VALUES (1, ?, ?, ?)",
+        "INSERT INTO package_pins (one, who, time_ns, body) VALUES (1, ?, ?, ?)"
+        " ON CONFLICT (one) DO UPDATE SET who = excluded.who, time_ns = excluded.time_ns, body = excluded.body",
         (text_in(pins.who), int_in(pins.time_ns), json.dumps(dict(pins.body))),
     )
 

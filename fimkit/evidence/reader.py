@@ -27,6 +27,7 @@ from fimkit.evidence.incident_rows import IncidentRow, load_incidents
 from fimkit.evidence.log_rows import LAST_CHECK, load_notes
 from fimkit.evidence.past_rows import Span, past_baseline, past_changes, past_findings
 from fimkit.evidence.schema import MIGRATIONS, schema_version
+from fimkit.evidence.schema_strangers import check_tables
 from fimkit.evidence.search import Condition, render_condition
 from fimkit.evidence.stored_order import (
     OrderedFinding,
@@ -341,6 +342,7 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
         connection = open_patiently(lambda: _connect(path, deadline_s))
         try:
             _check_schema(schema_version(connection), path)
+            check_tables(connection)
         except BaseException:
             connection.close()
             raise

@@ -5,7 +5,7 @@ No ``STRICT``: it needs SQLite 3.37, and Red Hat 9 has 3.34. Columns without a t
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fimkit.model.errors import StoreError
 
@@ -147,8 +147,11 @@ _COVERAGE = (
     "CREATE UNIQUE INDEX coverage_open ON coverage (source, cause, path) WHERE to_ns IS NULL",
 )
 
+# Seals, pins and gaps come into the evidence chain: no table changes, and what is stored of them is linked on the way.
+_MORE_LINKS: tuple[str, ...] = ()
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    _FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN, _TICKETS, _COVERAGE,
+    _FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _SEALS, _CHAIN, _TICKETS, _COVERAGE, _MORE_LINKS,
 )
 """The statements that lead from version n to n + 1, for n from 0. Never edit one that was released: append."""
 
@@ -179,8 +182,18 @@ def _identity(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return version, application, tables
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
+def migrate(
+    connection: sqlite3.Connection,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+    *,
+    take_in: Callable[[sqlite3.Connection, int], None] | None = None,
+) -> int:
     """Bring a store to the last version, in one transaction.
+
+    Args:
+        connection: The store.
+        migrations: The statements of each version.
+        take_in: Called with the version that the store had, before the transaction is committed.
 
     Returns:
         The version that it had.
@@ -192,11 +205,14 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] 
     if was < len(migrations):
         connection.execute("BEGIN IMMEDIATE")
         try:
+            now = schema_version(connection)  # read again: another process may have been faster
             for number, statements in enumerate(migrations):
-                if number >= schema_version(connection):  # read again: another process may have been faster
+                if number >= now:
                     for statement in statements:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {number + 1}")
+            if take_in is not None:
+                take_in(connection, now)
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")

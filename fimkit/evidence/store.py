@@ -25,6 +25,7 @@ from fimkit.evidence import (
     log_rows,
     pin_rows,
     retention,
+    schema_strangers,
     seal_rows,
     ticket_rows,
 )
@@ -61,12 +62,14 @@ class Store:
         """Take an open connection; :func:`open_store` makes one. What writes links all that it stores into the evidence chain."""
         self._connection = connection
         self._before_commit = chain_rows.link_touched if writes else None
+        self._known_schema: int | None = None
         if writes:
             with read_errors(path):
                 chain_rows.watch_rows(connection)
-                if not chain_rows.has_chain(connection):
+                if schema_strangers.find_strangers(connection) or not chain_rows.has_chain(connection):
                     with write_transaction(connection):
                         chain_rows.begin_chain(connection)
+                        self._take_out_strangers()
         self._errors = ExitStack()
         self.path = path
 
@@ -92,7 +95,19 @@ class Store:
         """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
         noted = nullcontext() if self._connection.in_transaction else noting_full(os.path.dirname(self.path))  # once
         with noted, translated_errors(self.path), write_transaction(self._connection, self._before_commit):
+            self._take_out_strangers()
             yield
+
+    def _take_out_strangers(self) -> None:
+        """Before anything is written, see that nothing runs with it that somebody put into the file; links what there was."""
+        version = self._connection.execute("PRAGMA schema_version").fetchone()[0]
+        if version == self._known_schema:
+            return
+        strangers = schema_strangers.find_strangers(self._connection)
+        for stranger in strangers:
+            schema_strangers.drop_stranger(self._connection, stranger)
+            chain_rows.add_stranger(self._connection, stranger.words)
+        self._known_schema = None if strangers else version  # where this is rolled back, they are there again
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -113,7 +113,7 @@ def _findings(config: Config, verdict: ChainVerdict, now_ns: int) -> Iterator[Fi
     for one in verdict.broken[:_NAMED]:
         time_ns = now_ns if one.time_ns is None else min(one.time_ns, now_ns)
         yield find_tampering(
-            config.host.name, store_path(config.host.state_dir), key=f"chain {one.seq}: {one.words}",
+            config.host.name, store_path(config.host.state_dir), key=f"chain {one.key}",
             tier=Tier.WATCH if one.is_end else Tier.CRITICAL,
             reasons=(f"the evidence store does not agree with its chain: {one.words}", *later, *_more(verdict)),
             time_ns=time_ns,

@@ -1,5 +1,6 @@
 """Whatever is changed in a store past fimkit shows: altered, deleted, put in, swapped, cut off; and what fimkit does never does."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ from hypothesis import strategies as st
 from fimkit.evidence import schema
 from fimkit.evidence.chain_verify import ChainVerdict
 from fimkit.evidence.incident_rows import IncidentRow
+from fimkit.evidence.pin_rows import PinsRow
 from fimkit.evidence.store import Store, open_store
 from fimkit.model.chain import Head
 from fimkit.model.changes import Action
+from fimkit.model.coverage import Cause, Gap, Sense
 from fimkit.model.findings import Severity
 from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state
 
@@ -34,6 +38,9 @@ def fill(store: Store) -> None:
     store.add_incident(
         IncidentRow(id="i-1", host="web01", cause="x", triggered_ns=NOW, updated_ns=NOW, phase="cut", folder=b"/x")
     )
+    store.set_pins(PinsRow(body={"v": 1}, who="ada", time_ns=NOW))
+    store.add_seal(1, time_ns=NOW, key="k", body="b")
+    store.add_gaps([Gap(from_ns=NOW, to_ns=NOW + 9, source=Sense.AUDIT, cause=Cause.LOST, words="lost", seen_ns=NOW)])
 
 
 def verdict(state_dir: bytes, **options: object) -> ChainVerdict:
@@ -50,7 +57,7 @@ def edit(state_dir: bytes, *statements: str) -> None:
     connection = sqlite3.connect(os.path.join(state_dir, b"fimkit.sqlite"))
     with connection:
         for statement in statements:
-            assert connection.execute(statement).rowcount
+            assert connection.execute(statement).rowcount  # of what is no change of rows it is -1
     connection.close()
 
 
@@ -88,6 +95,10 @@ def test_what_fimkit_wrote_is_whole(filled: bytes) -> None:
         ("UPDATE history SET mode = 2541 WHERE side = 1", "the state of /etc/b in acceptance 2 was altered or put in"),
         ("UPDATE incidents SET phase = 'test'", "the incident i-1 was altered"),
         ("DELETE FROM incidents", "the incident i-1 was deleted"),
+        ("UPDATE package_pins SET body = '{}'", "what packages are trusted by was altered"),
+        ("DELETE FROM seals", "the seal 1 was deleted"),
+        ("UPDATE coverage SET to_ns = from_ns", "the gap of the coverage ledger, row 1 was altered"),
+        ("DELETE FROM coverage", "the gap of the coverage ledger, row 1 was deleted"),
         ("UPDATE chain SET digest = zeroblob(32) WHERE kind = 'finding' AND subject = 1", "does not follow from the one before"),
         ("UPDATE chain SET parts = zeroblob(48) WHERE kind = 'changes'", "its list of rows is not the one that it was made of"),
         ("UPDATE chain SET time_ns = time_ns + 1 WHERE kind = 'acceptance'", "does not follow from the one before"),
@@ -155,7 +166,7 @@ def test_only_what_is_new_is_looked_at_after_a_verified_point(filled: bytes) -> 
     with open_store(filled) as store:
         store.add_findings([a_finding("c3", b"/etc/c")], now_ns=NOW)
     new = verdict(filled, after=head)
-    assert (new.links, new.rows, new.broken) == (1, 1, ())
+    assert (new.links, new.rows, new.broken) == (1, 6, ())  # with what there is little of: acceptances, incident, pins, seal
     edit(filled, "UPDATE findings SET severity = 'info' WHERE id = 'c3'")
     assert [one.split(": ")[1] for one in words(filled, after=head)] == ["the finding c3 of /etc/c was altered"]
     assert words(filled, after=Head(1, bytes(32)))  # a point that is no more
@@ -168,6 +179,35 @@ def test_a_look_that_finds_the_same_again_makes_no_link(filled: bytes) -> None:
         store.tell(["a1"], time_ns=NOW)
         store.add_changes([a_change(b"/etc/a", serial=1)])
     assert verdict(filled).head == before
+
+
+def test_a_gap_that_lasts_makes_a_link_when_it_grows_and_none_when_it_is_only_seen_again(filled: bytes) -> None:
+    lasting = Gap(from_ns=NOW + 5, to_ns=None, source=Sense.AUDIT, cause=Cause.LOST, words="lost", lost=1, seen_ns=NOW)
+    judged = [(Sense.AUDIT, Cause.LOST)]
+    links = []
+    with open_store(filled) as store:
+        for number, gap in enumerate((lasting, lasting, replace(lasting, lost=2), replace(lasting, lost=2))):
+            store.settle_gaps([gap], judged=judged, now_ns=NOW + number)
+            links.append(store.head().seq)
+        store.settle_gaps([], judged=judged, now_ns=NOW + 9)
+        assert [b - a for a, b in itertools.pairwise(links)] == [0, 1, 0] and store.head().seq == links[-1] + 1
+        assert not store.verify_chain().broken
+
+
+def test_pins_that_were_altered_and_then_taken_anew_still_show(filled: bytes) -> None:
+    edit(filled, "UPDATE package_pins SET who = 'eve'")
+    with open_store(filled) as store:
+        store.set_pins(PinsRow(body={"v": 2}, who="ada", time_ns=NOW))
+    assert any("the pins 1 had been altered past fimkit" in one for one in words(filled))
+
+
+def test_what_came_into_the_chain_later_is_taken_in_once_and_a_version_set_back_makes_nothing_good(filled: bytes) -> None:
+    edit(filled, "DELETE FROM chain WHERE kind IN ('pins', 'seal', 'gap')", "PRAGMA user_version = 11")
+    with open_store(filled):
+        pass
+    assert not [one for one in words(filled) if "in no link" in one]
+    edit(filled, "UPDATE package_pins SET who = 'eve'", "PRAGMA user_version = 11")
+    assert any("what packages are trusted by was altered" in one for one in words(filled))
 
 
 def test_changes_of_which_some_are_known_are_linked_once(state_dir: bytes) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from fimkit.evidence.heads import say_head
+from fimkit.evidence.pin_rows import PinsRow
 from fimkit.model.config import Sources
 from fimkit.model.errors import UsageError
 from fimkit.model.findings import Kind, Severity, Tier
 from fimkit.panic.trigger import may_panic
 from fimkit.verbs.check import CheckOptions, check
 from fimkit.verbs.evidence import find_chain_findings, load_head, render_verdict, verify_evidence
+from tests.evidence.examples import a_change
 from tests.verbs.baseline_host import SmallHost, make_host
 
 NOW = 1_800_000_000_000_000_000
@@ -66,12 +68,52 @@ def test_accepted_break_stays_accepted(host: SmallHost) -> None:
 
 
 def test_what_is_old_is_verified_once_a_day(host: SmallHost) -> None:
+    with host.store() as store:
+        store.add_changes([a_change(b"/etc/a", serial=1)])
     assert broken(host, NOW) == []
-    edit(host, "UPDATE acceptances SET who = 'mallory'")
+    edit(host, "UPDATE changes SET uid = 0, size = 7")
     host.found("a", Kind.MODIFIED)
     assert broken(host, NOW + DAY - 1) == []
     assert [tier for tier, _ in broken(host, NOW + DAY)] == [Tier.CRITICAL]
     assert [tier for tier, _ in broken(host, NOW - 1)] == [Tier.CRITICAL]  # a clock that went back
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE acceptances SET who = 'mallory'", "the acceptance 1 was altered"),
+        ("UPDATE package_pins SET body = '{\"deb_keys\": {}}'", "what packages are trusted by was altered"),
+        ("DELETE FROM seals", "the seal 1 was deleted"),
+        ("INSERT INTO seals VALUES (9, 1, 'k', 'b')", "the seal 9 is in no link: put in past fimkit"),
+    ],
+)
+def test_what_little_there_is_of_is_looked_at_in_every_check_and_is_one_finding(
+    host: SmallHost, statement: str, expected: str
+) -> None:
+    with host.store() as store:
+        store.set_pins(PinsRow(body={"v": 1}, who="ada", time_ns=NOW))
+        store.add_seal(1, time_ns=NOW, key="k", body="b")
+    assert broken(host, NOW) == []
+    edit(host, statement)
+    (found,) = broken(host, NOW + 1)
+    assert found[0] is Tier.CRITICAL and expected in found[1]
+    with host.store() as store:
+        (first,) = find_chain_findings(host.config, store, now_ns=NOW + 1)[0]
+        store.put_findings([first], now_ns=NOW + 1)  # the end of the chain moves
+        assert [one.id for one in find_chain_findings(host.config, store, now_ns=NOW + 2)[0]] == [first.id]
+
+
+def test_trigger_that_drops_findings_is_taken_out_before_it_can_and_is_critical(host: SmallHost) -> None:
+    assert not [one for one in check(host.config, CheckOptions()).open if one.severity is Severity.CRITICAL]
+    edit(host, "CREATE TRIGGER helpful BEFORE INSERT ON findings BEGIN SELECT RAISE(IGNORE); END")
+    assert any("the trigger 'helpful' (" in one.words for one in verify_evidence(host.config.host.state_dir).broken)
+    Path(os.fsdecode(host.config.paths[0].path), "a").write_text("changed")
+    found = check(host.config, CheckOptions())
+    assert {one.kind for one in found.new} == {Kind.TAMPERED, Kind.MODIFIED}
+    (tampered,) = [one for one in found.new if one.kind is Kind.TAMPERED]
+    assert tampered.severity is Severity.CRITICAL and may_panic(tampered)
+    assert "the trigger 'helpful'" in tampered.reasons[0] and "RAISE(IGNORE)" in tampered.reasons[0]
+    assert [one.id for one in check(host.config, CheckOptions()).open if one.kind is Kind.TAMPERED] == [tampered.id]
 
 
 def test_older_copy_put_back_is_said_and_starts_no_panic(host: SmallHost) -> None:
