@@ -102,10 +102,12 @@ class _Shown:
 
 
 def _print_status(arguments: argparse.Namespace) -> int:
-    from fimkit.verbs.watch_status import load_watch_status
+    from fimkit.verbs.watch_status import load_watch_status, refuse_stranger
 
-    status = load_watch_status(load_config(arguments.config).host.state_dir)
+    state_dir = load_config(arguments.config).host.state_dir
+    status = load_watch_status(state_dir)
     if status is None:
+        refuse_stranger(state_dir)
         raise UsageError("no watch was ever at work on this state folder: `fimkit watch` starts one")
     if arguments.json:
         row = asdict(status)

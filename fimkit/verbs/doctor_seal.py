@@ -12,6 +12,7 @@ from fimkit.model.errors import HostError, SealError, StoreError
 from fimkit.model.paths import render_path
 from fimkit.verbs.doctor_host import DoctorHost
 from fimkit.verbs.evidence_key import own_key_path
+from fimkit.verbs.seal_rights import refuse_stranger
 from fimkit.verbs.seal_view import FaultKind, SealReport, verify_seal
 
 __all__ = ["check_seal", "find_private_keys"]
@@ -40,6 +41,14 @@ def check_seal(config: Config, _host: DoctorHost) -> Iterator[Advice]:
     try:
         with open_shared_store(state_dir) as store:
             if store.baseline_meta() is None:
+                return
+            try:
+                refuse_stranger(state_dir)
+            except HostError as error:
+                yield Advice(
+                    code="store-unseen", level=Level.NOTE, where=render_path(seal_dir(state_dir)), problem=f"{error}.",
+                    remedy="run fimkit doctor as root",
+                )  # fmt: skip
                 return
             report = verify_seal(config, store)
     except (StoreError, HostError):

@@ -36,6 +36,7 @@ from fimkit.model.paths import render_path
 from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.panic_notices import notify_if_armed
 from fimkit.verbs.seal_findings import cases_of, make_seal_findings
+from fimkit.verbs.seal_rights import refuse_stranger
 from fimkit.verbs.seal_view import (
     FaultKind,
     PinnedKey,
@@ -124,6 +125,7 @@ def verify_baseline(config: Config, *, at_least: int = 0, public_key: bytes | No
         HostError: If another fimkit is at work, or the host refuses.
     """
     with open_baseline(config)[0] as store:
+        refuse_stranger(config.host.state_dir)
         report = verify_seal(config, store, at_least=at_least, public_key=public_key)
     if not report.faults or not _is_own(config):
         return report

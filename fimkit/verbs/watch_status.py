@@ -13,7 +13,7 @@ from fimkit.evidence.folder import check_private_file
 from fimkit.model.errors import HostError
 from fimkit.model.paths import render_path
 
-__all__ = ["LOCK_NAME", "StatusFile", "WatchStatus", "load_watch_status"]
+__all__ = ["LOCK_NAME", "StatusFile", "WatchStatus", "load_watch_status", "refuse_stranger"]
 
 LOCK_NAME = b"watch.lock"
 _NAME = b"watch.json"
@@ -132,6 +132,21 @@ def load_watch_status(state_dir: bytes) -> WatchStatus | None:
     status = replace(plain, **{name: row[name] for name in row.keys() & _KNOWN if _is_like(row[name], getattr(plain, name))})
     status.running = _is_held(os.path.join(state_dir, LOCK_NAME))
     return status
+
+
+def refuse_stranger(state_dir: bytes) -> None:
+    """Refuse a user to whom the folder or the numbers are closed: whether a watch ever ran is not for him to know.
+
+    Raises:
+        HostError: If they are.
+    """
+    path = os.path.join(state_dir, _NAME)
+    try:
+        os.close(os.open(path, _READ))
+    except PermissionError as error:
+        raise HostError(error.errno, f"this user may not read {render_path(path)}: how a watch does is not known") from error
+    except OSError:
+        return
 
 
 def _is_like(value: object, default: object) -> bool:
