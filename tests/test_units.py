@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.model.config import Config, Host, Sources
 from fimkit.model.config_json import freeze
 from fimkit.model.config_text import load_config
 from fimkit.model.errors import HostError
 from fimkit.panic.helper_client import Helper, connect_helper
 from fimkit.panic.namespaces import Namespace
+from fimkit.verbs.hook_files import known_hook_files
+from fimkit.verbs.install import RULES_FILE
+from fimkit.verbs.osquery_files import known_osquery_files
 from tests.panic.confined import confined, ip_batch, wait_until
 
 __all__: list[str] = []
@@ -98,6 +102,19 @@ def test_who_panics_reaches_the_mail_server_captures_and_wants_the_helper(unit: 
     assert "IPAddressDeny" not in found
     assert found["Wants"] == ["fimkit-panic.service"]
     assert "fimkit-panic.service" in found["After"][0].split()
+
+
+@pytest.mark.parametrize("python", ["3.6", "3.9", "3.11", "3.12", "3.13", "3.14"])  # of the dnf4 that distributions have
+def test_the_rules_are_put_in_at_boot_wherever_an_install_writes(python: str, tmp_path: Path) -> None:
+    for folder in ("etc/apt/apt.conf.d", "etc/dnf/libdnf5-plugins/actions.d", f"usr/lib/python{python}/site-packages/dnf-plugins"):
+        (tmp_path / folder).mkdir(parents=True)
+    config = Config(host=Host(name="web01"), paths=(), sources=Sources())
+    hooks = known_hook_files(str(tmp_path))
+    places = {RULES_FILE, *(one.path for one in (*hooks, *known_osquery_files(config, str(tmp_path))))}
+    places.add(os.fsdecode(config.host.state_dir))
+    assert len(hooks) == 3
+    writable = [word.removeprefix("-") for line in settings("fimkit-rules.service")["ReadWritePaths"] for word in line.split()]
+    assert not [path for path in places if not any(path == one or path.startswith(f"{one}/") for one in writable)]
 
 
 @needs_systemd
