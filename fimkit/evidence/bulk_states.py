@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fimkit.evidence.values import PLAIN_ROW, STATE_COLUMNS, encode_plain, encode_state
+from fimkit.evidence.values import FOLDER_ROW, PLAIN_ROW, STATE_COLUMNS, encode_plain, encode_state
 from fimkit.model.states import FileState
 
 __all__ = ["insert_states"]
@@ -29,11 +29,13 @@ def insert_states(connection: sqlite3.Connection, table: str, states: Iterable[F
         states: In any order; sorted is fastest.
     """
     # FAIL leaves what was written until then, and so needs no journal of its own for each statement; REPLACE would.
-    plain, other = (_Rows(connection, f"INSERT OR FAIL INTO {table}", row) for row in (PLAIN_ROW, _ANY_ROW))
+    plain, folder, other = (_Rows(connection, f"INSERT OR FAIL INTO {table}", row) for row in (PLAIN_ROW, FOLDER_ROW, _ANY_ROW))
     for batch in _batches(states):
         try:
+            folders: list[Any] = []
             others: list[FileState] = []
-            plain.insert(encode_plain(batch, others))
+            plain.insert(encode_plain(batch, folders, others))
+            folder.insert(folders)
             other.insert([value for state in others for value in _adapted(encode_state(state))])
         except sqlite3.IntegrityError:  # a path was there already
             connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES {_ANY_ROW}", map(encode_state, batch))

@@ -13,7 +13,8 @@ from fimkit.model.paths import parse_path, render_path
 from fimkit.model.states import FileState, FileType
 
 __all__ = [
-    "PLAIN_ROW", "STATE_COLUMNS", "decode_state", "encode_plain", "encode_state", "int_in", "int_out", "text_in", "text_out",
+    "FOLDER_ROW", "PLAIN_ROW", "STATE_COLUMNS", "decode_state", "encode_plain", "encode_state", "int_in", "int_out", "text_in",
+    "text_out",
 ]  # fmt: skip
 
 STATE_COLUMNS = (
@@ -25,11 +26,15 @@ STATE_COLUMNS = (
 PLAIN_ROW = "(?, 'file', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '{}', NULL)"
 """The row of a plain file, as :func:`encode_plain` gives its values: with a hash, and neither extended attributes nor a problem."""
 
+FOLDER_ROW = "(?, 'directory', ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, '{}', NULL)"
+"""The row of a folder of the same kind, without a hash."""
+
 _DIGEST = 64
 _MAX = (1 << 63) - 1
 _MIN = -_MAX - 1
 _TYPES: dict[str, FileType] = {str(kind): kind for kind in FileType}
 _NO_XATTRS: dict[str, bytes] = {}  # one for all: a million empty ones are 64 MB
+_FILE, _FOLDER = FileType.FILE, FileType.DIRECTORY  # looked up for every row
 _word = str.__str__  # an enum's plain text, three times faster than .value
 _new_state = FileState._make
 
@@ -95,26 +100,34 @@ def encode_state(state: FileState) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def encode_plain(states: Iterable[FileState], others: list[FileState]) -> list[Any]:
-    """Give the values of plain files' rows one behind the other, as :data:`PLAIN_ROW` takes them; ``others`` gets what is none.
+def encode_plain(states: Iterable[FileState], folders: list[Any], others: list[FileState]) -> list[Any]:
+    """Give the values of plain files' rows one behind the other, as :data:`PLAIN_ROW` takes them.
+
+    Args:
+        states: Any.
+        folders: Gets the values of folders, as :data:`FOLDER_ROW` takes them.
+        others: Gets what is neither.
 
     >>> state = FileState(b"/a", FileType.FILE, 0o644, 0, 0, 2, 7, 1, 1, 5, 6, "ab" * 32, None, {})
-    >>> [value for value in encode_plain([state], []) if not isinstance(value, bytearray)]
+    >>> [value for value in encode_plain([state], [], []) if not isinstance(value, bytearray)]
     [420, 0, 0, 2, 7, 1, 1, 5, 6]
     """
     values: list[Any] = []
-    add, raw_of = values.extend, bytearray.fromhex
+    add, add_folder, raw_of = values.extend, folders.extend, bytearray.fromhex
     for state in states:
         path, kind, mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, sha256, target, xattrs, problem = state
         try:
             if (
-                kind is FileType.FILE and target is None and problem is None and xattrs == _NO_XATTRS
-                and len(sha256) == _DIGEST and (raw := raw_of(sha256)).hex() == sha256  # type: ignore[arg-type]
+                target is None and problem is None and xattrs == _NO_XATTRS
                 and inode <= _MAX and _MIN <= mtime_ns <= _MAX and _MIN <= ctime_ns <= _MAX  # type: ignore[operator]
                 and size <= _MAX and dev <= _MAX  # type: ignore[operator]
             ):  # fmt: skip
-                add((bytearray(path), mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, raw))
-                continue
+                if kind is _FILE and len(sha256) == _DIGEST and (raw := raw_of(sha256)).hex() == sha256:  # type: ignore[arg-type]
+                    add((bytearray(path), mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns, raw))
+                    continue
+                if kind is _FOLDER and sha256 is None:
+                    add_folder((bytearray(path), mode, uid, gid, size, inode, dev, nlink, mtime_ns, ctime_ns))
+                    continue
         except (TypeError, ValueError):  # something is not known, or the hash is none
             pass
         others.append(state)

@@ -78,7 +78,7 @@ states = st.builds(
 plain_states = st.builds(
     FileState,
     path=st.sampled_from([b"/a", b"/b", b"/c", b"/d"]),
-    type=st.just(FileType.FILE) | st.sampled_from(FileType),
+    type=st.sampled_from([FileType.FILE, FileType.DIRECTORY]) | st.sampled_from(FileType),
     mode=st.just(0o644) | _small,
     uid=st.just(0) | _small,
     gid=st.just(0) | _small,
@@ -88,7 +88,8 @@ plain_states = st.builds(
     nlink=st.just(1) | _small,
     mtime_ns=st.integers(0, 9) | st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63]),
     ctime_ns=st.integers(0, 9) | st.sampled_from([-(2**63) - 1, -(2**63), 2**63 - 1, 2**63]),
-    sha256=st.binary(min_size=32, max_size=32).map(bytes.hex) | st.sampled_from([None, "AB" * 32, "ab " * 32, "x" * 64, "ab" * 20]),
+    sha256=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
+    | st.sampled_from(["AB" * 32, "ab " * 32, "x" * 64, "ab" * 20]),
     target=st.none() | _name,
     xattrs=st.just({}) | st.none() | st.just({"user.a": b"1"}),
     problem=st.none() | _text,

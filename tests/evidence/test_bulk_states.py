@@ -52,9 +52,12 @@ def test_of_a_path_that_comes_twice_the_last_counts_however_far_apart() -> None:
     assert quick == plain
 
 
-def test_files_of_a_scan_take_the_short_way() -> None:
+def test_files_and_folders_of_a_scan_take_the_short_way() -> None:
+    folders: list[object] = []
     others: list[FileState] = []
     link = a_state(b"/l", type=FileType.SYMLINK, sha256=None, target=b"x")
-    values = encode_plain([a_state(b"/a"), link, a_state(b"/b", xattrs={"user.a": b""})], others)
-    assert len(values) == 11
-    assert [state.path for state in others] == [b"/l", b"/b"]
+    folder = a_state(b"/f", type=FileType.DIRECTORY, sha256=None)
+    odd = [a_state(b"/b", xattrs={"user.a": b""}), folder._replace(sha256="ab" * 32), a_state(b"/c", sha256=None)]
+    values = encode_plain([a_state(b"/a"), link, folder, *odd], folders, others)
+    assert (len(values), len(folders)) == (11, 10)
+    assert others == [link, *odd]
