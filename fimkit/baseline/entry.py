@@ -88,7 +88,7 @@ def _spare(file: int, size: int) -> "SparedPages":
 
 
 def _join(*problems: str | None) -> str | None:
-    return "; ".join(problem for problem in problems if problem) or None
+    return "; ".join(problem for problem in problems if problem) if any(problems) else None
 
 
 def _is_as_known(known: FileState, seen: os.stat_result) -> bool:

@@ -176,8 +176,8 @@ class Scan(Iterator[FileState]):
                 top = stack.top
                 if top.pending:
                     yield from self._visit_child(stack, top, top.pending.pop())
-                else:
-                    yield [self._unlisted(path, "a folder above it was moved meanwhile") for path in stack.pop()]
+                elif lost := list(stack.pop()):
+                    yield [self._unlisted(path, "a folder above it was moved meanwhile") for path in lost]
         finally:
             stack.close()
 

@@ -66,7 +66,6 @@ class ThreadPool:
             self._readers.put(*batch)
         except OSError:
             yield from read_here(self._reader, batch)
-        yield from self._take(0)
         while self._readers.waiting >= self._most_waiting:
             yield from self._take(self._most_waiting // 2)  # many at once: each wait costs a change of threads
 
