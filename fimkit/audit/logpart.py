@@ -78,11 +78,11 @@ class LogPart:
         Raises:
             OSError: If it cannot be opened, or is another thing.
         """
-        file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
             raise OSError(errno.EINVAL, "it is no regular file")
-        return cls(path, file)
+        return cls(path, io.FileIO(descriptor))
 
     def _open_stream(self) -> tuple[IO[bytes], bool]:
         file = cast(IO[bytes], self._file)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fimkit.audit.logfile import LogCursor, find_rotations
+from fimkit.audit.logpart import LogPart
 from fimkit.baseline.diff import diff_pairs
 from fimkit.baseline.scan import Scan, scan_watches
 from fimkit.correlate.ledger import ChangeLedger
@@ -376,13 +377,25 @@ def _judge_coverage(config: Config, options: CheckOptions, store: Store, look: L
 
 
 def _judge_log(config: Config, last_ns: int, now_ns: int) -> GapsNow:
-    """Say that there is no log; a watch that hears the kernel's records needs none."""
+    """Say that there is no log, or none that can be read; a watch that hears the kernel's records needs none."""
     kind, status = (Sense.AUDIT, Cause.LOG_GONE), load_watch_status(config.host.state_dir)
-    if find_rotations(config.sources.audit_log) or (status is not None and status.running and status.records == "kernel"):
+    words = _log_trouble(config.sources.audit_log)
+    if not words or (status is not None and status.running and status.records == "kernel"):
         return GapsNow(judged=frozenset({kind}))
-    words = f"there is no audit log at {render_path(config.sources.audit_log)}"
     gap = Gap(from_ns=min(last_ns, now_ns), to_ns=None, source=kind[0], cause=kind[1], words=words)
     return GapsNow(open=(gap,), judged=frozenset({kind}))
+
+
+def _log_trouble(log: bytes) -> str:
+    if not find_rotations(log):
+        return f"there is no audit log at {render_path(log)}"
+    try:
+        LogPart.of_host(Path(os.fsdecode(log))).close()
+    except FileNotFoundError:
+        return ""  # a rotation is under way
+    except OSError as error:
+        return f"the audit log {render_path(log)} cannot be read: {error.strerror or error}"
+    return ""
 
 
 def _scan_words(scan: Scan, after: SeenStates) -> Iterator[str]:

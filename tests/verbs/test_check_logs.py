@@ -215,6 +215,13 @@ def test_host_without_an_audit_log_says_so_and_still_finds(host: CheckedHost) ->
     assert "not all was seen: there is no audit log at" in now  # of the time before
 
 
+def test_a_log_that_cannot_be_read_is_a_time_that_was_not_seen(host: CheckedHost) -> None:
+    host.log.path.unlink()
+    host.log.path.mkdir()
+    now = host.check().words
+    assert f"the audit log {host.log.path} cannot be read: it is no regular file" in now.split("not all was seen:")[1]
+
+
 def make_empty_log(host: CheckedHost) -> CheckedHost:
     host.log.path.write_bytes(b"")
     return host
