@@ -27,6 +27,7 @@ __all__ = [
     "owner_cause",
     "same_process",
     "steps_cause",
+    "steps_within",
     "thin_openings",
     "xattrs_cause",
 ]
@@ -106,13 +107,8 @@ def steps_cause(steps: Sequence[Step], what: str) -> Cause:
     processes = distinct_processes(steps)
     if not processes:
         return Cause(attribution=Attribution.UNATTRIBUTED)
-    doubtful = [actor for step in steps if (actor := step.change.actor) is not None and _is_doubtful(actor, step.change.action)]
-    if len(processes) == 1 and doubtful:
-        return Cause(
-            attribution=Attribution.AMBIGUOUS, steps=tuple(steps), reasons=(_URING.format(doubtful[0].pid, doubtful[0].ppid),)
-        )
     if len(processes) == 1:
-        return Cause(attribution=Attribution.EXACT, steps=tuple(steps))
+        return _of_one(steps)
     pids = ", ".join(str(actor.pid) for actor in processes[:_MOST_PIDS])
     if len(processes) > _MOST_PIDS:
         pids += f" and {len(processes) - _MOST_PIDS} more"
@@ -121,6 +117,16 @@ def steps_cause(steps: Sequence[Step], what: str) -> Cause:
         steps=tuple(steps),
         reasons=(f"{len(processes)} processes could have {what}: pid {pids}",),
     )
+
+
+def _of_one(steps: Sequence[Step]) -> Cause:
+    """Judge the steps of one process."""
+    actors = ((step.change.actor, step.change.action) for step in steps)
+    doubtful = next((actor for actor, action in actors if actor is not None and _is_doubtful(actor, action)), None)
+    if doubtful is None:
+        return Cause(attribution=Attribution.EXACT, steps=tuple(steps))
+    words = _URING.format(doubtful.pid, doubtful.ppid)
+    return Cause(attribution=Attribution.AMBIGUOUS, steps=tuple(steps), reasons=(words,))
 
 
 def _window(life: Life, before: FileState | None, after: FileState | None) -> tuple[int | None, int | None]:
@@ -132,7 +138,8 @@ def _window(life: Life, before: FileState | None, after: FileState | None) -> tu
     return low, high
 
 
-def _within(steps: Iterable[Step], low: int | None, high: int | None) -> list[Step]:
+def steps_within(steps: Iterable[Step], low: int | None, high: int | None) -> list[Step]:
+    """Give the steps of a time, both ends included; ``None`` is no end."""
     return [step for step in steps if (low is None or step.change.time_ns >= low) and (high is None or step.change.time_ns <= high)]
 
 
@@ -148,10 +155,10 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
     writers = [step for step in life.steps if step.change.action in _WRITES]
     if after is not None and after.type is not FileType.FILE:
         writers = [step for step in writers if step.change.action is Action.BORN]
-    cause = steps_cause(_within(writers, low, high), "made the bytes")
+    cause = steps_cause(steps_within(writers, low, high), "made the bytes")
     if low is None or any(step.change.time_ns >= life.seen_ns for step in cause.steps):
         return cause
-    earlier = cause.steps or _within(writers, None, low)
+    earlier = cause.steps or steps_within(writers, None, low)
     if not earlier:
         return cause
     return Cause(
@@ -166,7 +173,7 @@ def likeliest_first(cause: Cause, after: FileState) -> list[Step]:
     if cause.attribution is not Attribution.AMBIGUOUS or not cause.steps:
         return list(cause.steps)
     high = None if after.mtime_ns is None else after.mtime_ns + SLACK_NS
-    return [(_within(cause.steps, None, high) or cause.steps)[-1], *cause.steps]
+    return [(steps_within(cause.steps, None, high) or cause.steps)[-1], *cause.steps]
 
 
 def naming_step(life: Life, path: bytes, since_ns: int = 0) -> Step | None:
@@ -193,7 +200,7 @@ def mode_cause(life: Life, before: FileState | None, after: FileState) -> Cause:
     Writing and chown take the set-id bits away, and nothing else; an access list sets the other bits anew.
     """
     low, high = _window(life, before, after)
-    steps = _within(life.steps, low, high)
+    steps = steps_within(life.steps, low, high)
     setting = [step for step in steps if step.change.action is Action.MODE]
     setting = setting or [step for step in steps if step.change.action is Action.BORN]
     last = setting[-1] if setting else None
@@ -219,7 +226,7 @@ def mode_cause(life: Life, before: FileState | None, after: FileState) -> Cause:
 def owner_cause(life: Life, before: FileState | None, after: FileState, name: str) -> Cause:
     """Explain ``uid`` or ``gid``: the last chown that set it, else the birth."""
     low, high = _window(life, before, after)
-    steps = [step for step in _within(life.steps, low, high) if getattr(step.change, name) is not None]
+    steps = [step for step in steps_within(life.steps, low, high) if getattr(step.change, name) is not None]
     setting = [step for step in steps if step.change.action is Action.OWNER]
     setting = setting or [step for step in steps if step.change.action is Action.BORN]
     if not setting or getattr(setting[-1].change, name) == getattr(after, name):
@@ -235,7 +242,7 @@ def xattrs_cause(life: Life, own: FileState | None, before: FileState | None, af
     old, new = (before.xattrs if before else None) or {}, after.xattrs or {}
     differing = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     low, high = _window(life, own, after)
-    steps = _within(life.steps, low, high)
+    steps = steps_within(life.steps, low, high)
     aside: set[Action] = set()
     if differing & _TAKEN_BY_WRITES and not differing & _TAKEN_BY_WRITES & new.keys():
         aside |= {Action.OPENED, Action.OWNER}
@@ -253,5 +260,5 @@ def xattrs_cause(life: Life, own: FileState | None, before: FileState | None, af
 def other_cause(life: Life, before: FileState | None, after: FileState, actions: Sequence[Action], what: str) -> Cause:
     """Explain an attribute by any recorded step of these actions in the window, and since the earlier snapshot."""
     low, high = _window(life, before, after)
-    steps = _within(life.steps, None if low is None else max(low, life.seen_ns - SLACK_NS), high)
+    steps = steps_within(life.steps, None if low is None else max(low, life.seen_ns - SLACK_NS), high)
     return steps_cause([step for step in steps if step.change.action in actions], what)

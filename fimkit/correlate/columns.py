@@ -26,11 +26,12 @@ _FOLDER_ARRIVALS = (Action.BORN, Action.MOVED_TO)
 _DEPARTURES = (Action.UNLINKED, Action.MOVED_FROM)
 _PART_ROWS = 1 << 15
 """So many rows stay in the processor's cache while all is taken from them: memory is read once, and not once a column."""
+_ALL = slice(None)
 assert _DTYPE.itemsize == ROW.size
 
 
 class Mark(IntFlag):
-    """What is asked of every row, a bit each."""
+    """What is asked of every row, a bit each; few rows have another one than ``AUDIT``."""
 
     AUDIT = 1
     DEPARTURE = 2
@@ -67,9 +68,9 @@ class OsqueryRows(NamedTuple):
 class Columns(NamedTuple):
     """One value a row: what is asked of every row as columns of their own, the rest where the ledger has it.
 
-    ``key``, ``parent`` and ``path`` are -1 for none. ``span`` has the first and the last time of audit's rows. ``devices`` is what
-    ``stat`` calls those that records call otherwise, ``numbers`` gives a file's number by device and inode, and ``deciding`` the
-    rows that the devices were told by.
+    ``key``, ``parent`` and ``path`` are -1 for none. ``rare`` are the rows with a rare mark, ``span`` has the first and the last
+    time of audit's rows. ``devices`` is what ``stat`` calls those that records call otherwise, ``numbers`` gives a file's number by
+    device and inode, and ``deciding`` the rows that the devices were told by.
     """
 
     rows: npt.NDArray[np.void]
@@ -77,6 +78,7 @@ class Columns(NamedTuple):
     parent: Numbers
     path: Numbers
     marks: Marks
+    rare: npt.NDArray[np.intp]
     osquery: OsqueryRows
     span: tuple[int, int] | None
     devices: Mapping[int, int]
@@ -87,10 +89,13 @@ class Columns(NamedTuple):
         """Divide the rows into parts for which what is worked out on the way stays in the processor's cache."""
         return _parts(len(self.rows))
 
-    def marked(self, mark: Mark) -> Bools:
-        """Tell which rows have a mark."""
-        found: Bools = (self.marks & mark) != 0
-        return found
+    def audit(self, part: slice = _ALL) -> Bools:
+        """Tell which rows are audit's, of some or of all."""
+        return _with_mark(self.marks[part], Mark.AUDIT)
+
+    def rows_with(self, mark: Mark) -> npt.NDArray[np.intp]:
+        """Give the rows with a mark that few have: any but :attr:`Mark.AUDIT`."""
+        return self.rare[_with_mark(self.marks[self.rare], mark)]
 
     def at(self, rows: npt.NDArray[np.intp]) -> Bools:
         """Give some rows as a mask."""
@@ -133,6 +138,7 @@ def make_columns(ledger: ChangeLedger, before: States, after: States, known: Col
         parent=parent,
         path=path,
         marks=read.marks,
+        rare=read.rare,
         osquery=read.osquery,
         span=read.span,
         devices=devices,
@@ -149,6 +155,11 @@ def look_up(values: npt.NDArray[T], numbers: Numbers) -> npt.NDArray[T]:
     return found
 
 
+def _with_mark(marks: Marks, mark: Mark) -> Bools:
+    found: Bools = (marks & np.uint8(mark)) != np.uint8(0)  # a plain number would make words of all bytes first
+    return found
+
+
 def _parts(count: int) -> Iterator[slice]:
     return (slice(first, min(first + _PART_ROWS, count)) for first in range(0, count, _PART_ROWS))
 
@@ -158,6 +169,7 @@ class _Read(NamedTuple):
     parent: Numbers
     path: Numbers
     marks: Marks
+    rare: npt.NDArray[np.intp]
     osquery: OsqueryRows
     span: tuple[int, int] | None
 
@@ -168,20 +180,23 @@ def _read(rows: npt.NDArray[np.void], table: Sequence[tuple[Any, ...]]) -> _Read
     marks: Marks = np.empty(len(rows), dtype=np.uint8)
     marks_of: Marks = np.array([Mark.of(plain) for plain in table], dtype=np.uint8)
     osquery = [OsqueryRows(np.zeros(0, dtype=np.intp), *(np.zeros(0, dtype=np.int32) for _ in range(3)))]
-    spans: list[tuple[int, int]] = []
+    rare, spans = [np.zeros(0, dtype=np.intp)], list[tuple[int, int]]()
     for part in _parts(len(rows)):
         some = rows[part]
         key[part], parent[part], path[part] = some["key"], some["parent"], some["path"]
         marks[part] = marks_of[some["plain"]]
-        audit = (marks[part] & Mark.AUDIT) != 0
-        if audit.any():
-            times = some["time_ns"] if audit.all() else some["time_ns"][audit]
+        rare.append(np.flatnonzero(marks[part] > np.uint8(Mark.AUDIT)) + part.start)
+        audit = _with_mark(marks[part], Mark.AUDIT)
+        count = np.count_nonzero(audit)
+        if count:
+            times = some["time_ns"] if count == len(some) else some["time_ns"][audit]
             spans.append((int(times.min()), int(times.max())))
-        if not audit.all():
+        if count < len(some):
             own = np.flatnonzero(~audit)
             osquery.append(OsqueryRows(own + part.start, path[part][own], some["cookie"][own], some["actor"][own]))
     span = (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
-    return _Read(key, parent, path, marks, OsqueryRows(*map(np.concatenate, zip(*osquery, strict=True))), span)
+    told = OsqueryRows(*map(np.concatenate, zip(*osquery, strict=True)))
+    return _Read(key, parent, path, marks, np.concatenate(rare), told, span)
 
 
 def _device_names(

@@ -35,7 +35,7 @@ class Draft:
     @property
     def attribution(self) -> Attribution:
         """The weakest of the causes; unattributed without any."""
-        found = {cause.attribution for cause in self.causes.values()}
+        found = [cause.attribution for cause in self.causes.values()]
         return next((level for level in _WEAKEST_FIRST if level in found), Attribution.UNATTRIBUTED)
 
     def steps(self) -> list[Step]:

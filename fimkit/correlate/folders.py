@@ -9,6 +9,7 @@ with the frames that have to be made for it (0.05 s to 0.14 s), on a hundred a t
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from fimkit.correlate.frames import ChangeTable, is_about_folder
@@ -18,6 +19,7 @@ from fimkit.model.states import FileState, FileType
 __all__ = ["FolderMove", "FolderTrace", "Folders", "join_places", "resolve_paths", "trace_folders"]
 
 _ARRIVALS = (Action.BORN, Action.MOVED_TO)
+_path_of = attrgetter("path")
 
 
 class FolderMove(NamedTuple):
@@ -186,7 +188,15 @@ def _joined(
 ) -> list[bytes | None]:
     """Join every change to its folder's path as of its order."""
     places = join_places(table.row_parents, rows)
-    return [_place(change, place, inodes) for change, place in zip(table.changes, places, strict=True)]
+    return [
+        path if path is not None and place is not None and _lies_in(path, place) else _place(change, place, inodes)
+        for change, path, place in zip(table.changes, map(_path_of, table.changes), places, strict=True)
+    ]
+
+
+def _lies_in(path: bytes, folder: bytes) -> bool:
+    """Tell whether the text is right, as it is of most names."""
+    return path.rfind(b"/") == len(folder) and path.startswith(folder)
 
 
 def join_places(parents: Sequence[int], rows: Iterable[tuple[int, int, bytes]]) -> list[bytes | None]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
+from itertools import chain, groupby, pairwise, starmap
+from operator import attrgetter, eq
 
 from fimkit.model.changes import Change
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["ChangeTable", "in_order", "is_about_folder", "tabulate"]
+__all__ = ["ChangeTable", "FileNumbers", "in_order", "is_about_folder", "tabulate"]
 
 _FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
 
@@ -24,9 +24,33 @@ class ChangeTable:
 
     def key_of(self, state: FileState | None) -> int:
         """Give the number of a state's file; -1 where no change concerns it."""
-        if state is None or state.dev is None or state.inode is None:
+        if state is None:
             return -1
         return self.keys.get((state.dev, state.inode), -1)  # type: ignore[call-overload, no-any-return] # a key is such a pair
+
+
+class FileNumbers(dict[tuple[int | None, int | None], int]):
+    """Numbers for device and inode as records say them, given when they are first asked for; -1 where one of the two is missing.
+
+    Args:
+        devices: What ``stat`` calls the devices that records call otherwise.
+    """
+
+    def __init__(self, devices: Mapping[int, int]) -> None:
+        """Begin with no number given."""
+        super().__init__()
+        self._devices = devices
+        self.files: dict[FileKey, int] = {}
+
+    def __missing__(self, pair: tuple[int | None, int | None]) -> int:
+        """Give a pair its number."""
+        dev, inode = pair
+        if dev is None or inode is None:
+            number = -1
+        else:
+            number = self.files.setdefault(FileKey(self._devices.get(dev, dev), inode), len(self.files))
+        self[pair] = number
+        return number
 
 
 def is_about_folder(change: Change) -> bool:
@@ -35,6 +59,8 @@ def is_about_folder(change: Change) -> bool:
 
 
 _place_of = attrgetter("time_ns", "serial", "item")
+_file_of = attrgetter("dev", "inode")
+_parent_of = attrgetter("parent_dev", "parent_inode")
 
 
 def _order_in_place(change: Change) -> tuple[object, ...]:
@@ -72,11 +98,11 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
     """Sort changes in their total order, and drop those that are told twice."""
     whole = list(changes)
     places = list(map(_place_of, whole))
-    kept: list[Change] = []
-    for _, group in groupby(sorted(range(len(whole)), key=places.__getitem__), key=places.__getitem__):
-        same = [whole[number] for number in group]
-        kept += same if len(same) == 1 else _in_place(same)  # few share a place, so few need be compared further
-    return kept
+    order = sorted(range(len(whole)), key=places.__getitem__)
+    if not any(starmap(eq, pairwise(map(places.__getitem__, order)))):
+        return [whole[number] for number in order]
+    groups = ([whole[number] for number in group] for _, group in groupby(order, key=places.__getitem__))
+    return list(chain.from_iterable(group if len(group) == 1 else _in_place(group) for group in groups))
 
 
 def _in_place(changes: Sequence[Change]) -> list[Change]:
@@ -103,22 +129,10 @@ def tabulate(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> Cha
         The table, one row a change, by time, serial, item.
     """
     kept = in_order(changes)
-    devices = _device_names(kept, paths)
-    keys: dict[FileKey, int] = {}
-    numbers: dict[tuple[int, int], int] = {}
-
-    def number(dev: int | None, inode: int | None) -> int:
-        if dev is None or inode is None:
-            return -1
-        dev = devices.get(dev, dev)
-        known = numbers.get((dev, inode))
-        if known is None:
-            known = numbers[dev, inode] = keys[FileKey(dev, inode)] = len(keys)
-        return known
-
+    numbers = FileNumbers(_device_names(kept, paths))
     return ChangeTable(
         changes=kept,
-        row_keys=[number(change.dev, change.inode) for change in kept],
-        row_parents=[number(change.parent_dev, change.parent_inode) for change in kept],
-        keys=keys,
+        row_keys=[numbers[pair] for pair in map(_file_of, kept)],
+        row_parents=[numbers[pair] for pair in map(_parent_of, kept)],
+        keys=numbers.files,
     )

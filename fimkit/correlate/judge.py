@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Mapping
+from operator import attrgetter
 
 from fimkit.correlate.causes import thin_openings
 from fimkit.correlate.draft import Draft
@@ -16,6 +17,7 @@ __all__ = ["DataFolders", "judge"]
 
 _CAPABILITY = "security.capability"
 _ENOUGH_FILES = 3
+_source_of = attrgetter("change.source")
 
 
 class DataFolders:
@@ -85,7 +87,8 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
             key=lambda one: one.rank,
         )
     steps = draft.steps()
-    draft.sources.update(step.change.source for step in steps)
+    told_by = list(map(_source_of, steps))
+    draft.sources.update(source for source in Source if source in told_by)
     tries = _first_tries(draft)
     first_ns = steps[0].change.time_ns if steps else _known_time(draft, seen_ns)
     who = (

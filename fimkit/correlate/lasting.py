@@ -12,6 +12,7 @@ from fimkit.correlate.causes import (
     other_cause,
     owner_cause,
     steps_cause,
+    steps_within,
     xattrs_cause,
 )
 from fimkit.correlate.draft import Draft
@@ -270,12 +271,6 @@ def _doubt(draft: Draft, timeline: Timeline) -> None:
             draft.say([f"{len(hidden)} events of that time lost the record of which file they were for, or whose they were"])
 
 
-def _later_steps(life: Life, after: FileState) -> list[Step]:
-    """Give what else was done to the file by its last change time."""
-    limit = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
-    return [step for step in life.steps if limit is None or step.change.time_ns <= limit]
-
-
 def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:
     after = target.after
     assert after is not None
@@ -358,5 +353,7 @@ def _first(causes: Mapping[str, Cause]) -> tuple[Step, ...]:
 
 
 def _recent(life: Life, before: FileState | None, after: FileState) -> list[Step]:
+    """Give what else was done to the file since its earlier state, by its last change time."""
     low = before.ctime_ns if before is not None else None
-    return [step for step in _later_steps(life, after) if low is None or step.change.time_ns >= low]
+    high = None if after.ctime_ns is None else after.ctime_ns + SLACK_NS
+    return steps_within(life.steps, low, high)

@@ -27,6 +27,7 @@ _KEY_PLACE, _PATH_PLACE, _ACTOR_PLACE, _PLAIN_PLACE, _NODE_PLACE = 4, 6, 7, 8, 8
 _NONE, _DERIVED = -1, -2
 _NO_NUMBER = -(1 << 63)
 _LIMIT = (1 << 63) - 1
+_SECOND_NS = 1_000_000_000
 
 _plain_of = attrgetter("source", "action", "path_sure", "mode", "new_mode", "uid", "gid", "error", "node", "hash_late")
 _more_of = attrgetter("size", "mtime_ns", "last_ns", "sha256")
@@ -109,8 +110,11 @@ def _is_half(dev: int | None, inode: int | None) -> bool:
 
 
 def _event_text(time_ns: int, serial: int) -> str:
-    seconds, millis = divmod(time_ns // 1_000_000, 1000)
-    return f"{seconds}.{millis:03d}:{serial}"
+    if time_ns < _SECOND_NS:
+        seconds, millis = divmod(time_ns // 1_000_000, 1000)
+        return f"{seconds}.{millis:03d}:{serial}"
+    digits = str(time_ns)  # cutting them takes two thirds of dividing, and this is done for every row that is taken
+    return f"{digits[:-9]}.{digits[-9:-6]}:{serial}"
 
 
 class ChangeLedger(Sequence[Change]):
@@ -258,28 +262,26 @@ class ChangeLedger(Sequence[Change]):
         """Make the changes of some rows, one after the other."""
         tables, whole, width = self.tables, self.whole, ROW.size
         plains, keys, paths, cookies = tables.plain.values, tables.keys.values, tables.paths.values, tables.cookies.values
+        unpack, processes, actors = ROW.unpack_from, tables.processes.values, tables.actors
         for row in rows:
             if whole and row in whole:
                 yield whole[row]
                 continue
-            time_ns, serial, key, parent, path, actor, plain, item, cookie, more = ROW.unpack_from(self.rows, row * width)
+            time_ns, serial, key, parent, path, actor, plain, item, cookie, more = unpack(self.rows, row * width)
             source, action, path_sure, mode, new_mode, uid, gid, error, node, hash_late = plains[plain]
             dev, inode = keys[key] if key >= 0 else _NO_KEY
             parent_dev, parent_inode = keys[parent] if parent >= 0 else _NO_KEY
             size, mtime_ns, last_ns, sha256 = tables.more_at(more) if more >= 0 else _NOTHING_MORE
             joins = cookies[cookie] if cookie >= 0 else None if cookie == _NONE else f"{_event_text(time_ns, serial)}/{inode}"
+            who = None
+            if actor >= 0:
+                who = OpenActor(*processes[actor], time_ns, _event_text(time_ns, serial))
+                who.__class__ = Actor
+            elif actor != _NONE:
+                who = actors[-2 - actor]
             made = OpenChange(
                 source, action, time_ns, serial, item, paths[path] if path >= 0 else None, path_sure, dev, inode, parent_dev,
-                parent_inode, mode, new_mode, None if actor == _NONE else self._actor(actor, time_ns, serial), joins, error, sha256,
-                uid, gid, size, mtime_ns, node, hash_late, last_ns,
+                parent_inode, mode, new_mode, who, joins, error, sha256, uid, gid, size, mtime_ns, node, hash_late, last_ns,
             )  # fmt: skip
             made.__class__ = Change
             yield made
-
-    def _actor(self, number: int, time_ns: int, serial: int) -> Actor:
-        if number < 0:
-            return self.tables.actors[-2 - number]
-        made = OpenActor(*self.tables.processes.values[number], time_ns, _event_text(time_ns, serial))
-        made.__class__ = Actor
-        actor: Actor = made
-        return actor

@@ -86,7 +86,9 @@ def _transient(
     passing += [
         (step, life) for step, life in _lives_at(steps, timeline) if id(life) in alive and step.change.action is Action.LINKED
     ]
-    passing = [(step, life) for step, life in passing if not _went_on(path, life, watched)]
+    lives = {id(life): life for _, life in passing}
+    gone_on = {name for name, life in lives.items() if _went_on(path, life, watched)}
+    passing = [(step, life) for step, life in passing if id(life) not in gone_on]
     if not passing or not any(step.change.action in _DEPARTURES for step in steps):
         return None
     draft = Draft(path=path, kind=Kind.TRANSIENT, before=None, after=None, sources={Source.AUDIT})

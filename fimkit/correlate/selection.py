@@ -18,13 +18,13 @@ import numpy.typing as npt
 
 from fimkit.correlate.columns import Bools, Columns, Mark, Numbers, look_up, make_columns
 from fimkit.correlate.folders import trace_folders
-from fimkit.correlate.frames import ChangeTable, in_order
+from fimkit.correlate.frames import ChangeTable, FileNumbers, in_order
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.correlate.reasons import RecordSpan
 from fimkit.correlate.timeline import folders_above
 from fimkit.model.changes import Change, Source, StateDiff
 from fimkit.model.state_index import States, devices_of, folders_of, states_with
-from fimkit.model.states import FileKey, FileState
+from fimkit.model.states import FileState
 
 __all__ = ["Selection", "select_changes"]
 
@@ -76,7 +76,8 @@ class _Selector:
             {state.path: state for state in folders_of(states)} for states in (before, after)
         )
         self.osquery = self.columns.osquery
-        self.told = self.columns.marked(Mark.FOLDER_ARRIVAL) & (self.columns.key >= 0)
+        told = self.columns.rows_with(Mark.FOLDER_ARRIVAL)
+        self.told = told[self.columns.key[told] >= 0]
         self.names = _Names(ledger, self.columns, self._places())
         self.core = self.names.none()
         # one more than there are: what has no number is no one's
@@ -85,22 +86,16 @@ class _Selector:
     def _places(self) -> dict[int, set[bytes]]:
         """Find every path that each folder had, by its number; of the folders that rows name."""
         columns = self.columns
-        changes = in_order(self.ledger.changes_at(np.flatnonzero(self.told).tolist()))
-        keys: dict[FileKey, int] = {}
-
-        def number(dev: int | None, inode: int | None) -> int:
-            if dev is None or inode is None:
-                return -1
-            return keys.setdefault(FileKey(columns.devices.get(dev, dev), inode), len(keys))
-
-        row_keys = [number(change.dev, change.inode) for change in changes]
-        row_parents = [number(change.parent_dev, change.parent_inode) for change in changes]
+        changes = in_order(self.ledger.changes_at(self.told.tolist()))
+        numbers = FileNumbers(columns.devices)
+        row_keys = [numbers[change.dev, change.inode] for change in changes]
+        row_parents = [numbers[change.parent_dev, change.parent_inode] for change in changes]
         for states in self.folders:
             for state in states.values():
-                number(state.dev, state.inode)
-        table = ChangeTable(changes=changes, keys=keys, row_keys=row_keys, row_parents=row_parents)
+                numbers[state.dev, state.inode]  # gives it one
+        table = ChangeTable(changes=changes, keys=numbers.files, row_keys=row_keys, row_parents=row_parents)
         found: dict[int, set[bytes]] = defaultdict(set)
-        files = list(keys)
+        files = list(numbers.files)
         for key, _, path in trace_folders(table, *self.folders).places:
             if (own := columns.numbers.get(files[key], -1)) >= 0:
                 found[own].add(path)
@@ -111,16 +106,18 @@ class _Selector:
         for diff in diffs:
             self._take(diff.path, (diff.before, diff.after))
         self.core |= self._passing(since_ns, watched)
-        odd = columns.marked(Mark.DENIED)
+        odd = columns.at(columns.rows_with(Mark.DENIED))
         odd[list(self.ledger.whole)] = True
         self._take_tries(odd)
-        audit = columns.marked(Mark.AUDIT)
+        audit = columns.audit()
         at_core = names.rows_at(self.core) & audit
         self.files[columns.key[at_core]] = True
         self.files[-1] = False
         rows = look_up(self.files, columns.key) & audit
-        rows |= at_core | odd | columns.marked(Mark.LOST) | self.told
-        rows[columns.deciding] = True
+        rows |= at_core
+        rows |= odd
+        for others in (columns.rows_with(Mark.LOST), self.told, columns.deciding):
+            rows[others] = True
         near = self._near_osquery()
         rows[self._osquery_rows(near)] = True
         return self._selection(rows, near, [diff.path for diff in diffs])
@@ -134,7 +131,7 @@ class _Selector:
     def _passing(self, since_ns: int, watched: Callable[[bytes], bool]) -> Bools:
         """Find the watched names that something left, and that neither snapshot has."""
         columns, names = self.columns, self.names
-        rows = np.flatnonzero(columns.marked(Mark.DEPARTURE))
+        rows = columns.rows_with(Mark.DEPARTURE)
         left = names.of_rows(columns.at(rows[columns.rows["time_ns"][rows] >= since_ns]))
         found = names.none()
         for number in np.flatnonzero(left).tolist():
@@ -242,8 +239,7 @@ class _Names:
             known = place != _NO_PLACE
             if not known.any():
                 continue
-            audit = (columns.marks[part] & Mark.AUDIT) != 0
-            own = np.flatnonzero(known & (place != folder_of[path]) & (path >= 0) & audit)
+            own = np.flatnonzero(known & (place != folder_of[path]) & (path >= 0) & columns.audit(part))
             found.append(own + part.start)
             parents.append(parent[own])
         odd, parent = (np.concatenate([np.zeros(0, dtype=np.intp), *each]) for each in (found, parents))

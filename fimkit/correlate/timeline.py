@@ -65,7 +65,7 @@ class Timeline:
         self._rows_of_key: dict[int, list[int]] = defaultdict(list)
         self._known = self._index_known(before)
         self._lives: dict[int, list[Life]] = {}
-        self._life_of_row: dict[int, Life] = {}
+        self._lives_by_row: dict[int, dict[int, Life]] = {}
         self._by_path: dict[bytes, list[int]] = defaultdict(list)
         self.denied: list[Step] = []
         self.lost: list[Step] = []
@@ -95,23 +95,22 @@ class Timeline:
         return known
 
     def _index_rows(self) -> None:
-        for row, change in enumerate(self.table.changes):
-            path = self.paths[row]
-            if change.source is Source.AUDIT:
-                self._rows_of_key[self._keys[row]].append(row)
+        rows_of_key, by_path = self._rows_of_key, self._by_path
+        for row, (change, path, key) in enumerate(zip(self.table.changes, self.paths, self._keys, strict=True)):
             if change.source is not Source.AUDIT:
                 if change.path is not None and change.actor is None:
                     self.osquery[change.path].append(change)
                 elif change.path is not None:
                     self.witnessed[change.path].append(Step(order=row, change=change, path=change.path))
-            elif change.action is Action.DENIED:
+                continue
+            rows_of_key[key].append(row)
+            if change.action is Action.DENIED:
                 self.denied.append(self.step(row))
             elif change.action is Action.LOST:
                 self.lost.append(self.step(row))
-                known = self._keys[row] >= 0
-                (self._lost_of[self._keys[row]] if known else self._lost_in[self._parents[row]]).append(row)
+                (self._lost_of[key] if key >= 0 else self._lost_in[self._parents[row]]).append(row)
             elif path is not None:
-                self._by_path[path].append(row)
+                by_path[path].append(row)
 
     def _index_partners(self) -> None:
         self._renames = {(move.old, move.new) for move in pair_moves(self.table.changes)}
@@ -160,17 +159,17 @@ class Timeline:
         if key < 0:
             return []
         if key not in self._lives:
-            steps = (self.step(row) for row in self._rows_of_key.get(key, ()))
-            self._lives[key] = lives_of(
-                key, (step for step in steps if step.change.action not in _PASSIVE), self._known.get(key, ()), self.since_ns
-            )
-            self._life_of_row.update((step.order, life) for life in self._lives[key] for step in life.steps)
+            changes = self.table.changes
+            steps = [self.step(row) for row in self._rows_of_key.get(key, ()) if changes[row].action not in _PASSIVE]
+            self._lives[key] = lives_of(key, steps, self._known.get(key, ()), self.since_ns)
         return self._lives[key]
 
     def life_of_step(self, step: Step) -> Life | None:
         """Find the life that a step belongs to."""
-        self.lives(self._keys[step.order])
-        return self._life_of_row.get(step.order)
+        key = self._keys[step.order]
+        if key not in self._lives_by_row:
+            self._lives_by_row[key] = {one.order: life for life in self.lives(key) for one in life.steps}
+        return self._lives_by_row[key].get(step.order)
 
     def life_of(self, state: FileState) -> Life | None:
         """Find the life that a state of the later snapshot belongs to."""
