@@ -14,13 +14,15 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <structmember.h>
 
-#define REVISION 2 /* as fimkit.evidence.packed_pieces.REVISION: raised with every change here */
+#ifdef Py_GIL_DISABLED
+#error "a piece and the labels that are kept count on the interpreter's lock; without it the Python way is used"
+#endif
+
+#define REVISION 3 /* as fimkit.evidence.packed_pieces.REVISION: raised with every change here */
 
 /* The columns of a row, as fimkit.evidence.values.STATE_COLUMNS has them, and so the fields of a state. */
 enum { PATH, TYPE, MODE, UID, GID, SIZE, INODE, DEV, NLINK, MTIME, CTIME, DIGEST, TARGET, XATTRS, PROBLEM, FIELDS };

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REVISION", "Piece", "ReadPiece", "load_packing", "piece_reader", "read_packed", "read_rows", "why_python"]
 
-REVISION = 2
+REVISION = 3
 """Of ``_rows.c``, which says the same of itself: raised with every change there (tested by its digest)."""
 
 Piece: TypeAlias = "RowPiece | PackedPiece"
