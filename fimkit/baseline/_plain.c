@@ -40,10 +40,11 @@
 #error "put() and take() count on the interpreter's lock; without it the Python way is used"
 #endif
 
-#define REVISION 4 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
+#define REVISION 5 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
 
 #define LIBRARY "libcrypto.so.3"
 #define BLOCK (1 << 17)      /* bytes of one read: it stays in the processor's cache until it is hashed */
+#define FEW_XATTRS (1 << 10)  /* of nearly all: the kernel takes as much memory as there is room for, for each call */
 #define MOST_XATTRS (1 << 16) /* bytes of all names of a file, and of one value. Source: XATTR_LIST_MAX, XATTR_SIZE_MAX, limits.h */
 #define LANES 2 /* files that a thread has under way at most */
 #define FARTHEST_S INT64_C(9000000000) /* a time further from 1970 has more nanoseconds than 64 bits hold */
@@ -247,9 +248,21 @@ static int keep_attribute(File *kept, const char *name, size_t name_size, const 
     return 1;
 }
 
+static ssize_t list_attributes(int file, char *names)
+{
+    ssize_t size = flistxattr(file, names, FEW_XATTRS);
+    return size < 0 && errno == ERANGE ? flistxattr(file, names, MOST_XATTRS) : size;
+}
+
+static ssize_t get_attribute(int file, const char *name, char *value)
+{
+    ssize_t size = fgetxattr(file, name, value, FEW_XATTRS);
+    return size < 0 && errno == ERANGE ? fgetxattr(file, name, value, MOST_XATTRS) : size;
+}
+
 static int read_attributes(Desk *desk, int file, File *kept)
 {
-    ssize_t all = flistxattr(file, desk->xattr_names, MOST_XATTRS);
+    ssize_t all = list_attributes(file, desk->xattr_names);
     if (all < 0)
         return errno == ENOTSUP;
     for (ssize_t at = 0; at < all;) {
@@ -257,7 +270,7 @@ static int read_attributes(Desk *desk, int file, File *kept)
         size_t name_size = strnlen(name, (size_t)(all - at));
         if (name_size == (size_t)(all - at))
             return 0; /* the kernel ends every name */
-        ssize_t value_size = fgetxattr(file, name, desk->xattr_value, MOST_XATTRS);
+        ssize_t value_size = get_attribute(file, name, desk->xattr_value);
         if (value_size < 0 || !keep_attribute(kept, name, name_size, desk->xattr_value, (size_t)value_size))
             return 0;
         at += (ssize_t)name_size + 1;

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REVISION", "Way", "best_way", "new_readers", "why_python"]
 
-REVISION = 4
+REVISION = 5
 """Of ``_plain.c``, which says the same of itself: raised with every change there or in its header (tested by their digest)."""
 
 

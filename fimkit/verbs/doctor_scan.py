@@ -19,7 +19,7 @@ def check_scan(_config: Config, _host: DoctorHost) -> Iterator[Advice]:
             code="scan-reader",
             level=Level.NOTE,
             where="fimkit.baseline._plain",
-            problem=f"files are read in Python, the same rows at about two thirds of the speed: {why}.",
+            problem=f"files are read in Python, the same rows at little more than half the speed: {why}.",
             remedy="with gcc, the headers of this Python (python3-dev, python3-devel) and OpenSSL 3 there, install fimkit again",
         )
     elif (why := why_single()) is not None:

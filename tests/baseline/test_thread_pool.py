@@ -98,6 +98,10 @@ def make_oddities(tree: Path) -> None:
     for name, value in {"user.a": b"", "user.empty name ": b"\0\xff", "user.large": bytes(3000)}.items():
         os.setxattr(tree / "size-55", name, value)
     os.setxattr(tree / f"size-{3 * BLOCK}", b"user.bad\xff", b"x")
+    for size in (1023, 1024, 1025):  # around where a second call asks with more room
+        os.setxattr(tree / f"size-{BLOCK}", f"user.of-{size}", bytes(size))
+    for number in range(16):  # more names than the first call has room for
+        os.setxattr(tree / f"size-{BLOCK + 1}", f"user.{'n' * 90}{number}", b"%d" % number)
     with (tree / "sparse").open("wb") as file:
         file.truncate(3 << 20)
     with (tree / "hollow").open("wb") as file:
