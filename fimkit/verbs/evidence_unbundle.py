@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -30,8 +31,11 @@ _MANIFEST_BYTES = 32 << 20
 _CHAIN_BYTES = 1 << 30
 _TOTAL_BYTES = 64 << 30
 _CHUNK = 1 << 18
+_HEAD, _LAST_BYTES = struct.Struct("<26xHH"), 22
 _END_BYTES, _LIST_BYTES, _ZIP64_BYTES = 66_000, 16 << 20, (1 << 31) - 1
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError)
+_DAMAGE = (
+    zipfile.BadZipFile, struct.error, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ def verify_bundle(file: Path, *, key: Path | None = None) -> Unbundled:
     """
     trusted = None if key is None else load_trusted(key)
     try:
-        stream = file.open("rb")
+        stream = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # of a pipe nobody need ever write to
     except OSError as error:
         raise UsageError(f"{render_path(os.fsencode(file))} cannot be read: {error.strerror}") from error
     with stream:
@@ -91,7 +95,9 @@ def _check_size(stream: IO[bytes]) -> str | None:
     end = stream.read()
     stream.seek(0)
     place = end.rfind(b"PK\5\6")
-    if place >= 0 and len(end) - place >= 16:
+    if place >= 0 and len(end) - place != _LAST_BYTES:
+        return "there are bytes after its end"
+    if place >= 0:
         count, length = struct.unpack_from("<10xHI", end, place)
         if count > _MOST_PARTS or length > _LIST_BYTES:
             return f"it has {count} parts or more; at most {_MOST_PARTS} are looked at"
@@ -116,6 +122,7 @@ class _Bundle:
         names = [info.filename for info in infos]
         self._altered += [f"{clip(name)} is no name of a part" for name in names if not _NAME.fullmatch(name)]
         self._altered += [f"{clip(name)} is there more than once" for name, count in Counter(names).items() if count > 1]
+        self._altered += self._check_layout(infos)
         try:
             text = self._read(MANIFEST, _MANIFEST_BYTES)
             manifest = _parse_manifest(text)
@@ -131,6 +138,20 @@ class _Bundle:
             altered=tuple(self._altered), signed=_signed_words(raw, is_trusted), fingerprint=fingerprint(raw),
             is_trusted=is_trusted, manifest=manifest,
         )  # fmt: skip
+
+    def _check_layout(self, infos: list[zipfile.ZipInfo]) -> Iterator[str]:
+        """See that there is nothing but parts, and that each is a plain file: who unpacks it makes what the list says."""
+        stream, place = self._archive.fp, 0
+        assert stream is not None
+        for info in sorted(infos, key=lambda one: one.header_offset):
+            if info.header_offset != place:
+                yield f"before {clip(info.filename)} there are bytes that belong to no part"
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG) or info.comment:
+                yield f"{clip(info.filename)} is listed as something else than a plain file"
+            stream.seek(info.header_offset)
+            place = info.header_offset + 30 + sum(_HEAD.unpack(stream.read(30))) + info.compress_size
+        if place != self._archive.start_dir:
+            yield "before its list of parts there are bytes that belong to no part"
 
     def _read(self, name: str, most_bytes: int) -> bytes:
         with self._archive.open(name) as part:

@@ -188,6 +188,45 @@ def test_truncated_and_flipped_archives_are_never_whole_and_never_raise(host: Sm
         verify_bundle(file)  # a byte between two parts is none of any
 
 
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda raw: b"#!/bin/sh\n" + raw, "there are bytes that belong to no part"),
+        (lambda raw: raw + b"more", "there are bytes after its end"),
+        (lambda raw: raw[:-2] + b"\4\0more", "there are bytes after its end"),
+    ],
+)
+def test_bytes_beside_the_parts_are_named(
+    host: SmallHost, tmp_path: Path, edit: Callable[[bytes], bytes], expected: str
+) -> None:
+    made = bundle(host, tmp_path).file
+    other = tmp_path / "other.zip"
+    other.write_bytes(edit(made.read_bytes()))
+    assert any(expected in words for words in verify_bundle(other).altered)
+
+
+def test_bytes_between_parts_and_a_part_listed_as_a_link_are_named(host: SmallHost, tmp_path: Path) -> None:
+    made = bundle(host, tmp_path).file
+    gap, link = tmp_path / "gap.zip", tmp_path / "link.zip"
+    with zipfile.ZipFile(made) as old, gap.open("wb") as stream, zipfile.ZipFile(stream, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+            stream.write(b"hidden")
+            new.start_dir = stream.tell()
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(link, "w") as new:
+        for info in old.infolist():
+            copy = zipfile.ZipInfo(info.filename)
+            copy.external_attr = ((stat.S_IFLNK if info.filename == "report.html" else stat.S_IFREG) | 0o600) << 16
+            new.writestr(copy, old.read(info))
+    assert any("belong to no part" in words for words in verify_bundle(gap).altered)
+    assert verify_bundle(link).altered == ("'report.html' is listed as something else than a plain file",)
+
+
+def test_pipe_in_the_place_of_a_bundle_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not verify_bundle(tmp_path / "pipe").whole
+
+
 def test_part_that_swells_is_read_no_further_than_the_manifest_says(host: SmallHost, tmp_path: Path) -> None:
     made = bundle(host, tmp_path)
     swollen = rewrite(made.file, lambda part, content: bytes(50 << 20) if part == "report.html" else content)
