@@ -116,7 +116,7 @@ def _read(path: bytes) -> bytes | None:
     Raises:
         HostError: If it is a link, another's, too long, or cannot be read.
     """
-    check_private_file(path, owners=readers_trust())
+    _check_place(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -128,6 +128,14 @@ def _read(path: bytes) -> bytes | None:
     if len(raw) > _MOST_BYTES:
         raise HostError(f"{render_path(path)} has over {_MOST_BYTES} bytes, and is no seal")
     return raw
+
+
+def _check_place(path: bytes) -> None:
+    """Refuse a file, or a folder around it, that somebody else may have put there; none of either is fine."""
+    folder = os.path.dirname(path)
+    if os.path.lexists(folder):
+        check_state_dir(folder, owners=readers_trust())
+    check_private_file(path, owners=readers_trust())
 
 
 def load_seal_texts(state_dir: bytes) -> tuple[str | None, str | None]:
@@ -173,7 +181,7 @@ def load_copy(state_dir: bytes, number: int) -> Iterator[list[bytes]]:
 
 def _copy_parts(state_dir: bytes, number: int) -> Iterator[bytes]:
     path = os.path.join(seal_dir(state_dir), _rows_name(number))
-    check_private_file(path, owners=readers_trust())
+    _check_place(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:

@@ -43,6 +43,8 @@ _REQUIRED: dict[FaultKind, tuple[Tier, Verdict]] = {
     FaultKind.ACCEPTED: (Tier.CRITICAL, Verdict.UNEXPLAINED),
     FaultKind.UNSEALED: (Tier.CRITICAL, Verdict.UNEXPLAINED),
     FaultKind.WATCHES: (Tier.CRITICAL, Verdict.UNEXPLAINED),
+    FaultKind.KEY_FILE: (Tier.CRITICAL, Verdict.UNEXPLAINED),
+    FaultKind.UNREAD: (Tier.CRITICAL, Verdict.UNEXPLAINED),
 }
 _ONCE = frozenset({FaultKind.KEY_CHANGED, FaultKind.WATCHES})  # who has accepted it has seen it
 

@@ -289,6 +289,23 @@ def test_changed_key_is_told_once_and_starts_no_panic(host: Sealable) -> None:
     assert tampered(host.config) == []
 
 
+def test_key_that_cannot_be_read_is_critical_where_a_seal_is_required(host: Sealable) -> None:
+    host.seal()
+    host.public.unlink()
+    host.public.mkdir()
+    assert [one.severity for one in tampered(host.config)] == [Severity.HIGH]
+    (finding,) = tampered(host.requiring())
+    assert finding.severity is Severity.CRITICAL and not may_panic(finding) and "Is a directory" in finding.reasons[0]
+
+
+def test_seal_behind_a_link_is_none(host: Sealable) -> None:
+    host.seal()
+    (host.state / "seal").rename(host.state / "elsewhere")
+    (host.state / "seal").symlink_to("elsewhere")
+    assert FaultKind.UNREAD in kinds(verify_baseline(host.config))
+    assert any("is a symbolic link" in reason for one in tampered(host.config) for reason in one.reasons)
+
+
 def test_unreadable_or_writable_key_is_no_key(host: Sealable) -> None:
     host.seal()
     host.public.chmod(0o666)
