@@ -37,6 +37,8 @@ def find_rotations(path: bytes | Path) -> list[Path]:
     found: list[tuple[tuple[int, int], str]] = []
     try:
         names = sorted(entry.name for entry in os.scandir(log.parent))
+    except FileNotFoundError:
+        return []
     except OSError:
         return [log]
     for name in names:

@@ -35,7 +35,12 @@ def test_other_files_are_left_alone(tmp_path: Path, name: str) -> None:
 
 def test_log_itself_may_be_missing(tmp_path: Path) -> None:
     assert names_of(tmp_path, "audit.log.1") == ["audit.log.1"]
-    assert find_rotations(b"/nowhere/audit.log") == [Path("/nowhere/audit.log")]
+    assert find_rotations(b"/nowhere/audit.log") == []
+
+
+def test_folder_that_cannot_be_read_gives_the_log_to_be_opened_for_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert find_rotations(tmp_path / "file/audit.log") == [tmp_path / "file/audit.log"]
 
 
 def test_name_that_is_no_utf8_is_found(tmp_path: Path) -> None:

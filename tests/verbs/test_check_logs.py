@@ -215,6 +215,14 @@ def test_host_without_an_audit_log_says_so_and_still_finds(host: CheckedHost) ->
     assert "not all was seen: there is no audit log at" in now  # of the time before
 
 
+def test_a_host_without_the_folder_of_its_logs_has_no_log_and_nothing_that_could_not_be_read(host: CheckedHost) -> None:
+    host.log.path.unlink()
+    host.log.path.parent.rmdir()
+    now = host.check().words
+    assert "cannot be read" not in now
+    assert f"not all was seen: there is no audit log at {host.log.path}" in now
+
+
 def test_a_log_that_cannot_be_read_is_a_time_that_was_not_seen(host: CheckedHost) -> None:
     host.log.path.unlink()
     host.log.path.mkdir()
