@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module.add_arguments(parser)
     arguments = parser.parse_args(rest)
     arguments.whole_parser, arguments.version = _whole_parser, __version__
-    arguments.config = first.config or os.environ.get("FIMKIT_CONFIG") or DEFAULT_CONFIG
+    arguments.usual_config = os.environ.get("FIMKIT_CONFIG") or DEFAULT_CONFIG
+    arguments.config = first.config or arguments.usual_config
     try:
         status: int = module.run(arguments)
         sys.stdout.flush()

@@ -95,12 +95,17 @@ def test_init_writes_once_and_then_is_usage(tmp_path: Path) -> None:
     file = tmp_path / "etc/fimkit.toml"
     first = fimkit("--config", str(file), "init")
     assert (first.returncode, first.stdout) == (0, "")
-    assert str(file) in first.stderr
+    assert first.stderr.endswith(f"then: fimkit --config {file} baseline create\n")
     written = file.read_bytes()
     again = fimkit("init", "--output", str(file))
     assert again.returncode == 2
     assert "is there already" in again.stderr
     assert file.read_bytes() == written
+
+
+def test_init_names_no_configuration_where_the_next_command_finds_it_by_itself(tmp_path: Path) -> None:
+    done = fimkit("init", FIMKIT_CONFIG=str(tmp_path / "fimkit.toml"))
+    assert done.stderr.endswith("then: fimkit baseline create\n")
 
 
 def test_init_to_standard_output_is_the_text_alone() -> None:

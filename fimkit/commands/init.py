@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from fimkit.model.paths import render_path
 from fimkit.verbs.init import create_config, init
@@ -29,5 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     create_config(Path(output), text)
     shown = render_path(os.fsencode(output))
-    print(f"fimkit: wrote {shown}; read it, change what does not fit, then: fimkit baseline create", file=sys.stderr)
+    create = "fimkit baseline create" if output == arguments.usual_config else f"fimkit --config {quote(shown)} baseline create"
+    print(f"fimkit: wrote {shown}; read it, change what does not fit, then: {create}", file=sys.stderr)
     return 0
