@@ -61,7 +61,8 @@ def _verify(row: IncidentRow, verdict: FolderVerdict) -> None:
         verdict.broken.append(f"{name}: its journal in {render_path(row.folder)} is none any more")
         return
     if head is None:
-        verdict.notes.append(f"{name} is of before journals were chained: its files are held against its journal alone")
+        words = "the chain has no head of its journal, for it is of before there was one or who ran the panic died"
+        verdict.notes.append(f"{name}: {words}: its files are held against its journal alone")
     else:
         verdict.broken += [f"{name}: {words}" for words in _check_lines(entries, linked, head)]
     for entry in entries:

@@ -1,5 +1,6 @@
 """Arming: everything that a panic needs is tried at once, and what was found is frozen with the configuration."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from fimkit.model.errors import HostError, StoreError, UsageError
 from fimkit.model.findings import Finding, Severity
 from fimkit.model.paths import render_path, render_terminal
 from fimkit.panic.helper_client import Helper, PlanReply, connect_helper, start_helper
-from fimkit.panic.record import Phase
+from fimkit.panic.record import Phase, load_record
 from fimkit.verbs.doctor_host import DoctorHost
+from fimkit.verbs.panic_books import store_incident_of
 from fimkit.verbs.panic_checks import START_HELPER, check_allow, check_helper, check_programs, check_settings
 from fimkit.verbs.panic_host_checks import (
     LookingPlaces,
@@ -136,6 +138,8 @@ def arm(arming: Arming, helper: Helper | None, *, by: str) -> None:
         count = len(arming.problems)
         what = "one thing" if count == 1 else f"{count} things"
         raise HostError(f"not armed: {what} would keep a panic from working; the remedies are said above")
+    with contextlib.suppress(HostError):  # a record that cannot be read: whether that keeps a host from being armed the helper says
+        store_incident_of(arming.config, load_record(arming.config.host.state_dir))  # an arming forgets it
     helper.arm(arming.settings, by=by, seen=arming.seen)
 
 

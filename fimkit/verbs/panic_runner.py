@@ -36,6 +36,7 @@ from fimkit.panic.record import PanicRecord, Phase
 from fimkit.panic.rights import drop_rights, held_rights
 from fimkit.panic.trigger import Decision, decide
 from fimkit.verbs.panic_armed import Armed, parse_endpoints
+from fimkit.verbs.panic_books import store_incident_of
 from fimkit.verbs.panic_cause import add_cause
 from fimkit.verbs.panic_folder import incidents_folder
 from fimkit.verbs.panic_link import LastingHelper
@@ -169,6 +170,7 @@ class Runner:
             self._talk.say(f"the panic's runner keeps rights that it needs no more: {error}")
         self._chores.begin()
         self._talk.put({"phase": self._armed.record.phase.value})
+        self._keep_books()
 
     def _first_helper(self, config: Config) -> None:
         """Connect, or start one while there is a right to: after the start there is none."""
@@ -179,9 +181,22 @@ class Runner:
 
     # What is looked after meanwhile.
 
-    def _look_after(self) -> None:
+    def _refresh(self) -> None:
+        """Read the record where it is another; a panic that is over then may be one whose runner has died."""
         if self._armed.refresh():
             self._talk.put({"phase": self._armed.record.phase.value})
+            if self._armed.record.phase is Phase.RESTORED and not self._is_running:
+                self._keep_books()
+
+    def _keep_books(self) -> None:
+        """Store the record's incident where that is missing; in a thread of its own, which holds nothing up."""
+        assert self._config is not None
+        if self._armed.record.incident:
+            work = functools.partial(store_incident_of, self._config, self._armed.record)
+            threading.Thread(target=work, name="fimkit books", daemon=True).start()
+
+    def _look_after(self) -> None:
+        self._refresh()
         if not self._is_running:
             self._look_after_helper()
         if self._armed.needs_preparing and self._config is not None:
@@ -236,8 +251,7 @@ class Runner:
 
     def _judge(self, number: int, findings: Sequence[Finding]) -> None:
         assert self._config is not None
-        if self._armed.refresh():
-            self._talk.put({"phase": self._armed.record.phase.value})
+        self._refresh()
         decision = decide(self._armed.record_with_own(), findings, time.time_ns())
         for words in decision.words:
             self._talk.say(words)

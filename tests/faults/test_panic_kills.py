@@ -29,6 +29,7 @@ from fimkit.panic.helper_client import Helper, connect_helper
 from fimkit.panic.namespaces import Namespace
 from fimkit.panic.record import PanicRecord, Phase
 from fimkit.verbs.evidence_incidents import verify_incidents
+from fimkit.verbs.panic_books import store_incident_of
 from fimkit.verbs.panic_reach import Reach, render_endpoints
 from tests.faults.scene import DEADLINE_S, Scene, command, toml
 from tests.notify.letters import finding
@@ -166,6 +167,7 @@ class Arena:
     def __init__(self, scene: Scene, dice: random.Random) -> None:
         self.scene, self.dice = scene, dice
         self.numbers: list[int] = []
+        self.incidents: list[str] = []
         self.outage_s, self.trouble = 0.0, list[BaseException]()
         self.lock = threading.Lock()
         self.service, self.watch = Service(scene), Watch(scene, [])
@@ -252,6 +254,7 @@ class Arena:
         reach = Reach(mailer=load_mailer(scene.config), channels=Channels(), advice=())
         settings = freeze(scene.config) | {"endpoints": render_endpoints(reach)}
         seen = [finding(number).id for number in self.numbers]
+        store_incident_of(scene.config, scene.record)  # as `panic arm` does
         self.persist(lambda helper: helper.arm(settings, by="the test", seen=seen))
         record = scene.record
         assert record.phase is Phase.ARMED and record.armed_ns is not None
@@ -273,6 +276,7 @@ class Arena:
         record = self._wait_cut(armed_ns, number)
         self._check_cut(record, armed_ns, number)
         assert record.triggered_ns is not None
+        self.incidents.append(record.incident)
         took_s = self.scene.after_s(record.triggered_ns)
         assert took_s <= DEADLINE_S + ALLOWANCE_S + self.outage_s, (took_s, self.outage_s, self.words())
         return f"down after {took_s:.2f} s; {self._restore()}"
@@ -352,11 +356,10 @@ def run_rounds(where: Namespace, folder: Path, certificates: Certificates, seed:
     recon = toml("recon", command(folder, "recon", f"exec sleep {dice.choice((0.1, 1, 3))}"))
     with Scene(where, folder, ca_file=certificates.ca_file, panic=recon) as scene:
         open_store(os.fsencode(scene.state), create=True).close()
-        play_rounds(scene, dice, seed, rounds)
-        check_evidence(scene)
+        check_evidence(scene, play_rounds(scene, dice, seed, rounds))
 
 
-def play_rounds(scene: Scene, dice: random.Random, seed: int, rounds: int) -> None:
+def play_rounds(scene: Scene, dice: random.Random, seed: int, rounds: int) -> list[str]:
     with arena(scene, dice) as here:
         for number in range(rounds):
             plan = plan_round(dice)
@@ -364,16 +367,24 @@ def play_rounds(scene: Scene, dice: random.Random, seed: int, rounds: int) -> No
             print(f"seed {seed} round {number}: trigger at {plan.trigger_s}, {list(map(tuple, plan.blows))}", flush=True)
             print(f"    {here.play(plan)} ({time.monotonic() - began:.1f} s)", flush=True)
             assert not here.trouble, here.trouble
+        return here.incidents
 
 
-def check_evidence(scene: Scene) -> None:
-    """Whatever was killed, in the middle of what: the store is whole, and so are the journals of the incidents that it names."""
+def check_evidence(scene: Scene, incidents: list[str]) -> None:
+    """Whatever was killed, in the middle of what: the store is whole, and so are the journals of the incidents that it names.
+
+    It names each one that was cut for. One whose runner died before it was stored is stored by the next runner, from the record,
+    or by who arms next; that of the last round is by this test. All that was acknowledged is in that record until then.
+    """
+    store_incident_of(scene.config, scene.record)
     state = os.fsencode(scene.state)
     with open_store(state) as store:
         assert store.verify() == []
         assert store.verify_chain().broken == ()
         stored = store.incidents()
     assert verify_incidents(state).broken == []
+    missing = set(incidents) - {one.id for one in stored}
+    assert not missing, missing
     print(f"    {len(stored)} incidents in the store, in the phases {sorted(one.phase for one in stored)}", flush=True)
 
 
