@@ -25,7 +25,6 @@ __all__ = [
     "naming_step",
     "other_cause",
     "owner_cause",
-    "same_process",
     "steps_cause",
     "steps_within",
     "thin_openings",
@@ -38,6 +37,8 @@ _SET_ID = 0o6000
 _ACCESS_LIST = "system.posix_acl_access"
 _TAKEN_BY_WRITES = frozenset({"security.capability"})
 _told_of = attrgetter("pid", "auid", "ses", "exe", "ppid")
+_program_of = attrgetter("pid", "auid", "ses", "exe")
+_parent_of = attrgetter("pid", "auid", "ses", "ppid")
 _URING = (
     "it was done through io_uring: thread {} of a child of pid {} is all that the record says, or whether it wrote is not in it"
 )
@@ -52,30 +53,30 @@ class Cause:
     reasons: tuple[str, ...] = ()
 
 
-def same_process(one: Actor, other: Actor) -> bool:
-    """Tell whether two actors are one process: pid, login and session agree, and exe or parent too (a pid is given again)."""
-    return (one.pid, one.auid, one.ses) == (other.pid, other.auid, other.ses) and (one.exe == other.exe or one.ppid == other.ppid)
-
-
 def distinct_processes(steps: Iterable[Step]) -> list[Actor]:
-    """Give one actor a process, in the order of the steps."""
+    """Give one actor a process, in the order of the steps.
+
+    Two are one process where pid, login and session agree, and program or parent too: a pid is given again.
+    """
     found: list[Actor] = []
-    by_pid: dict[int | None, list[Actor]] = {}
-    met: set[tuple[object, ...]] = set()
+    firsts: dict[int | None, Actor] = {}
+    by_program: set[tuple[object, ...]] = set()
+    by_parent: set[tuple[object, ...]] = set()
     for step in steps:
         actor = step.change.actor
         if actor is None:
             continue
-        others = by_pid.get(actor.pid)
-        if others is None:  # another number is another process, as most are
-            by_pid[actor.pid] = [actor]
+        first = firsts.get(actor.pid)
+        if first is None:  # another number is another process, as most are
+            firsts[actor.pid] = actor
             found.append(actor)
             continue
-        told = _told_of(actor)
-        if told not in met and not any(same_process(actor, other) for other in others):
-            others.append(actor)
+        by_program.add(_program_of(first))
+        by_parent.add(_parent_of(first))
+        if not ((program := _program_of(actor)) in by_program or (parent := _parent_of(actor)) in by_parent):
+            by_program.add(program)
+            by_parent.add(parent)
             found.append(actor)
-        met.add(told)
     return found
 
 
