@@ -17,11 +17,14 @@ from urllib.parse import quote_from_bytes
 from fimkit.evidence.chain_rows import adopt_rows
 from fimkit.evidence.folder import check_private_file, check_state_dir, file_access, make_state_dir, readers_trust
 from fimkit.evidence.schema import MIGRATIONS, migrate, schema_version
-from fimkit.evidence.schema_strangers import check_tables
+from fimkit.evidence.schema_strangers import check_tables, find_altered
 from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.paths import render_path
 
-__all__ = ["connect", "connect_reading", "disconnect", "open_patiently", "store_path", "translated_errors", "write_transaction"]
+__all__ = [
+    "connect", "connect_reading", "disconnect", "find_altered_tables", "open_patiently", "store_path", "translated_errors",
+    "write_transaction",
+]  # fmt: skip
 
 _BUSY_S = 10.0
 _BESIDE_S = 2.0
@@ -249,6 +252,23 @@ def open_patiently(connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connect
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or time.monotonic() > until:
                 raise
             time.sleep(0.02)
+
+
+def find_altered_tables(state_dir: bytes) -> list[str]:
+    """Say what a store's tables have that fimkit did not make so; nothing of one that is a later fimkit's.
+
+    Raises:
+        StoreError: If it is damaged, or another program's.
+        HostError: If the file could have been tampered with, or cannot be opened.
+    """
+    path = store_path(state_dir)
+    check_private_file(path)
+    with translated_errors(path):
+        connection = open_patiently(lambda: _open_reading(path))
+        try:
+            return find_altered(connection) if 0 < schema_version(connection) <= len(MIGRATIONS) else []
+        finally:
+            connection.close()
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from functools import cache
 from fimkit.evidence.schema import MIGRATIONS, migrate
 from fimkit.model.errors import StoreError, clip
 
-__all__ = ["Stranger", "check_tables", "drop_stranger", "find_strangers"]
+__all__ = ["Stranger", "check_tables", "drop_stranger", "find_altered", "find_strangers"]
 
+_NAMED = 10
 _REMOVABLE = frozenset({"trigger", "view", "index"})
 _STATISTICS = re.compile(r"sqlite_stat[0-9]")  # ANALYZE makes them; they change no answer
 _LAYOUT = re.compile(r'[\s"]+')  # renaming a table quotes its name
@@ -53,6 +54,14 @@ def check_tables(connection: sqlite3.Connection) -> None:
     Raises:
         StoreError: If it has not; the words name them.
     """
+    wrong = find_altered(connection)
+    if wrong:
+        words = f"its tables were altered past fimkit: {'; '.join(wrong[:_NAMED])}"
+        raise StoreError(f"{words}; keep it aside, then restore a backup, or make a new baseline (fimkit evidence set-aside)")
+
+
+def find_altered(connection: sqlite3.Connection) -> list[str]:
+    """List the tables and indexes that are missing or other ones, and the tables more."""
     entries = {place: _layout(sql) for place, sql in _entries(connection).items()}
     expected = _expected(_version(connection))
     wrong = [f"the {_name(place)} is missing" for place in sorted(expected.keys() - entries.keys())]
@@ -61,8 +70,7 @@ def check_tables(connection: sqlite3.Connection) -> None:
             wrong.append(f"the {_name(place)} is another one")
         elif place not in expected and place[0] not in _REMOVABLE:
             wrong.append(f"the {_name(place)} was put in")
-    if wrong:
-        raise StoreError(f"its tables were altered past fimkit: {'; '.join(wrong[:10])}; keep it aside (fimkit evidence set-aside)")
+    return wrong
 
 
 def _entries(connection: sqlite3.Connection) -> Mapping[_Place, str]:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fimkit.evidence.connection import store_path
+from fimkit.evidence.connection import find_altered_tables, store_path
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import open_store
 from fimkit.model.config import Config
@@ -67,6 +67,8 @@ def _find_damage(state_dir: bytes) -> str | None:
     if not os.path.lexists(path) or not os.path.getsize(path):
         return "the store is gone or empty" if has_seen_chain(state_dir) else None
     try:
+        if altered := find_altered_tables(state_dir):
+            return altered[0]
         with open_store(state_dir) as store:
             if problems := store.verify():
                 return problems[0]

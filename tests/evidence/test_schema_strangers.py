@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from fimkit.evidence.reader import open_reader
 from fimkit.evidence.schema import MIGRATIONS, migrate
 from fimkit.evidence.schema_strangers import check_tables, find_strangers
 from fimkit.evidence.store import Store, open_store
+from fimkit.model.config import Config, Host
 from fimkit.model.errors import StoreError
+from fimkit.verbs.evidence_aside import set_aside
 from tests.evidence.examples import NOW, a_finding, a_state
 
 DROPS = "CREATE TRIGGER helpful AFTER INSERT ON findings BEGIN DELETE FROM findings WHERE row_id = NEW.row_id; END"
@@ -82,6 +85,14 @@ def test_trigger_that_came_back_with_a_failed_write_does_not_run_in_the_next(sta
             raise ZeroDivisionError
         store.add_findings([a_finding("b2", b"/b")], now_ns=NOW)
         assert len(store.findings()) == 1 and len(words(store)) == 1
+
+
+def test_altered_tables_can_be_set_aside(tmp_path: Path) -> None:
+    config = Config(host=Host(name="web01", state_dir=os.fsencode(tmp_path / "state")))
+    fill(config.host.state_dir)
+    put_in(config.host.state_dir, "CREATE TABLE more (a)")
+    assert set_aside(config).damage == "the table 'more' was put in"
+    fill(config.host.state_dir)
 
 
 @pytest.mark.parametrize(
