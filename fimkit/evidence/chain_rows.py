@@ -30,8 +30,8 @@ from fimkit.evidence.chain_subjects import (
 from fimkit.model.chain import NO_LINK, Head, digest_row, next_link
 
 __all__ = [
-    "add_batch", "add_stranger", "adopt_rows", "begin_chain", "has_chain", "last_head", "link_touched", "next_seq", "prune_chain",
-    "watch_rows",
+    "add_batch", "add_stranger", "adopt_rows", "begin_chain", "has_chain", "is_as_linked", "last_head", "link_touched", "next_seq",
+    "prune_chain", "watch_rows",
 ]  # fmt: skip
 
 _ADOPTED_ROWS = 2000
@@ -130,6 +130,11 @@ def _note_altered(connection: sqlite3.Connection, kind: str, subject: object, wa
     """Link that a row was not what its last link said when it was written anew: that would hide it."""
     if _last_digest(connection, kind, subject) != was:
         _append(connection, ALTERED, f"{kind} {subject}", rows=0, digest=was)
+
+
+def is_as_linked(connection: sqlite3.Connection, kind: str, subject: object) -> bool:
+    """Tell whether a single row is what its last link says; none without a link is."""
+    return read_single(connection, kind, subject) == _last_digest(connection, kind, subject)
 
 
 def _last_digest(connection: sqlite3.Connection, kind: str, subject: object) -> object:

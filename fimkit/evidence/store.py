@@ -43,7 +43,9 @@ from fimkit.evidence.ticket_rows import Ticket, TicketEnd
 from fimkit.model.chain import Head
 from fimkit.model.changes import Change, Note
 from fimkit.model.coverage import Cause, Gap, Sense
+from fimkit.model.errors import HostError
 from fimkit.model.findings import Finding
+from fimkit.model.paths import render_path
 from fimkit.model.records import BadLine
 from fimkit.model.states import FileState
 
@@ -63,6 +65,7 @@ class Store:
         self._connection = connection
         self._before_commit = chain_rows.link_touched if writes else None
         self._known_schema: int | None = None
+        self._file = _file_of(path)
         if writes:
             with read_errors(path):
                 chain_rows.watch_rows(connection)
@@ -95,8 +98,15 @@ class Store:
         """Make all that is written inside one commit: after a crash or an error all of it is there, or nothing."""
         noted = nullcontext() if self._connection.in_transaction else noting_full(os.path.dirname(self.path))  # once
         with noted, translated_errors(self.path), write_transaction(self._connection, self._before_commit):
+            self._check_place()
             self._take_out_strangers()
             yield
+
+    def _check_place(self) -> None:
+        """SQLite goes on with a file that was moved or removed: what is written to it then is found by nobody."""
+        if _file_of(self.path) != self._file:
+            words = "is not the file any more that was opened: it was moved, removed or replaced meanwhile"
+            raise HostError(f"the evidence store {render_path(self.path)} {words}; nothing is written to it")
 
     def _take_out_strangers(self) -> None:
         """Before anything is written, see that nothing runs with it that somebody put into the file; links what there was."""
@@ -274,6 +284,11 @@ class Store:
         """Load what packages are believed by; nothing in a store from before, or of a host without packages."""
         with read_errors(self.path):
             return pin_rows.load_pins(self._connection)
+
+    def are_pins_whole(self) -> bool:
+        """Tell whether they are as they were stored last, by the chain."""
+        with read_errors(self.path):
+            return chain_rows.is_as_linked(self._connection, "pins", 1)
 
     # What was announced.
 
@@ -541,6 +556,14 @@ class Store:
             with translated_errors(self.path):
                 retention.shrink_file(self._connection)
         return words
+
+
+def _file_of(path: bytes) -> tuple[int, int] | None:
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
 
 
 def open_store(state_dir: bytes, *, create: bool = False) -> Store:

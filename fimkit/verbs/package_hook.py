@@ -18,7 +18,7 @@ from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.config import Config
 from fimkit.model.config_text import load_config
-from fimkit.model.errors import FimkitError, HostError
+from fimkit.model.errors import FimkitError, HostError, StoreError
 from fimkit.model.findings import ANNOUNCED, ANNOUNCED_BYTES, Finding, Verdict, is_content_reason
 from fimkit.model.own_process import own_command
 from fimkit.model.paths import render_path, render_terminal
@@ -143,12 +143,13 @@ def take_proved(config: Config, manager: str) -> Taken:
     Raises:
         UsageError: If there is no baseline.
         HostError: If the host refuses the store, or another fimkit is at work for too long.
-        StoreError: If the store cannot be used.
+        StoreError: If the store cannot be used, or what packages are trusted by was altered in it.
     """
     unkept: list[str] = []
     with lock_state(config.host.state_dir, _LOCK_S, verb=f"{manager} hook"):
         store, meta = open_baseline(config)
         with store:
+            _check_trust(store)
             look, explained = explain_now(config, store, meta.time_ns)
             proved = {one.id: why for one in explained.findings if (why := reason_of(one, manager)) is not None}
             plan = plan_findings(store, [one for one in explained.findings if one.id in proved])
@@ -168,6 +169,12 @@ def take_proved(config: Config, manager: str) -> Taken:
     notice = notify_accepted(config, [item.path for item in plan.items], who=f"{manager}-hook", why="; ".join(whys[:_NAMED]))
     words += [] if notice is None else [f"this host is armed: {notice}"]
     return Taken(items=plan.items, whys=whys, left=tuple(sorted(left)), words=tuple(words))
+
+
+def _check_trust(store: Store) -> None:
+    """See that what packages are trusted by is as it was stored: nobody reads what is accepted here before it is."""
+    if not store.are_pins_whole():
+        raise StoreError("what packages are trusted by was altered past fimkit; `fimkit check` tells it, `baseline pin` renews it")
 
 
 def _accept(store: Store, plan: Plan, whys: dict[str, str], *, who: str) -> None:

@@ -1,6 +1,7 @@
 """What was acknowledged is on the disk, nothing is doubled, and readers do not wait."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,7 +90,8 @@ def kill_after(code: str, state_dir: bytes, acknowledgements: int, delay_s: floa
     seen = [process.stdout.readline() for _ in range(acknowledgements)]
     time.sleep(delay_s)
     process.send_signal(signal.SIGKILL)
-    seen += process.communicate()[0].splitlines(keepends=True)
+    with process:
+        seen += process.stdout.readlines()  # not communicate(): what was read ahead would be no acknowledgement
     assert process.returncode == -signal.SIGKILL
     return int([line for line in seen if line.endswith("\n")][-1])
 
@@ -191,3 +193,19 @@ def test_full_disk_is_the_hosts_refusal(store: Store) -> None:
     with pytest.raises(HostError, match="cannot be used: database or disk is full"):
         store.add_changes(a_change(b"/etc/%d" % number, serial=number) for number in range(5000))
     assert list(store.changes()) == []
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "folder"])
+def test_nothing_is_written_to_a_store_that_was_taken_away_meanwhile(state_dir: bytes, how: str) -> None:
+    path = os.path.join(state_dir, b"fimkit.sqlite")
+    with open_store(state_dir, create=True) as store:
+        store.put_findings([a_finding("a1", b"/a")], now_ns=NOW)
+        if how == "folder":
+            os.rename(state_dir, state_dir + b".old")
+        elif how == "removed":
+            os.unlink(path)
+        else:
+            shutil.copyfile(path, path + b".copy")
+            os.replace(path + b".copy", path)
+        with pytest.raises(HostError, match="it was moved, removed or replaced meanwhile; nothing is written to it"):
+            store.add_findings([a_finding("b2", b"/b")], now_ns=NOW)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -107,6 +108,18 @@ def test_calls_while_the_manager_is_at_work_are_one_acceptance_when_it_is_throug
     until(lambda: is_done(host), host)
     time.sleep(0.5)
     assert report(host).count(" by proof, ") == 1
+
+
+def test_nothing_is_taken_by_keys_that_were_put_into_the_store_past_fimkit(host: PackageHost) -> None:
+    upgrade(host)
+    connection = sqlite3.connect(host.place / "state/fimkit.sqlite")
+    with connection:
+        assert connection.execute("UPDATE package_pins SET body = replace(body, '{', '{ ')").rowcount == 1
+    connection.close()
+    call_hook(host)
+    until(lambda: "nothing was taken into the baseline" in report(host), host)
+    assert "what packages are trusted by was altered past fimkit" in report(host)
+    assert host.fimkit("baseline", "show", "--history", "--json").stdout.count("apt-hook") == 0
 
 
 def test_announced_change_is_not_taken_by_the_hook(host: PackageHost) -> None:
