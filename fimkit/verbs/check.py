@@ -38,7 +38,7 @@ from fimkit.verbs.coverage import all_gaps, judge_now, keep_gaps, last_look_ns, 
 from fimkit.verbs.coverage_judge import GapsNow, gaps_of_gathered
 from fimkit.verbs.earlier import load_earlier
 from fimkit.verbs.effective import effective_watches
-from fimkit.verbs.evidence import find_chain_findings
+from fimkit.verbs.evidence import find_chain_findings, note_head
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
 from fimkit.verbs.explain import Explanation, explain, keep_pins
 from fimkit.verbs.gather import Gathered, gather_audit, gather_osquery, mend_osquery, name_user
@@ -255,9 +255,10 @@ def look_at_all(
     findings, look.words = [*findings, *broken], [*look.words, *words]
     keep_pins(store, explained)  # before the findings: what is expected by them is never asked about again
     checked = _keep(config, options, store, look, findings)
+    end_words = [] if broken else note_head(config, store)
     budget_s = _BEFORE_PANIC_KEEP_S if any(map(may_panic, findings)) else None
     unkept = ContentKeeper(config).keep_findings(checked.open, budget_s=budget_s)
-    return replace(checked, words=(*checked.words, *unkept)), look
+    return replace(checked, words=(*checked.words, *unkept, *end_words)), look
 
 
 def explain_now(config: Config, store: Store, since_ns: int) -> tuple[Look, Explanation]:

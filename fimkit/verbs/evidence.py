@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fimkit.evidence.chain_verify import Broken, ChainVerdict
@@ -20,7 +20,10 @@ from fimkit.model.paths import render_path
 from fimkit.model.time import render_time
 from fimkit.verbs.own_findings import find_tampering
 
-__all__ = ["HEAD_FILE", "find_chain_findings", "has_seen_chain", "load_head", "render_broken", "render_verdict", "verify_evidence"]
+__all__ = [
+    "HEAD_FILE", "find_chain_findings", "has_seen_chain", "load_head", "note_head", "render_broken", "render_verdict",
+    "verify_evidence",
+]  # fmt: skip
 
 HEAD_FILE = b"evidence-head.json"
 _POINT_BYTES = 4096
@@ -30,10 +33,16 @@ _NAMED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
-    """How far the chain was verified, and when the whole of it was."""
+    """How far the chain was verified, when the whole of it was, and where it ended when that look had stored what it found."""
 
     head: Head
     whole_ns: int
+    last: Head | None = None
+
+    @property
+    def heads(self) -> list[Head]:
+        """All that was seen of the chain."""
+        return [self.head, *([] if self.last is None else [self.last])]
 
 
 def load_head(state_dir: bytes) -> Head | None:
@@ -97,13 +106,27 @@ def find_chain_findings(config: Config, store: Store, *, now_ns: int | None = No
     state_dir = config.host.state_dir
     point, words = _load_point(state_dir)
     is_due = point is None or not 0 <= now_ns - point.whole_ns < _WHOLE_NS
-    verdict = store.verify_chain(after=None if is_due or point is None else point.head, heads=[point.head] if point else [])
+    verdict = store.verify_chain(after=None if is_due or point is None else point.head, heads=point.heads if point else [])
     if verdict.broken:
         return list(_findings(config, verdict, now_ns)), words
     if verdict.head is not None and (point is None or is_due or verdict.head != point.head):
         whole_ns = now_ns if is_due or point is None else point.whole_ns
-        words += _save_point(state_dir, _Point(head=verdict.head, whole_ns=whole_ns))
+        words += _save_point(state_dir, _Point(head=verdict.head, whole_ns=whole_ns, last=None if point is None else point.last))
     return [], words
+
+
+def note_head(config: Config, store: Store) -> list[str]:
+    """Keep where the chain ends now that a look has stored what it found: what is cut off before the next look shows in that.
+
+    For a look that found the chain whole: of one that is broken, what was seen before is what proves it.
+
+    Returns:
+        Words on what kept it from being written.
+    """
+    point, last = _load_point(config.host.state_dir)[0], store.head()
+    if point is None or last in (None, point.last):
+        return []
+    return _save_point(config.host.state_dir, replace(point, last=last))
 
 
 def _findings(config: Config, verdict: ChainVerdict, now_ns: int) -> Iterator[Finding]:
@@ -136,17 +159,19 @@ def _load_point(state_dir: bytes) -> tuple[_Point | None, list[str]]:
         check_private_file(path)
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             said = json.loads(file.read(_POINT_BYTES))
-        return _Point(head=parse_head(said["head"]), whole_ns=int(said["whole_ns"])), []
+        last = parse_head(said["last"]) if "last" in said else None
+        return _Point(head=parse_head(said["head"]), whole_ns=int(said["whole_ns"]), last=last), []
     except FileNotFoundError:
         return None, []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError, HostError, RecursionError) as error:
-        return None, [f"{render_path(path)} cannot be read ({error}): the whole evidence chain is verified"]
+        return None, [f"{render_path(path)} cannot be read ({_why(error)}): the whole evidence chain is verified"]
 
 
 def _save_point(state_dir: bytes, point: _Point) -> list[str]:
     """Write it in place, so that no name comes and goes in a state folder that is watched; half of one is read as none."""
     path = os.path.join(state_dir, HEAD_FILE)
-    text = json.dumps({"head": render_head(point.head), "whole_ns": point.whole_ns}).encode() + b"\n"
+    last = {} if point.last is None else {"last": render_head(point.last)}
+    text = json.dumps({"head": render_head(point.head), "whole_ns": point.whole_ns, **last}).encode() + b"\n"
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         with open(number, "wb", closefd=True) as file:  # opened without O_TRUNC: only now is it known to be a file of our own
@@ -154,5 +179,9 @@ def _save_point(state_dir: bytes, point: _Point) -> list[str]:
             file.write(text)
             file.truncate()
     except (HostError, OSError) as error:
-        return [f"{render_path(path)} cannot be written ({error}): the next check verifies the whole evidence chain"]
+        return [f"{render_path(path)} cannot be written ({_why(error)}): the next check verifies the whole evidence chain"]
     return []
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -57,7 +57,7 @@ def load_own_public(state_dir: bytes) -> EvidenceKey | None:
     except FileNotFoundError:
         return None
     except (OSError, SealError) as error:
-        raise HostError(f"the evidence key {render_path(path)}: {error}") from error
+        raise HostError(f"the evidence key {render_path(path)}: {_why(error)}") from error
 
 
 def _no_passphrase() -> bytes:
@@ -84,7 +84,7 @@ def load_own_signer(state_dir: bytes) -> tuple["Ed25519PrivateKey", EvidenceKey]
         if not os.path.lexists(public) or _read(public) != named.pem.encode():
             write_whole(Path(os.fsdecode(public)), named.pem.encode(), 0o644)
     except (OSError, SealError) as error:
-        raise HostError(f"the evidence key {render_path(path)}: {error}") from error
+        raise HostError(f"the evidence key {render_path(path)}: {_why(error)}") from error
     return key, named
 
 
@@ -104,7 +104,8 @@ def load_signer(path: Path, ask: Callable[[], bytes]) -> tuple["Ed25519PrivateKe
     try:
         key = load_private_key(path.read_bytes()[:_MOST_BYTES], ask)
     except (OSError, SealError) as error:
-        raise UsageError(f"--key {render_path(os.fsencode(path))}: {error}") from error
+        words = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"--key {render_path(os.fsencode(path))}: {words}") from error
     return key, _named(public_of(key))
 
 
@@ -117,4 +118,11 @@ def load_trusted(path: Path) -> bytes:
     try:
         return load_public_key(path.read_bytes()[:_MOST_BYTES])
     except (OSError, SealError) as error:
-        raise UsageError(f"--key {render_path(os.fsencode(path))}: {error}") from error
+        words = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"--key {render_path(os.fsencode(path))}: {words}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{render_path(os.fsencode(error.filename))}: {error.strerror}"
+    return str(error)

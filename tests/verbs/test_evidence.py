@@ -116,6 +116,17 @@ def test_trigger_that_drops_findings_is_taken_out_before_it_can_and_is_critical(
     assert [one.id for one in check(host.config, CheckOptions()).open if one.kind is Kind.TAMPERED] == [tampered.id]
 
 
+def test_end_that_is_cut_off_with_its_counter_shows_in_the_next_check(host: SmallHost) -> None:
+    Path(os.fsdecode(host.path("a"))).write_text("changed")
+    assert check(host.config, CheckOptions()).new
+    edit(host, "DELETE FROM findings WHERE row_id = (SELECT max(row_id) FROM findings)",
+         "DELETE FROM chain WHERE seq = (SELECT max(seq) FROM chain)",
+         "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM chain) WHERE name = 'chain'")  # fmt: skip
+    (found,) = [one for one in check(host.config, CheckOptions()).new if one.kind is Kind.TAMPERED]
+    assert found.severity is Severity.HIGH and "was cut off, or this is an older copy" in found.reasons[0]
+    assert found.id in {one.id for one in check(host.config, CheckOptions()).open}
+
+
 def test_older_copy_put_back_is_said_and_starts_no_panic(host: SmallHost) -> None:
     file = os.fsdecode(os.path.join(host.config.host.state_dir, b"fimkit.sqlite"))
     shutil.copy(file, file + ".bak")
