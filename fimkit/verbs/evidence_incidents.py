@@ -9,7 +9,7 @@ from typing import Any
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.reader import open_reader
 from fimkit.model.errors import clip
-from fimkit.model.paths import render_path
+from fimkit.model.paths import is_below, render_path
 from fimkit.panic.incident import link_entries
 from fimkit.panic.read import hash_descriptor, open_regular
 from fimkit.verbs.panic_order import JOURNAL_STEP
@@ -41,13 +41,27 @@ def verify_incidents(state_dir: bytes) -> FolderVerdict:
         rows = reader.incidents()
     verdict = FolderVerdict()
     for row in rows:
-        if row.folder:
+        if not row.folder:
+            continue
+        if _head_of(row) and _was_taken_away(state_dir, row.folder):
+            verdict.broken.append(f"incident {row.id}: its folder {render_path(row.folder)} is gone: fimkit removes none")
+        else:
             _verify(row, verdict)
     return verdict
 
 
+def _head_of(row: IncidentRow) -> str | None:
+    return next((str(step.get("words")) for step in row.steps if step.get("step") == JOURNAL_STEP), None)
+
+
+def _was_taken_away(state_dir: bytes, folder: bytes) -> bool:
+    """Tell whether a folder that was kept with this state is gone; one in memory, or of a copy's host, is not here anyway."""
+    place = os.path.dirname(folder)
+    return is_below(place, state_dir.rstrip(b"/") or b"/") and os.path.isdir(place) and not os.path.lexists(folder)
+
+
 def _verify(row: IncidentRow, verdict: FolderVerdict) -> None:
-    head = next((str(step.get("words")) for step in row.steps if step.get("step") == JOURNAL_STEP), None)
+    head = _head_of(row)
     name = f"incident {row.id}"
     try:
         with open_regular(os.path.join(row.folder, _INDEX)) as (descriptor, _):

@@ -84,6 +84,19 @@ def test_journal_that_was_written_anew_shows_by_the_chain(kept: tuple[SmallHost,
     assert ["was written anew" in words for words in verify_incidents(host.config.host.state_dir).broken] == [True]
 
 
+def test_folder_that_was_taken_out_of_the_state_is_named(tmp_path: Path) -> None:
+    host = make_host(tmp_path)
+    incidents = Path(os.fsdecode(host.config.host.state_dir)) / "panic" / "incidents"
+    incidents.mkdir(parents=True, mode=0o700)
+    row = IncidentRow(
+        id="i-1", host="web01", cause="x", triggered_ns=NOW, updated_ns=NOW, phase="cut", folder=bytes(incidents / "i-1"),
+        steps=({"step": JOURNAL_STEP, "words": "3:ab"},),
+    )  # fmt: skip
+    with host.store() as store:
+        store.add_incident(row)
+    assert ["is gone: fimkit removes none" in one for one in verify_incidents(host.config.host.state_dir).broken] == [True]
+
+
 def test_folder_that_is_not_on_this_host_is_a_note(kept: tuple[SmallHost, Path]) -> None:
     host, folder = kept
     folder.rename(folder.with_name("elsewhere"))
