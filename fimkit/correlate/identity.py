@@ -3,26 +3,40 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii as _quoted
 
 from fimkit.model.changes import Actor
 from fimkit.model.findings import Kind
-from fimkit.model.json_form import render_state
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 
 __all__ = ["identify"]
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-_CONTENT = ("path", "type", "mode", "uid", "gid", "size", "sha256", "target", "xattrs")
 
 
-def _essence(state: FileState | None) -> dict[str, object] | None:
-    """Keep what a state is, and leave out what moves by itself: times, link counts, inode numbers, a folder's size."""
+def _essence(state: FileState | None) -> str:
+    """Keep what a state is, and leave out what moves by itself: times, link counts, inode numbers, a folder's size.
+
+    It is the JSON that the encoder would write, which takes thrice the time: names sorted, no spaces.
+    """
     if state is None:
-        return None
-    row = render_state(state)
-    names = [name for name in _CONTENT if not (name == "size" and state.type is FileType.DIRECTORY)]
-    return {name: row[name] for name in names}
+        return "null"
+    mode = "null" if state.mode is None else f'"{state.mode:04o}"'
+    sha256 = "null" if state.sha256 is None else _quoted(state.sha256)
+    size = "" if state.type is FileType.DIRECTORY else f'"size":{_number(state.size)},'
+    target = "null" if state.target is None else _quoted(render_path(state.target))
+    xattrs = "null" if state.xattrs is None else "{}"
+    if state.xattrs:
+        xattrs = _ENCODER.encode({name: render_path(value) for name, value in state.xattrs.items()})
+    return (
+        f'{{"gid":{_number(state.gid)},"mode":{mode},"path":{_quoted(render_path(state.path))},"sha256":{sha256},{size}'
+        f'"target":{target},"type":"{state.type.value}","uid":{_number(state.uid)},"xattrs":{xattrs}}}'
+    )
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def identify(host: str, path: bytes, kind: Kind, states: tuple[FileState | None, FileState | None], who: Sequence[Actor]) -> str:
@@ -39,11 +53,10 @@ def identify(host: str, path: bytes, kind: Kind, states: tuple[FileState | None,
         32 hexadecimal digits, the same in every check as long as the difference stays.
     """
     passing = not kind.lasts
-    facts = {
-        "host": host,
-        "path": render_path(path),
-        "kind": kind.value,
-        "states": None if passing else [_essence(state) for state in states],
-        "who": [[actor.auid, actor.uid, None if actor.exe is None else render_path(actor.exe), actor.event] for actor in who],
-    }
-    return hashlib.sha256(_ENCODER.encode(facts).encode()).hexdigest()[:32]
+    told = "null" if passing else f"[{_essence(states[0])},{_essence(states[1])}]"
+    rows = [[actor.auid, actor.uid, None if actor.exe is None else render_path(actor.exe), actor.event] for actor in who]
+    facts = (
+        f'{{"host":{_quoted(host)},"kind":"{kind.value}","path":{_quoted(render_path(path))},"states":{told},'
+        f'"who":{_ENCODER.encode(rows) if rows else "[]"}}}'
+    )
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
