@@ -9,10 +9,14 @@
  * and what it finds out are plain numbers, of which take() makes states. One file at a time is given out, whatever the batch, so
  * that large files of one folder go to different threads.
  *
- * SHA-256 is OpenSSL's, or that of _sha256_pair.h, of which a thread has two files under way at a time. OpenSSL's library is opened by name when this module is imported, with the prototypes below: they are those of
+ * SHA-256 is OpenSSL's. Its library is opened by name when this module is imported, with the prototypes below: they are those of
  * evp.h, and a soname promises that they stay what they are. So no header and no link is needed where this is built. hashlib has most
  * often loaded the very same library, and then this is it; a Python that brings a copy of its own is not met, since nothing here
  * is looked up but in what was opened. Without it the module cannot be imported, which says why, and the Python way is used.
+ *
+ * Where Intel's libipsec-mb is, small files are hashed by that, two at once: each of a processor's instructions for SHA-256 waits for the
+ * one before, so a second message beside the first costs nothing. It too is opened by name, and its header is needed here: it says how
+ * the memory of a manager is laid out, which is that of its own version alone.
  */
 
 #define _GNU_SOURCE
@@ -34,19 +38,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "_sha256_pair.h"
+#if defined(__x86_64__) && __has_include(<intel-ipsec-mb.h>)
+#include <intel-ipsec-mb.h>
+#if IMB_VERSION_NUM >= IMB_VERSION(1, 3, 0) && IMB_VERSION_NUM < IMB_VERSION(3, 0, 0)
+#define WITH_JOBS /* a later major version may have other names */
+#endif
+#endif
 
 #ifdef Py_GIL_DISABLED
 #error "put() and take() count on the interpreter's lock; without it the Python way is used"
 #endif
 
-#define REVISION 5 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
+#define REVISION 6 /* as fimkit.baseline.compiled.REVISION: raised with every change here */
 
 #define LIBRARY "libcrypto.so.3"
+#define SHA256_SIZE 32
 #define BLOCK (1 << 17)      /* bytes of one read: it stays in the processor's cache until it is hashed */
+#define TABLE (1 << 21)      /* bytes of the small files that a thread has read and not hashed; one that does not fit in is large */
+#define TASKS 64             /* most of these files. Source: a manager has 256 jobs, IMB_MAX_JOBS */
 #define FEW_XATTRS (1 << 10)  /* of nearly all: the kernel takes as much memory as there is room for, for each call */
 #define MOST_XATTRS (1 << 16) /* bytes of all names of a file, and of one value. Source: XATTR_LIST_MAX, XATTR_SIZE_MAX, limits.h */
-#define LANES 2 /* files that a thread has under way at most */
+#define LANES 2              /* messages that libipsec-mb hashes at once, with a processor's instructions for SHA-256 */
 #define FARTHEST_S INT64_C(9000000000) /* a time further from 1970 has more nanoseconds than 64 bits hold */
 
 #define LISTED (1 << 15) /* bytes of one listing call */
@@ -112,6 +124,130 @@ static int load_library(void)
     return 0;
 }
 
+/* ---- libipsec-mb: whole messages, two at once ---- */
+
+static char why_one[200]; /* why messages are hashed one at a time; empty: they are not */
+
+#ifdef WITH_JOBS
+
+typedef IMB_MGR Manager;
+
+static struct {
+    unsigned (*version)(void);
+    IMB_MGR *(*new)(uint64_t);
+    void (*free)(IMB_MGR *);
+    void (*init)(IMB_MGR *);
+    int (*error)(IMB_MGR *);
+} imb;
+
+static void free_manager(Manager *manager)
+{
+    if (manager != NULL)
+        imb.free(manager);
+}
+
+/* The manager of SSE has two lanes with those instructions; that of AVX-512 has sixteen without, which are slow while fewer are filled.
+ * NULL: no memory, or a processor without, or the library's own test of itself failed. */
+static Manager *new_manager(void)
+{
+    Manager *manager = imb.new(0);
+    if (manager == NULL)
+        return NULL;
+    imb.init(manager);
+    if (imb.error(manager) == 0 && manager->features & IMB_FEATURE_SHANI)
+        return manager;
+    free_manager(manager);
+    return NULL;
+}
+
+/* The owner of a job that is done is given, and NULL where none is. Jobs are given in the order in which they came. */
+static void *done_owner(const IMB_JOB *job, int *good)
+{
+    if (job == NULL)
+        return NULL;
+    *good = job->status == IMB_STATUS_COMPLETED;
+    return job->user_data;
+}
+
+/* Gives whose job is done now, most often another's: the message has to stay until its owner was given. */
+static void *submit(Manager *manager, const unsigned char *message, size_t size, unsigned char *digest, void *owner, int *good)
+{
+    IMB_JOB *job = IMB_GET_NEXT_JOB(manager);
+    memset(job, 0, sizeof *job);
+    job->cipher_mode = IMB_CIPHER_NULL;
+    job->cipher_direction = IMB_DIR_ENCRYPT;
+    job->chain_order = IMB_ORDER_HASH_CIPHER;
+    job->hash_alg = IMB_AUTH_SHA_256;
+    job->src = message;
+    job->msg_len_to_hash_in_bytes = size;
+    job->auth_tag_output = digest;
+    job->auth_tag_output_len_in_bytes = SHA256_SIZE;
+    job->user_data = owner;
+    /* Unchecked: the check allows no length of more than 16 bits, which other hashes have. SHA-256's have 64 (tested). */
+    return done_owner(IMB_SUBMIT_JOB_NOCHECK(manager), good);
+}
+
+/* NULL: there are no more. */
+static void *flush(Manager *manager, int *good)
+{
+    return done_owner(IMB_FLUSH_JOB(manager), good);
+}
+
+/* Stays open for good, as the other one. */
+static void load_jobs(void)
+{
+    char name[32];
+    snprintf(name, sizeof name, "libIPSec_MB.so.%d", IMB_VERSION_NUM >> 16);
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        snprintf(why_one, sizeof why_one, "%s (libipsec-mb) cannot be opened", name);
+        return;
+    }
+    if (!find(library, "imb_get_version", &imb.version) || imb.version() >> 8 != IMB_VERSION_NUM >> 8) {
+        snprintf(why_one, sizeof why_one, "%s is not of version %d.%d, for which the reader was built", name, IMB_VERSION_NUM >> 16,
+            IMB_VERSION_NUM >> 8 & 255);
+        return;
+    }
+    Manager *manager = NULL;
+    if (find(library, "alloc_mb_mgr", &imb.new) && find(library, "free_mb_mgr", &imb.free)
+        && find(library, "init_mb_mgr_sse", &imb.init) && find(library, "imb_get_errno", &imb.error))
+        manager = new_manager();
+    if (manager == NULL)
+        snprintf(why_one, sizeof why_one, "%s has no SHA-256 of two messages at once for this processor", name);
+    free_manager(manager);
+}
+
+#else
+
+typedef struct none Manager;
+
+static void free_manager(Manager *Py_UNUSED(manager))
+{
+}
+
+static Manager *new_manager(void)
+{
+    return NULL;
+}
+
+static void *submit(Manager *Py_UNUSED(manager), const unsigned char *Py_UNUSED(message), size_t Py_UNUSED(size),
+    unsigned char *Py_UNUSED(digest), void *Py_UNUSED(owner), int *Py_UNUSED(good))
+{
+    return NULL;
+}
+
+static void *flush(Manager *Py_UNUSED(manager), int *Py_UNUSED(good))
+{
+    return NULL;
+}
+
+static void load_jobs(void)
+{
+    snprintf(why_one, sizeof why_one, "the reader was built without the header of libipsec-mb 1.3 or later");
+}
+
+#endif
+
 /* ---- what is read: files, in batches of one folder ---- */
 
 enum outcome { LEFT, PLAIN };
@@ -143,7 +279,7 @@ typedef struct {
     PyObject_HEAD
     PyTypeObject *state;                     /* FileState */
     PyObject *kind, *no_xattrs, *render;     /* FileType.FILE, the one empty dictionary, and what makes text of an attribute's name */
-    int lanes;                               /* files that a thread has under way; 1: they are hashed by the library */
+    int lanes;                               /* messages that are hashed at once; 1: by OpenSSL alone */
     PyObject *mode, *dev;                    /* of the state made last, or NULL: most are those of the next */
     Py_ssize_t waiting;                      /* batches that were put and not taken; with the interpreter's lock alone */
     atomic_llong bytes_read;
@@ -193,7 +329,8 @@ static void free_batch(Batch *batch)
 
 typedef struct {
     EVP_MD_CTX *context; /* NULL: there was no memory for it, and every file is left */
-    unsigned char *blocks[LANES];
+    Manager *manager;    /* NULL: files are hashed one by one */
+    unsigned char *table; /* TABLE bytes with a manager, BLOCK without */
     char *xattr_names, *xattr_value;
 } Desk;
 
@@ -215,12 +352,12 @@ static int hash_content(Readers *self, Desk *desk, int file, int64_t size, unsig
     if (size > BLOCK)
         (void)posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
     while (!atomic_load_explicit(&self->stopped, memory_order_relaxed)) {
-        ssize_t length = read_block(file, desk->blocks[0], BLOCK);
+        ssize_t length = read_block(file, desk->table, BLOCK);
         if (length < 0)
             break;
         total += length;
         atomic_fetch_add_explicit(&self->bytes_read, length, memory_order_relaxed);
-        if (total > size || (length > 0 && crypto.update(desk->context, desk->blocks[0], (size_t)length) != 1))
+        if (total > size || (length > 0 && crypto.update(desk->context, desk->table, (size_t)length) != 1))
             break;
         /* More was asked for and not there: this is the end, and most files take one call. */
         if (length == 0 || (length < BLOCK && total == size)) {
@@ -384,135 +521,131 @@ static void work_one_by_one(Readers *self, Desk *desk)
     pthread_mutex_unlock(&self->lock);
 }
 
-/* ---- the same, with two files under way: what of both is read is hashed together, as far as the shorter goes ---- */
-
-enum stage { FREE, TAKEN, READING, READ };
+/* ---- the same, with small files read before they are hashed, two at once ---- */
 
 typedef struct {
-    enum stage stage;
-    int opened; /* while it is READING */
     Batch *batch;
     File *file;
-    unsigned char *block; /* BLOCK bytes, and SHA256_PADDING */
-    Sum sum;
-    size_t held; /* bytes in the block behind those of the sum: they fill none of SHA-256's own */
-    int64_t total;
-} Lane;
+} Task;
 
-static void leave_lane(Readers *self, Lane *lane)
+/* Files of which each was read or left; those that were read are hashed at its end at the latest, and none is given out before that. */
+typedef struct {
+    Task tasks[TASKS];
+    int count;
+    size_t used; /* bytes of the table */
+} Round;
+
+static void settle(Readers *self, File *file, int good)
 {
-    atomic_fetch_sub_explicit(&self->bytes_read, lane->total, memory_order_relaxed); /* the exact way will count them */
-    if (lane->stage == READING)
-        close(lane->opened);
-    lane->stage = READ;
-    lane->sum.ready = 0;
-    lane->file->outcome = LEFT;
+    if (good)
+        file->outcome = PLAIN;
+    else
+        atomic_fetch_sub_explicit(&self->bytes_read, file->seen.st_size, memory_order_relaxed);
 }
 
-static void open_lane(Readers *self, Lane *lane)
+/* Hashes all that was read, and has the table free. */
+static void hash_table(Readers *self, Desk *desk, Round *round)
 {
-    start_sum(&lane->sum);
-    lane->sum.next = lane->block;
-    lane->held = 0;
-    lane->total = 0;
-    lane->opened = open_file(lane->batch->folder, lane->file->name);
-    if (lane->opened >= 0)
-        lane->stage = READING;
-    if (lane->opened < 0 || !is_ordinary(lane->opened, lane->file))
-        leave_lane(self, lane);
-    else if (lane->file->seen.st_size > BLOCK)
-        (void)posix_fadvise(lane->opened, 0, 0, POSIX_FADV_SEQUENTIAL);
+    int good = 0;
+    for (File *file; (file = flush(desk->manager, &good)) != NULL;)
+        settle(self, file, good);
+    round->used = 0;
 }
 
-/* As hash_content() and read_open() go on, with what is hashed later. */
-static void read_lane(Readers *self, Desk *desk, Lane *lane)
+/* True where all of the file is in the block, which has room for a byte more, and is as long as it says. */
+static int read_content(Readers *self, int file, unsigned char *block, int64_t size)
 {
-    const int64_t size = lane->file->seen.st_size;
-    const size_t room = BLOCK - lane->held;
-    memmove(lane->block, lane->sum.next, lane->held);
-    lane->sum.next = lane->block;
-    ssize_t length = read_block(lane->opened, lane->block + lane->held, room);
-    if (length > 0) {
-        lane->total += length;
+    int64_t total = 0;
+    for (;;) {
+        ssize_t length = read_block(file, block + total, (size_t)(size + 1 - total));
+        if (length < 0)
+            break;
+        total += length;
         atomic_fetch_add_explicit(&self->bytes_read, length, memory_order_relaxed);
-    }
-    if (length < 0 || lane->total > size || (length == 0 && lane->total < size)) {
-        leave_lane(self, lane);
-        return;
-    }
-    lane->sum.ready = (lane->held + (size_t)length) / SHA256_BLOCK;
-    lane->held = (lane->held + (size_t)length) % SHA256_BLOCK;
-    if (lane->total < size || (size_t)length == room)
-        return;
-    if (!is_steady(desk, lane->opened, lane->file)) {
-        leave_lane(self, lane);
-        return;
-    }
-    close(lane->opened);
-    lane->stage = READ;
-    lane->file->outcome = PLAIN;
-    lane->sum.ready += pad_sum(lane->block + lane->sum.ready * SHA256_BLOCK, lane->held, (uint64_t)size);
-}
-
-static int is_busy(const Lane *lanes)
-{
-    for (int number = 0; number < LANES; number++)
-        if (lanes[number].stage != FREE)
+        if (total == size) /* more was asked for and not there: this is the end */
             return 1;
+        if (length == 0 || total > size)
+            break;
+    }
+    atomic_fetch_sub_explicit(&self->bytes_read, total, memory_order_relaxed); /* the exact way will count them */
     return 0;
 }
 
-/* With the lock held: gives files to free lanes, a second one only where no other thread waits for it. False: it was stopped. */
-static int take_files(Readers *self, Lane *lanes)
+/* Reads a file onto the table and has it hashed, now or later; as read_open() otherwise, with what is hashed last. */
+static void read_small(Readers *self, Desk *desk, Round *round, int opened, File *file)
 {
-    if (self->stopped || (!is_busy(lanes) && !wait_for_files(self)))
-        return 0;
-    for (int number = 0; number < LANES; number++) {
-        Lane *lane = &lanes[number];
-        if (lane->stage != FREE || self->todo.first == NULL || (self->idle > 0 && is_busy(lanes)))
-            continue;
-        lane->file = next_file(self, &lane->batch);
-        lane->stage = TAKEN;
+    const size_t size = (size_t)file->seen.st_size;
+    if (size >= TABLE - round->used)
+        hash_table(self, desk, round);
+    unsigned char *content = desk->table + round->used;
+    if (!read_content(self, opened, content, file->seen.st_size))
+        return;
+    if (!is_steady(desk, opened, file)) {
+        settle(self, file, 0);
+        return;
     }
-    return 1;
+    round->used += size;
+    int good = 0;
+    File *done = submit(desk->manager, content, size, file->digest, file, &good);
+    if (done != NULL)
+        settle(self, done, good);
 }
 
-/* Reads what lanes have to read, and hashes what both have. */
-static void advance_lanes(Readers *self, Desk *desk, Lane *lanes)
+/* With the lock held, which it gives back meanwhile: hashes what was read, and finishes all. */
+static void end_round(Readers *self, Desk *desk, Round *round)
 {
-    for (int number = 0; number < LANES; number++) {
-        Lane *lane = &lanes[number];
-        if (lane->stage == TAKEN)
-            open_lane(self, lane);
-        while (lane->stage == READING && lane->sum.ready == 0)
-            read_lane(self, desk, lane);
-    }
-    advance_sums(&lanes[0].sum, &lanes[1].sum);
-    for (int number = 0; number < LANES; number++)
-        if (lanes[number].stage == READ && lanes[number].sum.ready == 0)
-            end_sum(&lanes[number].sum, lanes[number].file->digest);
+    pthread_mutex_unlock(&self->lock);
+    hash_table(self, desk, round);
+    pthread_mutex_lock(&self->lock);
+    for (int number = 0; number < round->count; number++)
+        finish_file(self, round->tasks[number].batch);
+    round->count = 0;
 }
 
-static void work_by_pairs(Readers *self, Desk *desk)
+/* With the lock held, which it gives back meanwhile: a large file takes its time, and those before it are not to wait for that. */
+static void read_large(Readers *self, Desk *desk, Round *round, int opened)
 {
-    Lane lanes[LANES] = {{.block = desk->blocks[0]}, {.block = desk->blocks[1]}};
+    Task task = round->tasks[--round->count];
+    end_round(self, desk, round);
+    pthread_mutex_unlock(&self->lock);
+    task.file->outcome = read_open(self, desk, opened, task.file);
+    pthread_mutex_lock(&self->lock);
+    finish_file(self, task.batch);
+}
+
+/* With the lock held, which it gives back meanwhile. */
+static void take_file(Readers *self, Desk *desk, Round *round)
+{
+    Task *task = &round->tasks[round->count++];
+    task->file = next_file(self, &task->batch); /* LEFT, until it is hashed */
+    pthread_mutex_unlock(&self->lock);
+    int opened = open_file(task->batch->folder, task->file->name);
+    const int is_file = opened >= 0 && is_ordinary(opened, task->file), is_small = is_file && task->file->seen.st_size < TABLE;
+    if (is_small)
+        read_small(self, desk, round, opened, task->file);
+    pthread_mutex_lock(&self->lock);
+    if (is_file && !is_small)
+        read_large(self, desk, round, opened);
+    if (opened >= 0)
+        close(opened);
+}
+
+/* With the lock held: a thread that waits is to have the next file. */
+static int takes_more(const Readers *self, const Round *round)
+{
+    return round->count > 0 && round->count < TASKS && self->todo.first != NULL && self->idle == 0 && !self->stopped;
+}
+
+static void work_by_rounds(Readers *self, Desk *desk)
+{
+    Round round = {.count = 0};
     pthread_mutex_lock(&self->lock);
     self->working++;
-    for (int goes_on = 1; goes_on;) {
-        goes_on = take_files(self, lanes);
-        pthread_mutex_unlock(&self->lock);
-        if (goes_on)
-            advance_lanes(self, desk, lanes);
-        pthread_mutex_lock(&self->lock);
-        for (int number = 0; number < LANES; number++) {
-            Lane *lane = &lanes[number];
-            if (!goes_on && lane->stage != FREE)
-                leave_lane(self, lane);
-            if (lane->stage != READ || lane->sum.ready > 0)
-                continue;
-            lane->stage = FREE;
-            finish_file(self, lane->batch);
-        }
+    while (wait_for_files(self)) {
+        do
+            take_file(self, desk, &round);
+        while (takes_more(self, &round));
+        end_round(self, desk, &round);
     }
     self->working--;
     pthread_mutex_unlock(&self->lock);
@@ -522,15 +655,13 @@ PyDoc_STRVAR(work_doc,
 "work()\n--\n\n"
 "Read what is put until it is stopped: a thread's whole work. Signals are left to the other threads.");
 
-static Desk new_desk(void)
+static Desk new_desk(int lanes)
 {
-    Desk desk = {crypto.new(), {NULL}, PyMem_RawMalloc(MOST_XATTRS), PyMem_RawMalloc(MOST_XATTRS)};
-    int whole = desk.context != NULL && desk.xattr_names != NULL && desk.xattr_value != NULL;
-    for (int number = 0; number < LANES; number++) {
-        desk.blocks[number] = PyMem_RawMalloc(BLOCK + SHA256_PADDING);
-        whole = whole && desk.blocks[number] != NULL;
-    }
-    if (!whole && desk.context != NULL) {
+    Desk desk = {.context = crypto.new(), .manager = lanes > 1 ? new_manager() : NULL};
+    desk.table = PyMem_RawMalloc(desk.manager != NULL ? TABLE : BLOCK);
+    desk.xattr_names = PyMem_RawMalloc(MOST_XATTRS);
+    desk.xattr_value = PyMem_RawMalloc(MOST_XATTRS);
+    if (desk.context != NULL && (desk.table == NULL || desk.xattr_names == NULL || desk.xattr_value == NULL)) {
         crypto.free(desk.context);
         desk.context = NULL;
     }
@@ -541,21 +672,21 @@ static void free_desk(Desk *desk)
 {
     if (desk->context != NULL)
         crypto.free(desk->context);
-    for (int number = 0; number < LANES; number++)
-        PyMem_RawFree(desk->blocks[number]);
+    free_manager(desk->manager);
+    PyMem_RawFree(desk->table);
     PyMem_RawFree(desk->xattr_names);
     PyMem_RawFree(desk->xattr_value);
 }
 
 static PyObject *readers_work(Readers *self, PyObject *Py_UNUSED(none))
 {
-    Desk desk = new_desk();
+    Desk desk = new_desk(self->lanes);
     Py_BEGIN_ALLOW_THREADS
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (self->lanes > 1 && desk.context != NULL)
-        work_by_pairs(self, &desk);
+    if (desk.manager != NULL && desk.context != NULL)
+        work_by_rounds(self, &desk);
     else
         work_one_by_one(self, &desk);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -1045,55 +1176,48 @@ static PyObject *find_changed(PyObject *Py_UNUSED(module), PyObject *arguments)
 
 /* ---- two messages at once, for who wants to know whether that is right here ---- */
 
-static void hash_two(const Py_buffer *messages, unsigned char (*digests)[SHA256_SIZE])
+static int hash_two(const Py_buffer *messages, unsigned char (*digests)[SHA256_SIZE])
 {
-    unsigned char ends[2][SHA256_PADDING];
-    Sum sums[2];
-    for (int number = 0; number < 2; number++) {
-        start_sum(&sums[number]);
-        sums[number].next = messages[number].buf;
-        sums[number].ready = (size_t)messages[number].len / SHA256_BLOCK;
-    }
-    while (sums[0].ready > 0 || sums[1].ready > 0)
-        advance_sums(&sums[0], &sums[1]);
-    for (int number = 0; number < 2; number++) {
-        size_t rest = (size_t)messages[number].len % SHA256_BLOCK;
-        memcpy(ends[number], (const unsigned char *)messages[number].buf + messages[number].len - rest, rest);
-        sums[number].next = ends[number];
-        sums[number].ready = pad_sum(ends[number], rest, (uint64_t)messages[number].len);
-    }
-    while (sums[0].ready > 0 || sums[1].ready > 0)
-        advance_sums(&sums[0], &sums[1]);
+    Manager *manager = new_manager();
+    if (manager == NULL)
+        return 0;
+    int count = 0, good = 0;
     for (int number = 0; number < 2; number++)
-        end_sum(&sums[number], digests[number]);
+        count += submit(manager, messages[number].buf, (size_t)messages[number].len, digests[number], digests[number], &good) != NULL && good;
+    while (flush(manager, &good) != NULL)
+        count += good;
+    free_manager(manager);
+    return count == 2;
 }
 
 PyDoc_STRVAR(pair_doc,
 "hash_pair(first, second, /)\n--\n\n"
 "Hash two messages at once, without OpenSSL; returns the digests.\n\n"
-"Raises:\n    RuntimeError: If this processor has no instructions for it.");
+"Raises:\n    RuntimeError: If nothing here does that.\n    ValueError: If one is as long as a large file.");
 
 static PyObject *hash_pair(PyObject *Py_UNUSED(module), PyObject *arguments)
 {
     Py_buffer messages[2];
     unsigned char digests[2][SHA256_SIZE];
-    if (!has_pairs()) {
-        PyErr_SetString(PyExc_RuntimeError, "this processor has no instructions for SHA-256");
-        return NULL;
-    }
     if (!PyArg_ParseTuple(arguments, "y*y*", &messages[0], &messages[1]))
         return NULL;
-    hash_two(messages, digests);
+    PyObject *both = NULL;
+    if (messages[0].len >= TABLE || messages[1].len >= TABLE)
+        PyErr_Format(PyExc_ValueError, "expected messages of less than %d bytes", TABLE);
+    else if (why_one[0] != 0 || !hash_two(messages, digests))
+        PyErr_SetString(PyExc_RuntimeError, why_one[0] != 0 ? why_one : "libipsec-mb did not hash both");
+    else
+        both = Py_BuildValue("(y#y#)", digests[0], (Py_ssize_t)SHA256_SIZE, digests[1], (Py_ssize_t)SHA256_SIZE);
     PyBuffer_Release(&messages[0]);
     PyBuffer_Release(&messages[1]);
-    return Py_BuildValue("(y#y#)", digests[0], (Py_ssize_t)SHA256_SIZE, digests[1], (Py_ssize_t)SHA256_SIZE);
+    return both;
 }
 
 /* ---- the type ---- */
 
 static int most_lanes(void)
 {
-    return has_pairs() ? LANES : 1;
+    return why_one[0] == 0 ? LANES : 1;
 }
 
 static int is_state_type(PyObject *type)
@@ -1115,7 +1239,7 @@ static PyObject *readers_new(PyTypeObject *type, PyObject *arguments, PyObject *
         || !is_state_type(state))
         return NULL;
     if (lanes < 1 || lanes > most_lanes()) {
-        PyErr_Format(PyExc_ValueError, "expected 1 to %d files under way at a time, not %d", most_lanes(), lanes);
+        PyErr_Format(PyExc_ValueError, "expected 1 to %d messages hashed at once, not %d", most_lanes(), lanes);
         return NULL;
     }
     Readers *self = (Readers *)type->tp_alloc(type, 0); /* all zero */
@@ -1189,12 +1313,14 @@ static int exec_module(PyObject *module)
 {
     if (!load_library())
         return -1;
+    load_jobs();
     PyObject *type = PyType_FromSpec(&readers_spec);
     if (type == NULL)
         return -1;
     int failed = PyModule_AddObjectRef(module, "Readers", type);
     Py_DECREF(type);
-    if (failed || PyModule_AddIntConstant(module, "LANES", most_lanes()) < 0)
+    if (failed || PyModule_AddIntConstant(module, "LANES", most_lanes()) < 0
+        || PyModule_AddStringConstant(module, "WHY_ONE", why_one) < 0 || PyModule_AddIntMacro(module, TABLE) < 0)
         return -1;
     return PyModule_AddIntMacro(module, REVISION);
 }

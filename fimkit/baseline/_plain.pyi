@@ -5,10 +5,12 @@ from typing import final
 
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["LANES", "REVISION", "Readers", "find_changed", "hash_pair", "list_names"]
+__all__ = ["LANES", "REVISION", "TABLE", "WHY_ONE", "Readers", "find_changed", "hash_pair", "list_names"]
 
 LANES: int
 REVISION: int
+TABLE: int
+WHY_ONE: str
 
 def find_changed(
     folder: int, names: Sequence[bytes], rows: Sequence[FileState | None], kind: FileType, /

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REVISION", "Way", "best_way", "new_readers", "why_python"]
 
-REVISION = 5
-"""Of ``_plain.c``, which says the same of itself: raised with every change there or in its header (tested by their digest)."""
+REVISION = 6
+"""Of ``_plain.c``, which says the same of itself: raised with every change there (tested by its digest)."""
 
 
 class Way(StrEnum):

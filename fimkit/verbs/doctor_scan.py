@@ -28,7 +28,8 @@ def check_scan(_config: Config, _host: DoctorHost) -> Iterator[Advice]:
             level=Level.NOTE,
             where="fimkit.baseline._plain",
             problem=f"the compiled reader hashes one file at a time by OpenSSL, not two at once: {why}.",
-            remedy="nothing: what is found is the same; where the hashes differ, have processor and memory of this host looked at",
+            remedy="what is found is the same. On x86-64 with libipsec-mb-dev (intel-ipsec-mb-devel) there, install fimkit again;"
+            " where hashes differ, have processor and memory of this host looked at",
         )
     if (why := why_rows()) is not None:
         yield Advice(

@@ -1,7 +1,10 @@
-"""Two messages hashed at once: always as OpenSSL has it, and not used where it is not."""
+"""Two messages hashed at once by libipsec-mb: always as OpenSSL has it, and not used where it is not."""
 
 import hashlib
 import os
+import re
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -24,7 +27,9 @@ from fimkit.baseline import _plain
 
 BLOCK = 1 << 17
 """Of the compiled reader: bytes of one read."""
-with_pairs = pytest.mark.skipif(_plain.LANES == 1, reason="this processor has no instructions for SHA-256")
+HEADER = Path("/usr/include/intel-ipsec-mb.h")
+with_pairs = pytest.mark.skipif(_plain.LANES == 1, reason=_plain.WHY_ONE)
+with_own_library = pytest.mark.skipif(not HEADER.exists() or not shutil.which("gcc"), reason="needs gcc, and the library's header")
 
 
 def of_hashlib(*messages: bytes) -> tuple[bytes, ...]:
@@ -33,7 +38,7 @@ def of_hashlib(*messages: bytes) -> tuple[bytes, ...]:
 
 @with_pairs
 def test_known_answers() -> None:
-    """Source: FIPS 180-2, B.1 and B.2, and NIST's example of a million."""
+    """Source: FIPS 180-2, B.1 to B.3, and the hash of nothing."""
     two = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"
     answers = {
         b"": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -53,6 +58,17 @@ def test_every_length_beside_every_kind_of_other() -> None:
         for other in (0, 63, 64, 300, 599):
             messages = text[:length], text[700 - other :]
             assert _plain.hash_pair(*messages) == of_hashlib(*messages)
+
+
+@with_pairs
+@pytest.mark.parametrize("length", [(1 << 16) - 1, 1 << 16, (1 << 16) + 1, 9 << 16, _plain.TABLE - 1])
+def test_lengths_of_more_than_16_bits(length: int) -> None:
+    text = os.urandom(_plain.TABLE)
+    for other in (0, 1, length, _plain.TABLE - 64):
+        messages = text[:length], text[_plain.TABLE - other :]
+        assert _plain.hash_pair(*messages) == of_hashlib(*messages)
+    with pytest.raises(ValueError, match="less than"):
+        _plain.hash_pair(text, b"")
 
 
 @with_pairs
@@ -89,14 +105,18 @@ def read_by_one_thread(folder: Path, names: list[bytes], way: Way) -> dict[bytes
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(
-        st.integers(0, 300) | st.integers(0, 5000) | st.integers(BLOCK - 70, BLOCK + 70) | st.integers(0, 3 * BLOCK),
+        st.integers(0, 300)
+        | st.integers(0, 5000)
+        | st.integers(BLOCK - 70, BLOCK + 70)
+        | st.integers(0, 3 * BLOCK)
+        | st.integers(_plain.TABLE - 70, _plain.TABLE + 70),
         min_size=1,
         max_size=12,
     ),
     start=st.integers(0, 1000),
 )
 def test_files_of_any_sizes_side_by_side(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], start: int) -> None:
-    folder, text = tmp_path_factory.mktemp("sizes"), hashlib.shake_256(b"text").digest(4 * BLOCK)
+    folder, text = tmp_path_factory.mktemp("sizes"), hashlib.shake_256(b"text").digest(_plain.TABLE + BLOCK)
     expected: dict[bytes, str | None] = {}
     for number, size in enumerate(sizes):
         content = text[start + number :][:size]
@@ -104,6 +124,19 @@ def test_files_of_any_sizes_side_by_side(tmp_path_factory: pytest.TempPathFactor
         expected[b"%d" % number] = hashlib.sha256(content).hexdigest()
     for way in {Way.COMPILED, best_way()}:
         assert read_by_one_thread(folder, list(expected), way) == expected
+
+
+def test_more_files_than_are_read_before_they_are_hashed(tmp_path: Path) -> None:
+    """Small ones by the hundred, then a large one amid them, then so many that they have to share the thread's memory."""
+    text = hashlib.shake_256(b"many").digest(_plain.TABLE + 1000)
+    sizes = [*range(300), _plain.TABLE + 100, *range(100), *[_plain.TABLE // 3] * 10]
+    sizes += [_plain.TABLE, 0, _plain.TABLE - 1, 55, 56, 63, 64, 65]
+    expected: dict[bytes, str | None] = {}
+    for number, size in enumerate(sizes):
+        (tmp_path / str(number)).write_bytes(text[number:][:size])
+        expected[b"%d" % number] = hashlib.sha256(text[number:][:size]).hexdigest()
+    for way in {Way.COMPILED, best_way()}:
+        assert read_by_one_thread(tmp_path, list(expected), way) == expected
 
 
 def test_a_file_that_is_left_does_not_touch_the_one_beside_it(tmp_path: Path) -> None:
@@ -132,7 +165,11 @@ def test_a_file_that_is_left_does_not_touch_the_one_beside_it(tmp_path: Path) ->
 
 
 def test_a_difference_is_found_whichever_of_the_two_it_is_in() -> None:
+    def refuse(one: bytes, other: bytes) -> tuple[bytes, bytes]:
+        raise RuntimeError
+
     wrong = bytes(32)
+    assert find_difference(refuse) == (0, 0)
     assert find_difference(lambda one, other: of_hashlib(one, other)) is None  # type: ignore[arg-type,return-value]
     assert find_difference(lambda one, other: (of_hashlib(one)[0], wrong)) is not None
     assert find_difference(lambda one, other: (wrong, of_hashlib(other)[0])) is not None
@@ -147,11 +184,11 @@ def test_a_difference_is_found_whichever_of_the_two_it_is_in() -> None:
 def replaced(monkeypatch: pytest.MonkeyPatch, **otherwise: object) -> None:
     """Have the compiled module say something else."""
     module = ModuleType("fimkit.baseline._plain")
-    vars(module).update({"REVISION": REVISION, "LANES": 2, "hash_pair": of_hashlib, **otherwise})
+    vars(module).update({"REVISION": REVISION, "LANES": 2, "WHY_ONE": "", "hash_pair": of_hashlib, **otherwise})
     monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", module)
 
 
-def test_a_processor_that_says_something_else_hashes_by_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_says_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(monkeypatch)
     assert (best_way(), why_single()) == (Way.PAIRS, None)
     replaced(monkeypatch, hash_pair=lambda one, other: (bytes(32), bytes(32)))
@@ -159,13 +196,106 @@ def test_a_processor_that_says_something_else_hashes_by_openssl(monkeypatch: pyt
     assert "is not OpenSSL's (lengths 0 and 0)" in (why_single() or "")
 
 
-def test_a_processor_without_the_instructions_hashes_by_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
-    replaced(monkeypatch, LANES=1, hash_pair=SimpleNamespace())
-    assert best_way() is Way.COMPILED
-    assert "no instructions for SHA-256" in (why_single() or "")
+def test_without_the_library_openssl_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced(monkeypatch, LANES=1, WHY_ONE="it is not here", hash_pair=SimpleNamespace())
+    assert (best_way(), why_single()) == (Way.COMPILED, "it is not here")
+
+
+OWN_LIBRARY = """
+#include <intel-ipsec-mb.h>
+#include <stdlib.h>
+#include <string.h>
+
+static IMB_JOB *all[2], jobs[2];
+static int count;
+
+static IMB_JOB *next_job(IMB_MGR *manager) { return &jobs[count]; }
+
+static IMB_JOB *take_job(IMB_MGR *manager)
+{
+    jobs[count].status = STATUS;
+    memset(jobs[count].auth_tag_output, 7, 32);
+    all[count] = &jobs[count];
+    count++;
+    return NULL;
+}
+
+static IMB_JOB *give_job(IMB_MGR *manager) { return count > 0 ? all[--count] : NULL; }
+
+unsigned imb_get_version(void) { return IMB_VERSION_NUM + OTHER; }
+int imb_get_errno(IMB_MGR *manager) { return ERROR; }
+void free_mb_mgr(IMB_MGR *manager) { free(manager); }
+void init_mb_mgr_sse(IMB_MGR *manager)
+{
+    manager->features = FEATURES;
+    manager->get_next_job = next_job;
+    manager->submit_job = manager->submit_job_nocheck = take_job;
+    manager->flush_job = give_job;
+}
+#ifndef WITHOUT
+IMB_MGR *alloc_mb_mgr(uint64_t flags) { return calloc(1, sizeof(IMB_MGR)); }
+#endif
+"""
+OWN = {"STATUS": "IMB_STATUS_COMPLETED", "OTHER": "0", "ERROR": "0", "FEATURES": "IMB_FEATURE_SHANI"}
+SCAN = """
+import hashlib, os, sys
+from fimkit.baseline.compiled import best_way
+from fimkit.baseline.pairs import why_single
+from fimkit.baseline.scan import scan_watches
+from fimkit.model.config import Watch
+print(best_way().name, why_single())
+rows = [row for row in scan_watches([Watch(path=os.fsencode(sys.argv[1]))]) if row.type == "file"]
+print(len(rows), all(row.sha256 == hashlib.sha256(open(row.path, "rb").read()).hexdigest() for row in rows))
+"""
+
+
+def scan_beside(library: Path, tree: Path) -> str:
+    """Scan a tree in a process that has another library first on its path."""
+    tree.mkdir()
+    for number in range(20):
+        (tree / str(number)).write_bytes(b"%d" % number * 1000)
+    beside = os.environ | {"LD_LIBRARY_PATH": str(library.parent)}
+    return subprocess.run([sys.executable, "-c", SCAN, tree], env=beside, check=True, capture_output=True, text=True).stdout
+
+
+def library_name() -> str:
+    found = re.search(r"libIPSec_MB\.so\.\d+", Path("/proc/self/maps").read_text())
+    assert found is not None
+    return found.group()
+
+
+@with_pairs
+def test_a_library_that_cannot_be_opened_is_said_and_openssl_hashes(tmp_path: Path) -> None:
+    name = library_name()
+    (tmp_path / name).write_bytes(b"no library")
+    assert scan_beside(tmp_path / name, tmp_path / "tree") == f"COMPILED {name} (libipsec-mb) cannot be opened\n20 True\n"
+
+
+@with_pairs
+@with_own_library
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"OTHER": "0x100"}, "is not of version"),
+        ({"OTHER": "-0x100"}, "is not of version"),
+        ({"FEATURES": "0"}, "for this processor"),
+        ({"ERROR": "IMB_ERR_SELFTEST"}, "for this processor"),
+        ({"WITHOUT": "1"}, "for this processor"),
+        ({}, "is not OpenSSL's (lengths 0 and 0)"),
+        ({"STATUS": "IMB_STATUS_INVALID_ARGS"}, "is not OpenSSL's (lengths 0 and 0)"),
+    ],
+)
+def test_another_library_of_that_name_is_said_and_openssl_hashes(tmp_path: Path, other: dict[str, str], why: str) -> None:
+    (tmp_path / "own.c").write_text(OWN_LIBRARY)
+    values = [f"-D{name}={value}" for name, value in (OWN | other).items()]
+    library = tmp_path / library_name()
+    subprocess.run(["gcc", "-w", "-shared", "-fPIC", *values, "-o", library, tmp_path / "own.c"], check=True)
+    way, scanned = scan_beside(library, tmp_path / "tree").splitlines()
+    assert way.startswith("COMPILED ") and why in way
+    assert scanned == "20 True"
 
 
 @pytest.mark.parametrize("lanes", [-1, 0, _plain.LANES + 1, 1 << 20])
 def test_other_numbers_of_files_at_once_are_refused(lanes: int) -> None:
-    with pytest.raises(ValueError, match="files under way"):
+    with pytest.raises(ValueError, match="hashed at once"):
         _plain.Readers(state=FileState, kind=FileType.FILE, no_xattrs=NO_XATTRS, render=str, lanes=lanes)  # type: ignore[arg-type]

@@ -341,11 +341,12 @@ def test_scanning_without_a_compiled_part_is_said(host: SmallHost, monkeypatch: 
 
 
 def test_hashing_one_file_at_a_time_is_said(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    older = ModuleType("fimkit.baseline._plain")  # as on a processor without instructions for SHA-256
-    vars(older).update(REVISION=REVISION, LANES=1)
+    older = ModuleType("fimkit.baseline._plain")  # as without libipsec-mb
+    vars(older).update(REVISION=REVISION, LANES=1, WHY_ONE="the library cannot be opened")
     monkeypatch.setitem(sys.modules, "fimkit.baseline._plain", older)
     advice = [one for one in host.advice() if one.code == "scan-reader"]
     assert [(one.level, "one file at a time" in one.problem) for one in advice] == [(Level.NOTE, True)]
+    assert "the library cannot be opened" in advice[0].problem
     assert is_healthy(advice)
 
 
