@@ -223,18 +223,24 @@ def _adopt_changes(connection: sqlite3.Connection) -> None:
         add_batch(connection, [tag for tag, _ in read_lot(connection, "changes", batch)])
 
 
-def prune_chain(connection: sqlite3.Connection, *, before_ns: int) -> int:
+def prune_chain(connection: sqlite3.Connection, *, before_ns: int, last_seq: int | None = None, most: int = 1 << 62) -> int:
     """Drop the links from before a time, in the caller's transaction; what is still there of theirs is linked anew, unlooked at.
 
     A checkpoint says where the chain begins from then on, and with which hash, so that verifying goes on.
+
+    Args:
+        connection: The store.
+        before_ns: Links that are younger stay.
+        last_seq: Those after this number stay too.
+        most: The links of so many numbers go, the oldest; the others another time.
 
     Returns:
         How many links went.
     """
     last = connection.execute(
         "SELECT seq, link FROM chain WHERE seq < (SELECT coalesce(min(seq), (SELECT max(seq) FROM chain)) FROM chain"
-        " WHERE time_ns >= ?) ORDER BY seq DESC LIMIT 1",
-        (before_ns,),
+        " WHERE time_ns >= ?) AND seq <= coalesce(?, seq) AND seq - ? < (SELECT min(seq) FROM chain) ORDER BY seq DESC LIMIT 1",
+        (before_ns, last_seq, most),
     ).fetchone()
     if last is None:
         return 0

@@ -8,28 +8,31 @@ the positions in logs, who accepted what when and why, the incidents.
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from fimkit.evidence import chain_rows
 from fimkit.evidence.canary_rows import drop_canaries
-from fimkit.model.time import render_time
+from fimkit.evidence.limiting import MIB, Gone
 
-__all__ = ["drop_old", "drop_surplus", "oldest_ns", "shrink_file", "used_bytes"]
+__all__ = ["drop", "give_back", "shrink_file", "used_bytes"]
 
-_DAY_NS = 86_400 * 1_000_000_000
-_MIB = 1024 * 1024
+_MANY_FREE = 4  # a part of all pages
+_LOT_PARTS = 20
 _CHAIN_SHARE = 32  # a part of the limit is left for the links that say what went
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """One kind of rows that may go. ``key`` finds the rows to delete, ``age`` tells how old one is."""
+    """One kind of rows that may go. ``key`` finds the rows to delete, ``age`` tells how old one is, ``old`` which are too old."""
 
     words: str
     table: str
     key: str
     age: str
     where: str
+    old: str = "1"
 
 
 # Of openings by the same process a finding names the first and the last ones: those between say nothing more.
@@ -58,7 +61,7 @@ _BY_AGE = (_CLOSED, _PASSED, _CHANGES, _NOTES, _GAPS, _BAD_LINES)
 
 
 def _where(kind: _Kind, words: str, condition: str) -> _Kind:
-    return _Kind(words=words, table=kind.table, key=kind.key, age=kind.age, where=f"{kind.where} AND {condition}")
+    return replace(kind, words=words, where=f"{kind.where} AND {condition}")
 
 
 _SETTLED = "status = 'accepted' AND kind IN ('attempted', 'transient')"  # what keeps them from being found again
@@ -82,81 +85,162 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _name_evidence(connection: sqlite3.Connection) -> None:
-    """List the events and paths that open findings stand on."""
-    for table, column in (("named_events", "event"), ("named_paths", "path")):
-        connection.execute(f"CREATE TABLE IF NOT EXISTS temp.{table} ({column} PRIMARY KEY) WITHOUT ROWID")
-        connection.execute(f"DELETE FROM temp.{table}")
-    for path, moved_to, body in connection.execute("SELECT path, moved_to, body FROM findings WHERE status = 'open'"):
-        events = json.loads(body).get("evidence", ())
-        connection.executemany("INSERT OR IGNORE INTO temp.named_events VALUES (?)", ((event,) for event in events))
-        connection.executemany("INSERT OR IGNORE INTO temp.named_paths VALUES (?)", ((name,) for name in (path, moved_to) if name))
+class _Named:
+    """The events and paths that open findings stand on, in tables of this connection's own.
+
+    There may be very many findings: they are read in parts. What was stored or altered since, also by another process, the evidence
+    chain tells, in which each writing of a finding is a link.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._link = 0
+
+    def read(self, rows: int) -> Iterator[None]:
+        """Name all that there is, so many findings in a part."""
+        connection = self._connection
+        for table, column in (("named_events", "event"), ("named_paths", "path")):
+            connection.execute(f"CREATE TABLE IF NOT EXISTS temp.{table} ({column} PRIMARY KEY) WITHOUT ROWID")
+            connection.execute(f"DELETE FROM temp.{table}")
+        self._link = self._last_link()
+        row_id = 0
+        while True:
+            some = connection.execute(
+                "SELECT row_id, path, moved_to, body FROM findings WHERE status = 'open' AND row_id > ? ORDER BY row_id LIMIT ?",
+                (row_id, rows),
+            ).fetchall()
+            self._add(found[1:] for found in some)
+            if len(some) < rows:
+                return
+            row_id = some[-1][0]
+            yield
+
+    def refresh(self) -> None:
+        """Name what was stored since, in the transaction in which something is to go."""
+        self._add(
+            self._connection.execute(
+                "SELECT path, moved_to, body FROM findings WHERE status = 'open' AND row_id IN"
+                " (SELECT subject FROM chain WHERE kind = 'finding' AND seq > ?)", (self._link,)
+            ).fetchall()
+        )  # fmt: skip
+        self._link = self._last_link()
+
+    def _last_link(self) -> int:
+        return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM chain").fetchone()[0])
+
+    def _add(self, findings: Iterable[tuple[bytes, bytes | None, str]]) -> None:
+        for path, moved_to, body in findings:
+            events = json.loads(body).get("evidence", ())
+            self._connection.executemany("INSERT OR IGNORE INTO temp.named_events VALUES (?)", ((event,) for event in events))
+            names = ((name,) for name in (path, moved_to) if name)
+            self._connection.executemany("INSERT OR IGNORE INTO temp.named_paths VALUES (?)", names)
 
 
-def _drop_orphans(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM processes WHERE NOT EXISTS (SELECT 1 FROM changes WHERE changes.process = processes.id)")
+def drop(connection: sqlite3.Connection, gone: Gone, *, rows: int) -> Generator[None, None, None]:
+    """Drop what is too old, then what is too much, in parts: who else writes to the store waits for none of them long.
 
+    Each part is for a transaction of the caller's, and is over with a ``None``; after an error the rest is given up.
 
-def drop_old(connection: sqlite3.Connection, *, keep_days: int, now_ns: int) -> Iterator[str]:
-    """Drop what is older than ``keep_days``, in the caller's transaction, and say what."""
-    before_ns = now_ns - keep_days * _DAY_NS
-    for kind in _BY_AGE:
-        if kind is _CHANGES:  # after the findings: a try that went leaves no records behind that it would be found in again
-            _name_evidence(connection)
-        dropped = connection.execute(f"DELETE FROM {kind.table} WHERE {kind.where} AND {kind.age} < ?", (before_ns,)).rowcount
-        if dropped:
-            yield f"dropped {dropped} {kind.words}, older than {keep_days} days (before {render_time(before_ns)})"
-    _drop_orphans(connection)
+    Args:
+        connection: The store.
+        gone: Has the limits, and takes up what went.
+        rows: About so many go in a part.
+    """
+    named = _Named(connection)
+    before_ns = gone.before_ns
+    for kind in _BY_AGE:  # changes after the findings: a try that went leaves no records behind that it would be found in again
+        old = replace(kind, old=f"{kind.age} < {before_ns:d}")
+        yield from _drop_kind(connection, named, old, gone.aged, rows=rows)
+    limit_bytes = gone.max_mb * MIB
+    if used_bytes(connection) > limit_bytes:
+        for kind in _BY_SIZE:
+            yield from _drop_kind(
+                connection, named, kind, gone.surplus, rows=rows, enough_bytes=limit_bytes - limit_bytes // _CHAIN_SHARE
+            )  # fmt: skip
+        used = used_bytes(connection)
+        gone.still_bytes = used if used > limit_bytes else None
+    if gone.aged or gone.surplus:
+        yield from _drop_orphans(connection, rows)
     drop_canaries(connection, before_ns=before_ns)  # after the changes that they explain; no evidence, so not told
+    if gone.aged or gone.surplus:  # the links of what went go with it, as far back as all that is left is younger
+        chain_rows.link_touched(connection)
+        head = chain_rows.last_head(connection)
+        last_seq, oldest_ns = 0 if head is None else head.seq, _oldest_ns(connection, gone)
+        while chain_rows.prune_chain(connection, before_ns=oldest_ns, last_seq=last_seq, most=rows):
+            yield
 
 
-def _drop_some(connection: sqlite3.Connection, kind: _Kind, limit_bytes: int) -> int:
-    """Drop rows of one kind, the oldest first, until the store is small enough or none is left."""
-    count = int(connection.execute(f"SELECT count(*) FROM {kind.table} WHERE {kind.where}").fetchone()[0])
-    step, dropped = max(100, count // 20), 0
-    while used_bytes(connection) > limit_bytes:
-        if kind is _HISTORY:
+def _drop_kind(
+    connection: sqlite3.Connection, named: _Named, kind: _Kind, gone: Counter[str], *, rows: int, enough_bytes: int | None = None
+) -> Iterator[None]:
+    """Drop the rows of one kind, the oldest first: all, or until the store is small enough."""
+    needs_names = kind.table == _CHANGES.table
+    if needs_names:
+        if connection.execute(f"SELECT 1 FROM {kind.table} WHERE {kind.old} LIMIT 1").fetchone() is None:
+            return
+        yield from named.read(rows)
+        rows = max(rows, _oldest_lot(connection) // _LOT_PARTS)
+    since = "1"  # what is older and still there is to stay: it is not looked at again for each part
+    while enough_bytes is None or used_bytes(connection) > enough_bytes:
+        if needs_names:
+            named.refresh()
+        if kind.table == _HISTORY.table:
             connection.execute("UPDATE acceptances SET complete = 0 WHERE id <= (SELECT acceptance FROM history ORDER BY acceptance"
-                               " LIMIT 1 OFFSET min(?, (SELECT count(*) FROM history) - 1))", (step - 1,))  # fmt: skip
+                               " LIMIT 1 OFFSET min(?, (SELECT count(*) FROM history) - 1))", (rows - 1,))  # fmt: skip
         some = connection.execute(
             f"DELETE FROM {kind.table} WHERE ({kind.key}) IN (SELECT {kind.key} FROM {kind.table} WHERE {kind.where}"
-            f" ORDER BY {kind.age} LIMIT ?)",
-            (step,),
-        ).rowcount
-        if kind is _CHANGES:
-            _drop_orphans(connection)
-        dropped += some
-        if not some:
-            break
-    return dropped
+            f" AND {kind.old} AND {since} ORDER BY {kind.age} LIMIT ?) RETURNING {kind.age}",
+            (rows,),
+        ).fetchall()
+        if some:
+            gone[kind.words] += len(some)
+        if len(some) < rows:
+            return
+        ages = [age for (age,) in some if isinstance(age, int)]
+        since = f"{kind.age} >= {max(ages)}" if ages else "1"
+        yield
 
 
-def drop_surplus(connection: sqlite3.Connection, *, max_mb: int) -> Iterator[str]:
-    """Drop the least needed rows until the store fits in ``max_mb``, in the caller's transaction, and say what."""
-    limit_bytes = max_mb * _MIB
-    if used_bytes(connection) <= limit_bytes:
-        return
-    _name_evidence(connection)
-    for kind in _BY_SIZE:
-        dropped = _drop_some(connection, kind, limit_bytes - limit_bytes // _CHAIN_SHARE)
-        if dropped:
-            yield f"dropped the {dropped} oldest {kind.words}, to keep the store within {max_mb} MB"
-    used = used_bytes(connection)
-    if used > limit_bytes:
-        yield (
-            f"the store still takes {-(-used // _MIB)} MB of {max_mb} MB: the baseline, the open findings and what they stand on"
-            " are never dropped; accept findings, or raise store.max_mb"
+def _oldest_lot(connection: sqlite3.Connection) -> int:
+    """Give how many changes were stored at once with the oldest one: with each part of these that goes the rest is linked anew."""
+    lot = "SELECT max(rows) FROM chain WHERE kind = 'changes' AND subject = (SELECT batch FROM changes ORDER BY time_ns LIMIT 1)"
+    return int(connection.execute(lot).fetchone()[0] or 0)
+
+
+def _drop_orphans(connection: sqlite3.Connection, rows: int) -> Iterator[None]:
+    """Drop the processes of which no change is left."""
+    part = "SELECT max(id) FROM (SELECT id FROM processes WHERE id > ? ORDER BY id LIMIT ?)"
+    last = 0
+    while (until := connection.execute(part, (last, rows)).fetchone()[0]) is not None:
+        connection.execute(
+            "DELETE FROM processes WHERE id > ? AND id <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM changes WHERE changes.process = processes.id)",
+            (last, until),
         )
+        last = until
+        yield
 
 
-def oldest_ns(connection: sqlite3.Connection, keep_days: int, now_ns: int) -> int:
+def _oldest_ns(connection: sqlite3.Connection, gone: Gone) -> int:
     """Give the time before which there is little left: the age limit's, or that of the oldest change where size goes first."""
     first = connection.execute("SELECT time_ns FROM changes ORDER BY time_ns LIMIT 1").fetchone()
-    limit_ns = now_ns - keep_days * _DAY_NS
-    return limit_ns if first is None or not isinstance(first[0], int) else min(now_ns, max(limit_ns, first[0]))
+    before_ns = gone.before_ns
+    return before_ns if first is None or not isinstance(first[0], int) else min(gone.now_ns, max(before_ns, first[0]))
+
+
+def give_back(connection: sqlite3.Connection, most_pages: int) -> bool:
+    """Give some free pages back to the file system where many are free, outside of a transaction, and tell whether that was done.
+
+    What little is free is soon in use again.
+    """
+    pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    if free < pages // _MANY_FREE:
+        return False
+    connection.executescript(f"PRAGMA incremental_vacuum({most_pages:d})")  # execute() would stop after its first page
+    return True
 
 
 def shrink_file(connection: sqlite3.Connection) -> None:
-    """Give the free pages back to the file system; outside of a transaction."""
-    connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after its first page
+    """Give all free pages back to the file system, outside of a transaction."""
+    connection.executescript("PRAGMA incremental_vacuum")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

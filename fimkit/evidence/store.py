@@ -4,6 +4,7 @@ One file, so that what belongs together is one commit: a check's changes, cursor
 history. What a method has returned from, outside of :meth:`Store.transaction`, is on the disk.
 """
 
+import functools
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Sto
 from fimkit.evidence.full_disk import noting_full
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
 from fimkit.evidence.incident_rows import IncidentRow
+from fimkit.evidence.limiting import Gone, Limiting
 from fimkit.evidence.pin_rows import PinsRow
 from fimkit.evidence.ticket_rows import Ticket, TicketEnd
 from fimkit.model.chain import Head
@@ -50,6 +52,9 @@ from fimkit.model.records import BadLine
 from fimkit.model.states import FileState
 
 __all__ = ["Store", "open_shared_store", "open_store"]
+
+_ROWS_AT_ONCE = 1000
+"""Of old evidence that goes before the store is measured again."""
 
 
 class Store:
@@ -544,18 +549,25 @@ class Store:
         Returns:
             Words for all that was dropped, one line a kind; nothing if nothing was.
         """
+        gone = Gone(keep_days=keep_days, max_mb=max_mb, now_ns=now_ns)
         with self.transaction():
-            words = [
-                *retention.drop_old(self._connection, keep_days=keep_days, now_ns=now_ns),
-                *retention.drop_surplus(self._connection, max_mb=max_mb),
-            ]
-            if words:  # the links of what went go with it, as far back as all that is left is younger
-                chain_rows.link_touched(self._connection)
-                chain_rows.prune_chain(self._connection, before_ns=retention.oldest_ns(self._connection, keep_days, now_ns))
+            for _ in retention.drop(self._connection, gone, rows=_ROWS_AT_ONCE):
+                pass
+        words = gone.words()
         if words and not self._connection.in_transaction:
             with translated_errors(self.path):
                 retention.shrink_file(self._connection)
         return words
+
+    def limiting(self, *, keep_days: int, max_mb: int, now_ns: int, rows: int) -> Limiting:
+        """Begin to do the same in parts of about so many rows, each a commit of its own that takes a moment."""
+        gone = Gone(keep_days=keep_days, max_mb=max_mb, now_ns=now_ns)
+        parts = retention.drop(self._connection, gone, rows=rows)
+        return Limiting(gone, parts, self.transaction, functools.partial(self._give_back, rows))
+
+    def _give_back(self, pages: int) -> bool:
+        with translated_errors(self.path):
+            return retention.give_back(self._connection, pages)
 
 
 def _file_of(path: bytes) -> tuple[int, int] | None:

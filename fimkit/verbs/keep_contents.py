@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from fimkit.baseline.entry import Place, open_unfollowed
 from fimkit.evidence.contents import Contents, SeenText, contents_path, open_contents
+from fimkit.evidence.limiting import Limiting
 from fimkit.evidence.store import Store
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError, StoreError
@@ -22,7 +23,7 @@ from fimkit.model.states import FileState, FileType
 from fimkit.model.watches import WatchSet
 from fimkit.verbs.own_files import scanned_watches
 
-__all__ = ["ContentKeeper", "apply_limits", "is_too_big", "read_as_seen"]
+__all__ = ["ContentKeeper", "apply_limits", "begin_limits", "is_too_big", "read_as_seen"]
 
 _ACL = "system.posix_acl_access"
 _AT_ONCE = 64
@@ -208,6 +209,22 @@ def apply_limits(config: Config, store: Store, *, now_ns: int) -> list[str]:
     Returns:
         Words for all that was dropped.
     """
+    words, left_mb = _limit_contents(config, store, now_ns)
+    return [*words, *store.apply_limits(keep_days=config.store.keep_days, max_mb=left_mb, now_ns=now_ns)]
+
+
+def begin_limits(config: Config, store: Store, *, now_ns: int, rows: int) -> tuple[list[str], Limiting]:
+    """Do the same for the contents, and begin it for the evidence, some rows at a time.
+
+    Returns:
+        Words for what was dropped of the contents, and the round for the rest.
+    """
+    words, left_mb = _limit_contents(config, store, now_ns)
+    return words, store.limiting(keep_days=config.store.keep_days, max_mb=left_mb, now_ns=now_ns, rows=rows)
+
+
+def _limit_contents(config: Config, store: Store, now_ns: int) -> tuple[list[str], int]:
+    """Drop what is too old or too much of the contents, and give the room that is left for the rest, in MiB."""
     keeper, limits = ContentKeeper(config), config.store
     words: list[str] = []
     used_mb = 0
@@ -219,8 +236,7 @@ def apply_limits(config: Config, store: Store, *, now_ns: int) -> list[str]:
             most_bytes = limits.max_mb * _MIB // _SHARE
             words += contents.apply_limits(keep_days=limits.keep_days, most_bytes=most_bytes, now_ns=now_ns, live=live)
             used_mb = -(-contents.used_bytes() // _MIB)
-    left_mb = max(1, limits.max_mb - used_mb)
-    return [*words, *store.apply_limits(keep_days=limits.keep_days, max_mb=left_mb, now_ns=now_ns)]
+    return words, max(1, limits.max_mb - used_mb)
 
 
 def is_too_big(config: Config, store: Store) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from fimkit.audit.logfile import LogCursor, find_rotations
 from fimkit.dirty.dirty_paths import DirtyPaths
+from fimkit.evidence.limiting import Limiting
 from fimkit.evidence.lock import lock_state
 from fimkit.evidence.store import Store
 from fimkit.model.changes import Change, Source
@@ -28,7 +29,7 @@ from fimkit.verbs.baseline import open_baseline
 from fimkit.verbs.check import Checked, CheckOptions, look_at_all
 from fimkit.verbs.content_desk import ContentDesk, Judged
 from fimkit.verbs.explain import may_be_explained
-from fimkit.verbs.keep_contents import ContentKeeper, apply_limits, is_too_big
+from fimkit.verbs.keep_contents import ContentKeeper, begin_limits, is_too_big
 from fimkit.verbs.own_files import scanned_watches
 from fimkit.verbs.panic_line import RUNNER
 from fimkit.verbs.seal_watch import SealWatch
@@ -68,6 +69,10 @@ _CATCH_UP_BYTES = 1 << 16
 _IDLE_READ_S = 0.3
 _LIMITS_S = 3600.0
 _SIZE_S = 60.0
+_LIMIT_ROWS = 300
+"""Of old evidence that goes in one commit: some tens of milliseconds."""
+_LIMIT_REST = 3
+"""A part that took a second is followed by so many for all else."""
 """A storm fills gigabytes in an hour."""
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
@@ -168,10 +173,11 @@ class _Watcher:
         name = self._sources.name
         self._hearing = None if name == "files" else Hearing(config, needs_log=name == "log")
         self._osquery_changes: list[Change] = []
-        self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen"), 0.0)
+        self._next = dict.fromkeys(("tick", "osquery", "log", "catch_up", "unseen", "part"), 0.0)
         self._next |= {"limits": time.monotonic() + _LIMITS_S, "size": time.monotonic() + _SIZE_S}
         self._shown_s, self._osquery_s = float("inf"), time.monotonic()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=11)
+        self._limiting: Limiting | None = None
         self._stopping = ""
         self._helpers: set[int] = set()
         self._stand_in: DirtyPaths | None = None
@@ -277,6 +283,8 @@ class _Watcher:
         dues += [self._content.next_s, self._mail.next_s, self._shown_s]
         if self._sources.name == "log":
             dues.append(self._next["log"])
+        if self._limiting is not None:
+            dues.append(self._next["part"])
         due = min(one for one in dues if one is not None)
         return max(0.0, due - time.monotonic())
 
@@ -338,6 +346,7 @@ class _Watcher:
         self._read_panic()
         if now_s >= self._next["tick"]:
             self._tick()
+        self._go_on_limiting()
 
     def _note_shown(self, now_s: float) -> None:
         """Have it stored what was shown: with the next batch, or soon where none comes."""
@@ -569,10 +578,30 @@ class _Watcher:
             self.status.problem = self.engine.trouble
 
     def _limit_store(self) -> None:
+        """Begin to drop what the store has too much of, unless that is under way."""
+        if self._limiting is not None:
+            return
         try:
-            self._telling.say(apply_limits(self.config, self.store, now_ns=time.time_ns()))
+            words, self._limiting = begin_limits(self.config, self.store, now_ns=time.time_ns(), rows=_LIMIT_ROWS)
+            self._telling.say(words)
         except HostError as error:
             self._telling.say((str(error),))
+
+    def _go_on_limiting(self) -> None:
+        """Drop another part where it is time: a storm fills the store as fast as it is emptied, and an alarm waits for neither."""
+        began_s = time.monotonic()
+        if self._limiting is None or began_s < self._next["part"]:
+            return
+        limiting, has_more, words = self._limiting, False, []
+        try:
+            has_more = limiting.step()
+        except HostError as error:
+            words = [str(error)]
+        now_s = time.monotonic()
+        self._next["part"] = now_s + _LIMIT_REST * (now_s - began_s)
+        if not has_more:
+            self._limiting = None
+            self._telling.say([*limiting.words(), *words])
 
     def _write_status(self) -> None:
         write_numbers(
@@ -631,6 +660,7 @@ class _Watcher:
             if self.engine.refusal is not None:
                 break
         self._tell_rest(left_bytes)
+        self._telling.say([] if self._limiting is None else self._limiting.words())
         self._tell_judged(self._content.flush(self.store, until - time.monotonic()))
         self.engine.flush()
         self._telling.say(self._mail.finish())

@@ -1,13 +1,15 @@
 """Old rows go in an order that spares what matters, and it is said what went."""
 
 import os
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from fimkit.evidence import retention
-from fimkit.evidence.store import Store
+from fimkit.evidence.store import Store, open_store
 from fimkit.model.changes import Action, Note, NoteKind, Source
-from fimkit.model.errors import StoreError
+from fimkit.model.errors import HostError, StoreError
 from fimkit.model.findings import Kind, Severity
 from fimkit.model.records import BadLine
 from tests.evidence.examples import DAY_NS, NOW, a_change, a_finding, a_state
@@ -146,3 +148,63 @@ def test_accepted_try_outlives_its_records(store: Store) -> None:
     fill_changes(store, 20_000)
     assert len(limit(store, max_mb=2)) == 1
     assert [row.finding.id for row in store.finding_rows(None)] == ["t1"]
+
+
+def test_in_parts_the_same_goes_as_at_once(tmp_path: Path) -> None:
+    left = []
+    for name, rows in (("once", 0), ("parts", 7)):
+        folder = tmp_path / name
+        folder.mkdir(mode=0o700)
+        with open_store(bytes(folder), create=True) as store:
+            closed = [a_finding(f"c{number}", b"/c%d" % number, severity=Severity.HIGH) for number in range(50)]
+            store.put_findings(closed, now_ns=OLD)
+            store.put_findings([a_finding("o1", b"/o", evidence=("event",))], now_ns=OLD)
+            for number in range(40):
+                store.add_changes([a_change(b"/srv/%d" % number, time_ns=OLD + number, serial=number)])
+            store.add_changes([a_change(b"/o", time_ns=OLD, serial=99, action=Action.MODE)])
+            if rows:
+                limiting, parts = store.limiting(keep_days=90, max_mb=4096, now_ns=NOW, rows=rows), 1
+                while limiting.step():
+                    parts += 1
+                assert parts > 80 // rows
+                words = limiting.words()
+            else:
+                words = limit(store)
+            assert not store.verify_chain().broken
+            left.append((words, paths(store), [row.finding.id for row in store.finding_rows(None)]))
+    assert left[0] == left[1]
+    assert left[0][1:] == ({b"/o"}, ["o1"])
+    assert len(left[0][0]) == 2
+
+
+def test_what_a_finding_stands_on_that_comes_between_two_parts_stays(store: Store) -> None:
+    changes = [a_change(b"/srv/%d" % number, time_ns=OLD + number, serial=number) for number in range(40)]
+    for change in changes:
+        store.add_changes([change])
+    limiting = store.limiting(keep_days=90, max_mb=4096, now_ns=NOW, rows=7)
+    while len(paths(store)) == 40:
+        assert limiting.step()
+    actor = changes[30].actor
+    assert actor is not None
+    store.put_findings([a_finding("late", b"/late", evidence=(actor.event,))], now_ns=NOW)
+    while limiting.step():
+        pass
+    assert paths(store) == {b"/srv/30"}
+
+
+def test_a_round_that_the_store_refuses_is_over(store: Store) -> None:
+    for number in range(40):
+        store.add_changes([a_change(b"/srv/%d" % number, time_ns=OLD + number, serial=number)])
+    limiting = store.limiting(keep_days=90, max_mb=4096, now_ns=NOW, rows=7)
+    limiting.step()
+    store.wait_at_most(0.01)
+    with sqlite3.connect(os.fsdecode(store.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(HostError):
+            limiting.step()
+        other.rollback()
+    while limiting.step():
+        pass
+    left = len(paths(store))
+    assert limit(store) != [] or left == 0
+    assert paths(store) == set()
