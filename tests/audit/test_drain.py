@@ -184,7 +184,6 @@ def test_a_tiny_buffer_says_that_it_lost_records(tmp_path: Path) -> None:
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
-    with kept_kernel():
-        drain = Drain(spool_dir=str(tmp_path))
+    with kept_kernel(), Drain(spool_dir=str(tmp_path)) as drain:
         drain.peer.close()
         assert drain.process.wait(5) == 0
