@@ -25,6 +25,8 @@ from fimkit.model.errors import HostError
 __all__ = ["LiveAudit", "Ran", "audit_lock", "kept_kernel", "live_audit", "why_not_live"]
 
 _BACKLOG = 8192
+_TEST_FOLDER = b"/pytest-"
+"""Is in every ``tmp_path``: its base is ``pytest-of-USER``, or what ``--basetemp`` says, by habit ``pytest-`` too."""
 
 _AUDITD_CONF = """\
 local_events = yes
@@ -107,6 +109,7 @@ def kept_kernel() -> Iterator[AuditKernel]:
         pytest.skip(reason)
     with audit_lock(), AuditKernel() as kernel:
         _clear_dead_owner(kernel)
+        _clear_dead_rules(kernel)
         before, rules = kernel.status(), kernel.rules()
         if before.pid:
             pytest.skip(f"process {before.pid} owns the audit socket of this host")
@@ -129,6 +132,13 @@ def _clear_dead_owner(kernel: AuditKernel) -> None:
         time.sleep(0.02)
     if not status.enabled:
         kernel.disable()
+
+
+def _clear_dead_rules(kernel: AuditKernel) -> None:
+    """Delete what a killed run of these tests left: no other holds the lock, so its rules of a test's folder are of no test."""
+    for rule in kernel.rules():
+        if _TEST_FOLDER in rule:
+            kernel.delete(rule)
 
 
 def _put_back(kernel: AuditKernel, before: AuditStatus, rules: Sequence[bytes]) -> None:
