@@ -67,7 +67,10 @@ def parse_line(line: bytes) -> FileState:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise SnapshotError(f"no JSON ({error}): {clip(line)}") from error
-    return parse_state(row)
+    state = parse_state(row)
+    if not state.path.startswith(b"/"):
+        raise SnapshotError(f"path is {clip(state.path)}, expected an absolute path")
+    return state
 
 
 def read_snapshot(path: str | bytes | os.PathLike[str]) -> Snapshot:

@@ -40,7 +40,7 @@ from fimkit.evidence.stored_order import (
 from fimkit.model.chain import Head
 from fimkit.model.changes import Change, Note
 from fimkit.model.coverage import Gap
-from fimkit.model.errors import StoreError
+from fimkit.model.errors import HostError, StoreError
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState
 
@@ -333,8 +333,14 @@ def open_reader(state_dir: bytes, *, deadline_s: float = 60.0) -> Reader:
         HostError: If folder or file could have been tampered with, or cannot be opened.
     """
     path = store_path(state_dir)
-    if not os.path.lexists(path):
-        raise StoreError(f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one")
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"there is no evidence store in {render_path(state_dir)} yet; 'fimkit baseline create' makes one"
+        ) from None
+    except OSError as error:  # a folder that this user may not enter says nothing of what is in it
+        raise HostError(f"the evidence store in {render_path(state_dir)} cannot be opened: {error.strerror}") from error
     check_state_dir(state_dir, owners=readers_trust())
     for name in (path, path + b"-wal", path + b"-shm"):
         check_private_file(name, owners=readers_trust())

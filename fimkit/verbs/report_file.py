@@ -16,14 +16,15 @@ _MOST_WORDS = 12
 def render_report_line(finding: Finding, *, now_ns: int) -> str:
     """Give one line for one finding: when, how severe, what, where, who; of a searched file its owner, and what is in it."""
     actor = finding.actors[0] if finding.actors else None
+    sure = finding.attribution.value
     who = (
-        "unattributed"
+        sure
         if actor is None
-        else f"auid={actor.auid} uid={actor.uid} pid={actor.pid} exe={_shown(actor.exe or b'?')}"
+        else f"by auid={actor.auid} uid={actor.uid} pid={actor.pid} exe={_shown(actor.exe or b'?')} ({sure})"
     )
     moved = "" if finding.moved_to is None else f" to {_shown(finding.moved_to)}"
     what = f"{finding.severity.value} {finding.kind.value} {_shown(finding.path)}{moved}"
-    words = f"{finding.host} {what} by {who} ({finding.attribution.value})"
+    words = f"{finding.host} {what} {who}"
     return f"{render_time(now_ns)} {render_terminal(words)} id={finding.id}{_render_content(finding)}"
 
 

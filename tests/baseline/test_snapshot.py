@@ -55,6 +55,7 @@ def test_any_line_is_a_state_or_a_snapshot_error(line: bytes) -> None:
         ({"type": "alien"}, "type is 'alien', expected file, directory, symlink"),
         ({"mode": "rwx"}, "mode is 'rwx', expected octal text as '0644'"),
         ({"mode": ""}, "mode is '', expected octal text"),
+        ({"path": "etc/passwd"}, "path is b'etc/passwd', expected an absolute path"),
     ],
 )
 def test_a_value_that_is_none_says_what_was_expected(row: dict[str, str], said: str) -> None:

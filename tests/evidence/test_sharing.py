@@ -115,6 +115,12 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert as_user(shared, SHOW) == "[b'/a', b'/c']"
 
 
+def test_who_may_not_enter_the_folder_is_not_told_that_it_is_empty(shared: Path) -> None:
+    words = as_user(shared, "open_reader(state_dir)", gid=GROUP + 1)
+    assert words.startswith("HostError the evidence store in ")
+    assert words.endswith("cannot be opened: Permission denied")
+
+
 def test_a_member_can_write_nothing(shared: Path) -> None:
     before = {path: path.read_bytes() for path in shared.iterdir() if path.name != "fimkit.sqlite-shm"}
     words = as_user(shared, "with open_shared_store(state_dir) as store: store.set_cursor('audit', b'/x', {})")

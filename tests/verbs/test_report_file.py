@@ -28,7 +28,7 @@ def test_name_cannot_make_a_second_line_or_turn_the_text_around() -> None:
 
 def test_finding_without_an_actor_is_unattributed() -> None:
     line = render_report_line(a_finding(actors=(), attribution=Attribution.UNATTRIBUTED), now_ns=NOW)
-    assert " by unattributed (unattributed) id=" in line
+    assert " unattributed id=" in line
 
 
 def test_a_name_with_spaces_adds_no_fields_to_its_line() -> None:
