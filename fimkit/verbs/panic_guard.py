@@ -158,7 +158,7 @@ class PanicGuard:
 
     def fileno(self) -> int:
         """The descriptor that can be read when :meth:`read` has something."""
-        self._attend()
+        self._begin()  # and no more: a watch asks with each turn of its loop, and a turn of the thread takes from an alarm's time
         return self._event
 
     def read(self) -> News:
@@ -221,11 +221,14 @@ class PanicGuard:
         if is_first:
             self._tell(f"more than {_MOST} critical findings wait for the panic's runner: the others are in the store alone")
 
-    def _attend(self) -> None:
+    def _begin(self) -> None:
         with self._changed:
             if self._thread is None and not self._ending:
                 self._thread = threading.Thread(target=self._run, name="fimkit-panic-guard", daemon=True)
                 self._thread.start()
+
+    def _attend(self) -> None:
+        self._begin()
         os.eventfd_write(self._wake, 1)
 
     def _tell(self, words: str) -> None:
