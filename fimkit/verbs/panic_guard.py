@@ -30,6 +30,8 @@ _MOST = 1000
 _MOST_WORDS = 200
 _TRIES = 3
 _TICK_S = 1.0
+_REST_S = 5.0
+"""Between two looks at a runner that has nothing to do: one that was stopped meanwhile is made to go on when it has."""
 _GRACE_S = 60.0
 _PAUSES_S = (0.2, 1.0, 5.0, 30.0)
 _PROBLEM_CHARS = 300
@@ -247,7 +249,8 @@ class PanicGuard:
             poll.register(self._wake, select.POLLIN)
             if self._line is not None:
                 poll.register(self._line, select.POLLIN | (select.POLLOUT if self._line.has_more else 0))
-            poll.poll(_TICK_S * 1000)
+            is_idle = self._line is not None and not (self._flying or self._unsent or self._line.has_more)
+            poll.poll((_REST_S if is_idle else _TICK_S) * 1000)
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
             self._turn()

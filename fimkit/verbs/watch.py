@@ -279,8 +279,10 @@ class _Watcher:
             notify_systemd.stopping()
 
     def _pause(self) -> float:
-        dues = [self._next["tick"], self._next["osquery"], self.engine.next_s, self._telling.next_s, self._packages.next_s]
+        dues = [self._next["tick"], self.engine.next_s, self._telling.next_s, self._packages.next_s]
         dues += [self._content.next_s, self._mail.next_s, self._shown_s]
+        if time.monotonic() - self._osquery_s < _OSQUERY_REST_S:
+            dues.append(self._next["osquery"])
         if self._sources.name == "log":
             dues.append(self._next["log"])
         if self._limiting is not None:
@@ -333,8 +335,7 @@ class _Watcher:
             self._take_dirty(self._stand_in)
         if now_s >= self._next["osquery"]:
             self._take_osquery()
-            is_busy = now_s - self._osquery_s < _OSQUERY_REST_S
-            self._next["osquery"] = now_s + _OSQUERY_S if is_busy else max(self._next["tick"], now_s + _OSQUERY_S)
+            self._next["osquery"] = now_s + _OSQUERY_S
         if (result := self._rescans.read(selector)) is not None:
             self.engine.take_rescan(result.differing, result.hidden)
         self._told(self.engine.step())
