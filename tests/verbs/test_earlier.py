@@ -68,3 +68,20 @@ def test_path_is_settled_up_to_its_acceptance_and_a_try_up_to_its_last(store: St
     store.put_findings([a_finding(), a_finding("t2", b"/etc/y", kind=Kind.ATTEMPTED, last_seen_ns=NOW + 5)], now_ns=NOW + 7)
     store.accept([(b"/etc/x", a_state(b"/etc/x", mode=0o600))], who="eve", why="", time_ns=NOW + 9, finding_ids=["a1", "t2"])
     assert load_earlier(store).accepted_ns == {b"/etc/x": NOW + 9, b"/etc/y": NOW + 6}
+
+
+def test_a_watch_keeps_the_events_by_which_names_came_and_not_those_of_each_writing(store: Store) -> None:
+    earlier = load_earlier(store)
+    for serial in range(1, 500):
+        written = a_change(b"/etc/x", serial=serial, action=Action.OPENED)
+        found = a_finding(f"m{serial}", evidence=(event(serial),))
+        assert earlier.unsettled([found], [written]) == [found]
+        earlier.settle(store.put_findings([found], now_ns=NOW + serial))
+    assert earlier.events == set()
+    assert len(earlier.open_ids) == 1
+
+    assert earlier.unsettled([created(600)], [came(600), came(601)]) == [created(600)]
+    earlier.settle(store.put_findings([created(600)], now_ns=NOW + 600))
+    assert earlier.events == {event(600)}
+    assert earlier.unsettled([transient(600, 602)], [came(600)]) == []
+    assert earlier.unsettled([transient(601, 602)], [came(601)]) == [transient(601, 602)]
