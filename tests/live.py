@@ -25,8 +25,9 @@ from fimkit.model.errors import HostError
 __all__ = ["LiveAudit", "Ran", "audit_lock", "kept_kernel", "live_audit", "why_not_live"]
 
 _BACKLOG = 8192
-_TEST_FOLDER = b"/pytest-"
-"""Is in every ``tmp_path``: its base is ``pytest-of-USER``, or what ``--basetemp`` says, by habit ``pytest-`` too."""
+_OWN_FOLDERS = (b"/pytest-", b"/fimkit-bench-")
+"""One is in every rule of these tests and of the benchmarks: in ``tmp_path`` (its base is ``pytest-of-USER``, or what
+``--basetemp`` says, by habit ``pytest-`` too), and in the folder of a benchmark that audits."""
 
 _AUDITD_CONF = """\
 local_events = yes
@@ -135,9 +136,9 @@ def _clear_dead_owner(kernel: AuditKernel) -> None:
 
 
 def _clear_dead_rules(kernel: AuditKernel) -> None:
-    """Delete what a killed run of these tests left: no other holds the lock, so its rules of a test's folder are of no test."""
+    """Delete what a killed run of these tests or of a benchmark left: no other holds the lock, so nobody who lives needs them."""
     for rule in kernel.rules():
-        if _TEST_FOLDER in rule:
+        if any(folder in rule for folder in _OWN_FOLDERS):
             kernel.delete(rule)
 
 

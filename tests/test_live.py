@@ -1,6 +1,7 @@
 """The harness of the live tests: what it promises to those who use it."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fimkit.audit.rule_text import parse_rule
 from fimkit.audit.rules import plan_rules
 from fimkit.model.config import Watch
 from fimkit.verbs.place import look_at
-from tests.live import live_audit
+from tests.live import _clear_dead_rules, kept_kernel, live_audit
 
 
 def rules_for(*paths: Path) -> list[bytes]:
@@ -39,6 +40,18 @@ def test_kernel_is_as_before_when_the_test_fails(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with pytest.raises(ProcessLookupError):
         os.kill(seen[0], 0)
+
+
+def test_rules_that_a_killed_test_or_benchmark_left_are_cleared_and_those_of_others_are_kept(tmp_path: Path) -> None:
+    text = "-a always,exit -F arch=b64 -F dir={} -F perm=wa -F key=fimkit"
+    with kept_kernel() as kernel, tempfile.TemporaryDirectory(prefix="fimkit-bench-") as bench:
+        before = kernel.rules()
+        for folder in (tmp_path, bench, "/mnt"):
+            kernel.add(encode_rule(parse_rule(text.format(folder), machine="x86_64")))
+        assert len(kernel.rules()) == len(before) + 3
+        _clear_dead_rules(kernel)
+        (kept,) = [rule for rule in kernel.rules() if rule not in before]
+        assert b"/mntfimkit" in kept
 
 
 def test_rule_on_a_symbolic_link_alone_records_nothing_below_it_and_the_plan_does(tmp_path: Path) -> None:
