@@ -157,6 +157,7 @@ class Engine:
         self._unstored = _Unstored()
         self.refusal: HostError | None = None
         self.refused_ns = self.dropped = 0
+        self._recalled, self._recalled_at = set[bytes | int](), 0
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
         self._open_count, self._counted = 0, (-1, -1)
@@ -467,13 +468,18 @@ class Engine:
         return self.picture.neighbourhood(paths)
 
     def _recall(self, paths: set[bytes]) -> None:
-        """Have what was recorded of some paths, and of their files, from the store again."""
+        """Have what was recorded of some paths, and of their files, from the store again, once until more is forgotten."""
+        if self._recalled_at != self.picture.changes.forgotten:
+            self._recalled_at = self.picture.changes.forgotten
+            self._recalled.clear()
         keys = {state.key for path in paths for snapshot in (self.looks.before, self.looks.after) if (state := snapshot.get(path))}
-        inodes = {key.inode for key in keys if key is not None}
-        for change in self.store.changes_about(paths, inodes, since_ns=self.since_ns - 1_000_000_000):
+        inodes = {key.inode for key in keys if key is not None} - self._recalled
+        names = paths - self._recalled
+        for change in self.store.changes_about(names, inodes, since_ns=self.since_ns - 1_000_000_000):
             known = self._named_device(change)
             if not self.picture.changes.has(known):
                 self.picture.add(known)
+        self._recalled |= names | inodes
 
     def _judge(self, near: Neighbourhood) -> list[Finding]:
         changes = self._canaries.strip(near.changes)

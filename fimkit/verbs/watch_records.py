@@ -6,6 +6,7 @@ A source gives :class:`Heard`. Records that were lost make a *blind interval*: f
 import contextlib
 import os
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from fimkit.audit.parser import EventAssembler
 from fimkit.model.changes import Change, Note, NoteKind, Source
 from fimkit.model.coverage import Gap, Sense
 from fimkit.model.errors import HostError
-from fimkit.model.records import AuditEvent, BadLine, EventId
+from fimkit.model.records import AuditEvent, BadLine
 from fimkit.model.states import FileState
 from fimkit.model.time import render_time
 from fimkit.verbs.coverage_judge import gaps_of_gathered
@@ -29,6 +30,7 @@ __all__ = ["AuditLogTail", "Blind", "Heard", "KernelLost", "KernelRecords", "Osq
 
 _FILE = "kernel"
 _MOST_BYTES = 1 << 19
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +81,46 @@ class Heard:
 
 
 class _Known:
-    """The last events that were taken, so that the log's telling of them again costs next to nothing."""
+    """The events that were taken, so that the log's telling of them again costs next to nothing, minutes of a storm later too.
 
-    def __init__(self, most: int = 20_000) -> None:
-        self._most = most
-        self._events: dict[tuple[EventId, int], None] = {}
+    The kernel counts its events up, so four bytes at the serial's place are enough: its time within three days, and how many
+    names it had.
+    What lies well before what the log tells of is dropped, and so is the oldest where the log is not read for long.
+    """
+
+    def __init__(self, most_blocks: int = 64) -> None:
+        self._most_blocks = most_blocks
+        self._blocks: dict[int, array[int]] = {}
+
+    def __len__(self) -> int:
+        """Give how many blocks of serials are held."""
+        return len(self._blocks)
 
     def add(self, event: AuditEvent) -> None:
-        if len(self._events) >= self._most:
-            del self._events[next(iter(self._events))]
-        self._events[event.event_id, len(event.items)] = None
+        number, place = divmod(event.event_id.serial, _BLOCK)
+        block = self._blocks.get(number)
+        if block is None:
+            if len(self._blocks) >= self._most_blocks:
+                del self._blocks[next(iter(self._blocks))]
+            block = self._blocks[number] = array("I", bytes(4 * _BLOCK))
+        block[place] = _mark(event)
 
     def has(self, event: AuditEvent) -> bool:
         """Tell whether the same event was taken, with as many names: one of which records were missing is none."""
-        return (event.event_id, len(event.items)) in self._events
+        number, place = divmod(event.event_id.serial, _BLOCK)
+        block = self._blocks.get(number)
+        return block is not None and block[place] == _mark(event)
+
+    def drop_before(self, serial: int) -> None:
+        """Drop what lies more than a block before a serial: records of several cores come in no strict order."""
+        oldest = serial // _BLOCK - 1
+        while self._blocks and (first := next(iter(self._blocks))) < oldest:
+            del self._blocks[first]
+
+
+def _mark(event: AuditEvent) -> int:
+    """Give what an event is known again by at its serial; never 0."""
+    return (event.event_id.time_ms & 0xFFFFFFF) << 4 | 1 + min(len(event.items), 14)
 
 
 class KernelRecords:
@@ -120,6 +148,7 @@ class KernelRecords:
 
     def is_news(self, event: AuditEvent) -> bool:
         """Tell whether an event that the log tells of may be another than those that were taken of late."""
+        self._known.drop_before(event.event_id.serial)
         return not self._known.has(event)
 
     def hear(self) -> Heard:

@@ -3,7 +3,8 @@
 from typing import cast
 
 from fimkit.audit.drain import Drain, Drained
-from fimkit.verbs.watch_records import KernelRecords
+from fimkit.model.records import AuditEvent, EventId
+from fimkit.verbs.watch_records import _BLOCK, KernelRecords, _Known
 from tests.audit.lines import event_lines, whole
 
 LONG_AGO_MS = 1_795_314_095_180
@@ -52,3 +53,21 @@ def test_what_the_log_tells_of_again_is_no_news() -> None:
     assert not records.is_news(event)
     assert records.is_news(other)
     assert records.is_news(event._replace(items=()))
+
+
+def test_a_storm_that_was_heard_minutes_ago_is_no_news_and_its_memory_goes_with_the_reading() -> None:
+    known = _Known(most_blocks=3)
+    (event,) = whole(event_lines(serial=1, time_ms=LONG_AGO_MS))
+
+    def at(serial: int) -> AuditEvent:
+        return event._replace(event_id=EventId(LONG_AGO_MS + serial, serial))
+
+    for serial in range(0, 3 * _BLOCK, 100):
+        known.add(at(serial))
+    assert all(known.has(at(serial)) is (serial % 100 == 0) for serial in range(0, 3 * _BLOCK, 50))
+    assert not known.has(event._replace(event_id=EventId(LONG_AGO_MS, 100)))  # another boot's
+    known.drop_before(2 * _BLOCK)
+    assert len(known) == 2 and not known.has(at(0)) and known.has(at(_BLOCK + 100 - _BLOCK % 100))
+    for number in range(2, 5):
+        known.add(at(number * _BLOCK))
+    assert len(known) == 3 and known.has(at(4 * _BLOCK))
