@@ -38,6 +38,7 @@ from fimkit.verbs.watch_coverage import WatchCoverage
 from fimkit.verbs.watch_downtime import mark_downtime
 from fimkit.verbs.watch_engine import Batch, Engine
 from fimkit.verbs.watch_explain import Explained, PackageHold
+from fimkit.verbs.watch_heap import keep_large_blocks_apart
 from fimkit.verbs.watch_hearing import Hearing
 from fimkit.verbs.watch_mail import WatchMail
 from fimkit.verbs.watch_numbers import render_numbers, write_numbers
@@ -124,6 +125,7 @@ def watch(
         StoreError: If the store cannot be used.
     """
     config = load()
+    keep_large_blocks_apart()
     open_baseline(config)[0].close()  # says what is missing before the lock makes its file
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_state(config.host.state_dir, verb="watch", name=LOCK_NAME))
