@@ -30,6 +30,8 @@ _BUSY_S = 10.0
 _BESIDE_S = 2.0
 _CACHE_KIB = 64 * 1024
 _WAL_BYTES = 64 * 1024 * 1024
+_CHECKPOINT_PAGES = 4000
+"""In a storm one page is written again and again: it goes from the log into the file once for all of that. Some 32 MB of log."""
 # What the host did to us, against what is wrong with the file. Source: sqlite.org/rescode.html.
 _HOST_CODES = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY,
@@ -143,6 +145,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")  # else passing files in /tmp, which may be a watched folder
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
 
 def connect(state_dir: bytes, *, create: bool) -> sqlite3.Connection:

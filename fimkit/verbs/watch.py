@@ -356,6 +356,8 @@ class _Watcher:
         if ids := self._telling.take_shown():
             self.engine.set_shown(ids)
             self._shown_s = min(self._shown_s, now_s + _SHOWN_S)
+        elif not self.engine.holds_shown:  # a batch took it along
+            self._shown_s = float("inf")
         if now_s >= self._shown_s:
             self._shown_s = float("inf")
             self.engine.flush()

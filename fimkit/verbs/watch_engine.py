@@ -50,6 +50,10 @@ RECORD_S = 0.02
 RECORD_TRIES = 6
 """and so often, each time after twice as long: in a storm the records come late, and a phantom without a who is worse."""
 RECORD_LONGEST_S = RECORD_S * (2**RECORD_TRIES - 1)
+GATHER_FROM, GATHER_FULLY, GATHER_S = 300.0, 900.0, 0.02
+"""From so many looks a second on, and from so many on for the whole time, what comes is gathered: a commit for each path takes most
+of a core then, for every one writes the same pages anew, and what falls behind by that is late by seconds."""
+RATE_S = 0.5
 MOST_UNSTORED = 50_000
 """So many changes wait for a store that refuses."""
 STORE_AGAIN_S = 1.0
@@ -109,6 +113,29 @@ class _Open:
         return path in self._counts
 
 
+class _Gathering:
+    """How long the next batch is put off, by how much there is to do: not at all up to some hundred paths a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.until_s = 0.0
+        self._clock, self._rate = clock, 0.0
+        self._since_s, self._count = clock(), 0
+
+    def goes_on(self) -> bool:
+        """Tell whether it is too early for a batch."""
+        return self._clock() < self.until_s
+
+    def count(self, paths: int) -> None:
+        """Take in how many paths a batch had, when it is done."""
+        now_s = self._clock()
+        self._count += paths
+        if now_s - self._since_s >= RATE_S:
+            self._rate = self._count / (now_s - self._since_s)
+            self._since_s, self._count = now_s, 0
+        part = (self._rate - GATHER_FROM) / (GATHER_FULLY - GATHER_FROM)
+        self.until_s = now_s + GATHER_S * min(max(part, 0.0), 1.0)
+
+
 class Engine:
     """A picture of the host that follows the records. One thread; nothing in it waits.
 
@@ -150,6 +177,7 @@ class Engine:
         self._clock = clock
         self._waiting = WaitingPaths(self.looks, clock)
         self._arrivals, self._arrivals_s, self._arrived_s = Arrivals(), 0.0, 0.0
+        self._gather = _Gathering(clock)
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex(MOST_CHANGES))
         self._devices: dict[int, int] = {}
         self._known_devs: set[int] = set()
@@ -230,10 +258,10 @@ class Engine:
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
-        due_s = self._waiting.next_s
-        if not self._arrivals and not self.looks.arrivals:
-            return due_s
-        return self._arrivals_s if due_s is None else min(due_s, self._arrivals_s)
+        dues = [one for one in (self._waiting.next_s,) if one is not None]
+        if self._arrivals or self.looks.arrivals:
+            dues.append(self._arrivals_s)
+        return max(min(dues), self._gather.until_s) if dues else None
 
     # What comes in.
 
@@ -288,6 +316,11 @@ class Engine:
     def set_shown(self, ids: Sequence[str]) -> None:
         """Store that findings were shown, with the next batch: a commit of its own would hold the next change up."""
         self._unstored.shown += ids
+
+    @property
+    def holds_shown(self) -> bool:
+        """Tell whether it is still to be stored that something was shown."""
+        return bool(self._unstored.shown)
 
     def mark_dirty(self, path: bytes, *, below: bool = False, judge: bool = False, settles: bool = False) -> None:
         """Have a path looked at.
@@ -359,9 +392,15 @@ class Engine:
         Args:
             everything: At the end: what would settle still is looked at now.
         """
+        if self._gather.goes_on() and not everything:
+            return Batch()
         self._take_arrivals()
         due = self._waiting.take(everything=everything)
-        return self._work(due) if due else Batch()
+        if not due:
+            return Batch()
+        batch = self._work(due)
+        self._gather.count(len(due))
+        return batch
 
     def _take_arrivals(self) -> None:
         """Have some of what was found in folders that came looked at, beside what else is due: as much as holds nothing up."""

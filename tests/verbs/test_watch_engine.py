@@ -14,7 +14,7 @@ from fimkit.model.findings import Attribution
 from fimkit.model.states import FileState
 from fimkit.verbs import watch_engine
 from fimkit.verbs.look import Looker
-from fimkit.verbs.watch_engine import Engine
+from fimkit.verbs.watch_engine import GATHER_S, Engine, _Gathering
 from tests.evidence.examples import a_change, an_actor
 
 
@@ -113,3 +113,33 @@ def test_the_store_is_asked_of_a_path_once_until_more_is_forgotten(place: Place)
     place.asked.clear()
     place.turn(place.write("one", 5, pid=41))
     assert os.fsencode(place.folder / "one") in set().union(*place.asked)
+
+
+def test_batches_are_put_off_for_a_moment_where_there_is_much_and_never_else() -> None:
+    now_s = 1000.0
+    gathering = _Gathering(lambda: now_s)
+
+    def go_on(per_s: int, seconds: float) -> float:
+        """Count batches of a twentieth of a second, and give how long the next one is put off."""
+        nonlocal now_s
+        for _ in range(int(seconds * 20)):
+            now_s += 0.05
+            gathering.count(per_s // 20)
+        return gathering.until_s - now_s
+
+    assert go_on(200, 3) == 0.0 and not gathering.goes_on()
+    assert go_on(600, 3) == pytest.approx(GATHER_S / 2, rel=0.2)
+    assert go_on(5000, 3) == pytest.approx(GATHER_S) and gathering.goes_on()
+    now_s += 3600
+    assert not gathering.goes_on()
+    gathering.count(1)
+    assert not gathering.goes_on()  # after a rest the first change is as prompt as ever
+
+
+def test_in_a_storm_paths_are_gathered_and_at_the_end_nothing_waits(place: Place) -> None:
+    place.engine._gather.until_s = place.now_s + 100
+    place.engine.take([place.write("one", 99, pid=41)])
+    place.now_s += 10
+    assert place.engine.step().looked == 0
+    assert place.engine.next_s == place.engine._gather.until_s
+    assert place.engine.step(everything=True).looked == 1
