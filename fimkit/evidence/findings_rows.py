@@ -20,7 +20,11 @@ __all__ = [
     "count_open",
     "decode_finding",
     "find_by_prefix",
+    "is_open",
+    "load_accepted_tries",
+    "load_evidence",
     "load_findings",
+    "load_last_seen",
     "load_open_ids",
     "load_open_others",
     "load_stored_of",
@@ -30,7 +34,8 @@ __all__ = [
     "merge_findings",
 ]
 
-_NOT_PASSING = f" AND kind NOT IN ({', '.join(repr(kind.value) for kind in sorted(PASSING))})"
+_PASSING_KINDS = f"({', '.join(repr(kind.value) for kind in sorted(PASSING))})"
+_NOT_PASSING = f" AND kind NOT IN {_PASSING_KINDS}"
 SELECT_FINDINGS = "SELECT body, last_seen_ns, status, closed_ns, acceptance, superseded_by FROM findings"
 
 
@@ -223,6 +228,40 @@ def load_open_others(connection: sqlite3.Connection, listed: Collection[str]) ->
 def load_stored_of(connection: sqlite3.Connection, numbers: Iterable[str]) -> set[str]:
     """Load which of some findings are there, open or not."""
     return {number for number in numbers if connection.execute("SELECT 1 FROM findings WHERE id = ?", (number,)).fetchone()}
+
+
+def is_open(connection: sqlite3.Connection, number: str) -> bool:
+    """Tell whether a finding is open."""
+    return connection.execute("SELECT 1 FROM findings WHERE id = ? AND status = 'open'", (number,)).fetchone() is not None
+
+
+def load_evidence(connection: sqlite3.Connection, name: bytes, after_row: int) -> tuple[set[str], int]:
+    """Load the events that differences of a name ever stood on, open or not, which were stored after a row; and their last row."""
+    events, last_row = set[str](), after_row
+    for column in ("path", "moved_to"):
+        query = f"SELECT row_id, body FROM findings WHERE {column} = ? AND row_id > ?{_NOT_PASSING}"
+        for row_id, body in connection.execute(query, (name, after_row)):
+            events.update(json.loads(body).get("evidence", ()))
+            last_row = max(last_row, row_id)
+    return events, last_row
+
+
+def load_last_seen(connection: sqlite3.Connection, name: bytes) -> int | None:
+    """Load when a difference was last seen that left something at a name, open or not."""
+    query = "SELECT max(last_seen_ns) FROM findings WHERE {}" + _NOT_PASSING + " AND kind <> 'deleted'"
+    rows = [connection.execute(query.format(one), (name,)).fetchone() for one in ("path = ? AND moved_to IS NULL", "moved_to = ?")]
+    return max((int(row[0]) for row in rows if row[0] is not None), default=None)
+
+
+def load_accepted_tries(connection: sqlite3.Connection) -> Iterator[tuple[bytes, int]]:
+    """Load the path of everything that happened once and was accepted, and when it had been seen last."""
+    # By the times of the acceptances: of a storm's findings there are millions, and an index of those that are closed.
+    query = (
+        "SELECT f.path, f.last_seen_ns FROM acceptances AS a CROSS JOIN findings AS f INDEXED BY findings_closed"
+        " ON f.status <> 'open' AND f.closed_ns = a.time_ns"
+        f" WHERE f.acceptance = a.id AND f.status = 'accepted' AND f.kind IN {_PASSING_KINDS}"
+    )
+    yield from ((bytes(path), int(last_seen_ns)) for path, last_seen_ns in connection.execute(query))
 
 
 def load_untold(connection: sqlite3.Connection) -> set[str]:

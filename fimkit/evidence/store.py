@@ -488,6 +488,31 @@ class Store:
         with read_errors(self.path):
             return findings_rows.load_stored_of(self._connection, finding_ids)
 
+    def is_open(self, finding_id: str) -> bool:
+        """Tell whether a finding is open."""
+        with read_errors(self.path):
+            return findings_rows.is_open(self._connection, finding_id)
+
+    def evidence_of(self, name: bytes, *, after_row: int = 0) -> tuple[set[str], int]:
+        """Load the events that differences of a name ever stood on, and up to which row of the findings these are all.
+
+        Args:
+            name: A path, or what something was moved to.
+            after_row: Up to this row they are known: only later ones are read.
+        """
+        with read_errors(self.path):
+            return findings_rows.load_evidence(self._connection, name, after_row)
+
+    def last_seen(self, name: bytes) -> int | None:
+        """Load when a difference was last seen that left something at a name."""
+        with read_errors(self.path):
+            return findings_rows.load_last_seen(self._connection, name)
+
+    def accepted_tries(self) -> list[tuple[bytes, int]]:
+        """Load the path of everything that happened once and was accepted, and when it had been seen last."""
+        with read_errors(self.path):
+            return list(findings_rows.load_accepted_tries(self._connection))
+
     def open_ids(self) -> dict[str, bytes]:
         """Load the path of every open difference, by its id."""
         with read_errors(self.path):

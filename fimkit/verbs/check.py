@@ -36,7 +36,7 @@ from fimkit.verbs.canaries import Canaries
 from fimkit.verbs.content_desk import ContentDesk, needs_desk
 from fimkit.verbs.coverage import all_gaps, judge_now, keep_gaps, last_look_ns, unread_gaps
 from fimkit.verbs.coverage_judge import GapsNow, gaps_of_gathered
-from fimkit.verbs.earlier import load_earlier
+from fimkit.verbs.earlier import Earlier
 from fimkit.verbs.effective import effective_watches
 from fimkit.verbs.evidence import find_chain_findings, note_head
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
@@ -483,7 +483,7 @@ def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change
         return []
     from fimkit.correlate.large import correlate_ledger  # pandas: a quiet host needs none
 
-    earlier = load_earlier(store)
+    earlier = Earlier(store)
     before, after = look.after.loaded() if len(look.before) + len(look.after) <= _FEW_STATES else (look.before, look.after)
     findings = correlate_ledger(
         host=config.host.name,

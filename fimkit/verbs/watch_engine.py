@@ -30,7 +30,7 @@ from fimkit.model.paths import is_below
 from fimkit.model.records import BadLine
 from fimkit.model.states import FileKey, FileState
 from fimkit.verbs.canaries import Canaries
-from fimkit.verbs.earlier import Earlier, load_earlier
+from fimkit.verbs.earlier import Earlier
 from fimkit.verbs.expected_changes import find_unmet, judge_announced
 from fimkit.verbs.watch_arrivals import POLL_S, Arrivals
 from fimkit.verbs.watch_looks import Looks
@@ -215,7 +215,7 @@ class Engine:
 
     def reload_findings(self) -> None:
         """Read anew what is open and what was accepted."""
-        self._earlier: Earlier = load_earlier(self.store)
+        self._earlier = Earlier(self.store)
         self._notes = list(self.store.notes(self.since_ns))[-MOST_NOTES:]
         self._open = _Open(self.store.open_ids())
         self._version = self.store.version()
@@ -609,7 +609,6 @@ class Engine:
             return None
         stored, gone, untold = done
         self._unstored = _Unstored()
-        self._earlier.settle(replace(stored, gone=gone))
         for finding in (*stored.superseded, *gone):
             self._open.drop(finding.id)
         for finding in stored.new:
