@@ -20,6 +20,8 @@ __all__ = ["drop", "give_back", "shrink_file", "used_bytes"]
 
 _MANY_FREE = 4  # a part of all pages
 _LOT_PARTS = 20
+_MOST_PARTS = 20
+_NAMED_PARTS = 100
 _CHAIN_SHARE = 32  # a part of the limit is left for the links that say what went
 
 
@@ -153,10 +155,9 @@ def drop(connection: sqlite3.Connection, gone: Gone, *, rows: int) -> Generator[
         yield from _drop_kind(connection, named, old, gone.aged, rows=rows)
     limit_bytes = gone.max_mb * MIB
     if used_bytes(connection) > limit_bytes:
-        for kind in _BY_SIZE:
-            yield from _drop_kind(
-                connection, named, kind, gone.surplus, rows=rows, enough_bytes=limit_bytes - limit_bytes // _CHAIN_SHARE
-            )  # fmt: skip
+        yield from _drop_surplus(
+            connection, named, gone.surplus, rows=rows, enough_bytes=limit_bytes - limit_bytes // _CHAIN_SHARE
+        )
         used = used_bytes(connection)
         gone.still_bytes = used if used > limit_bytes else None
     if gone.aged or gone.surplus:
@@ -170,18 +171,51 @@ def drop(connection: sqlite3.Connection, gone: Gone, *, rows: int) -> Generator[
             yield
 
 
-def _drop_kind(
-    connection: sqlite3.Connection, named: _Named, kind: _Kind, gone: Counter[str], *, rows: int, enough_bytes: int | None = None
+def _drop_surplus(
+    connection: sqlite3.Connection, named: _Named, gone: Counter[str], *, rows: int, enough_bytes: int
 ) -> Iterator[None]:
-    """Drop the rows of one kind, the oldest first: all, or until the store is small enough."""
+    """Drop one kind after the other, until the store is small enough.
+
+    A storm brings more of the kinds that were done with meanwhile: after some parts of a later one it begins with the first again.
+    """
+    is_over = False
+    while not is_over and used_bytes(connection) > enough_bytes:
+        for kind in _BY_SIZE:
+            most = None if kind is _BY_SIZE[0] else _MOST_PARTS
+            is_over = yield from _drop_kind(connection, named, kind, gone, rows=rows, enough_bytes=enough_bytes, most_parts=most)
+            if not is_over:
+                break
+
+
+def _drop_kind(
+    connection: sqlite3.Connection,
+    named: _Named,
+    kind: _Kind,
+    gone: Counter[str],
+    *,
+    rows: int,
+    enough_bytes: int | None = None,
+    most_parts: int | None = None,
+) -> Generator[None, None, bool]:
+    """Drop the rows of one kind, the oldest first: all, or until the store is small enough, or so many parts.
+
+    Returns:
+        Whether no more of the kind may go, or need to.
+    """
     needs_names = kind.table == _CHANGES.table
     if needs_names:
         if connection.execute(f"SELECT 1 FROM {kind.table} WHERE {kind.old} LIMIT 1").fetchone() is None:
-            return
+            return True
         yield from named.read(rows)
         rows = max(rows, _oldest_lot(connection) // _LOT_PARTS)
     since = "1"  # what is older and still there is to stay: it is not looked at again for each part
+    parts = 0
     while enough_bytes is None or used_bytes(connection) > enough_bytes:
+        if parts == most_parts:
+            return False
+        parts += 1
+        if needs_names and parts % _NAMED_PARTS == 0:  # of a storm's findings most are open no more
+            yield from named.read(rows)
         if needs_names:
             named.refresh()
         if kind.table == _HISTORY.table:
@@ -195,10 +229,11 @@ def _drop_kind(
         if some:
             gone[kind.words] += len(some)
         if len(some) < rows:
-            return
+            return True
         ages = [age for (age,) in some if isinstance(age, int)]
         since = f"{kind.age} >= {max(ages)}" if ages else "1"
         yield
+    return True
 
 
 def _oldest_lot(connection: sqlite3.Connection) -> int:

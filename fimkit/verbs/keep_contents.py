@@ -239,12 +239,12 @@ def _limit_contents(config: Config, store: Store, now_ns: int) -> tuple[list[str
     return words, max(1, limits.max_mb - used_mb)
 
 
-def is_too_big(config: Config, store: Store) -> bool:
-    """Tell, at the cost of a look, whether evidence and contents may take more than they should."""
+def is_too_big(config: Config, store: Store, *, by: float = 1.0) -> bool:
+    """Tell, at the cost of a look, whether evidence and contents take more than they may, or ``by`` so many times as much."""
     contents_bytes = 0
     with suppress(OSError):
         contents_bytes = os.stat(contents_path(config.host.state_dir), follow_symlinks=False).st_size
-    return store.used_bytes() + contents_bytes > config.store.max_mb * _MIB
+    return store.used_bytes() + contents_bytes > config.store.max_mb * _MIB * by
 
 
 def _pairs(finding: Finding) -> Iterator[tuple[bytes, str]]:

@@ -72,8 +72,8 @@ _LIMITS_S = 3600.0
 _SIZE_S = 60.0
 _LIMIT_ROWS = 300
 """Of old evidence that goes in one commit: some tens of milliseconds."""
-_LIMIT_REST = 3
-"""A part that took a second is followed by so many for all else."""
+_LIMIT_REST, _LIMIT_REST_FULL, _LIMIT_FULL = 3, 1, 1.05
+"""A part that took a second is followed by so many for all else; by fewer where the store grows past the limit all the same."""
 """A storm fills gigabytes in an hour."""
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
@@ -603,7 +603,8 @@ class _Watcher:
         except HostError as error:
             words = [str(error)]
         now_s = time.monotonic()
-        self._next["part"] = now_s + _LIMIT_REST * (now_s - began_s)
+        rest = _LIMIT_REST_FULL if is_too_big(self.config, self.store, by=_LIMIT_FULL) else _LIMIT_REST
+        self._next["part"] = now_s + rest * (now_s - began_s)
         if not has_more:
             self._limiting = None
             self._telling.say([*limiting.words(), *words])

@@ -208,3 +208,37 @@ def test_a_round_that_the_store_refuses_is_over(store: Store) -> None:
     left = len(paths(store))
     assert limit(store) != [] or left == 0
     assert paths(store) == set()
+
+
+def test_what_comes_again_while_later_kinds_go_goes_before_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_MOST_PARTS", 2)
+    monkeypatch.setattr(retention, "_NAMED_PARTS", 2)
+    for number in range(60):
+        store.add_changes([a_change(b"/srv/%d" % number, time_ns=NOW + number, serial=1000 + number)])
+    limiting, closed = store.limiting(keep_days=90, max_mb=0, now_ns=NOW, rows=7), 0
+    most = 0
+    for number in range(100):
+        if not limiting.step():
+            break
+        if paths(store):  # a storm goes on: one more is open, and then superseded, with each part
+            for name in ("a", "b"):
+                store.add_findings([a_finding(f"{name}{number}", b"/x", severity=Severity.HIGH)], now_ns=NOW)
+            closed += 1
+        most = max(most, len([row for row in store.finding_rows(None) if row.status != "open"]))
+    assert paths(store) == set()
+    assert closed > 6 and most <= 2 * 3 + 1
+    assert len(store.findings()) == 1
+    assert store._connection.execute("SELECT count(*) FROM temp.named_events").fetchone()[0] <= 3
+
+
+def test_the_names_of_a_storms_findings_go_from_memory_in_a_long_round(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_NAMED_PARTS", 5)
+    for number in range(400):
+        store.add_changes([a_change(b"/srv/%d" % number, time_ns=OLD + number, serial=number)])
+    limiting, number, most = store.limiting(keep_days=90, max_mb=4096, now_ns=NOW, rows=7), 0, 0
+    while limiting.step():
+        number += 1
+        store.add_findings([a_finding(f"m{number}", b"/x", evidence=(f"1.000:{number}",))], now_ns=NOW)
+        if paths(store):
+            most = max(most, store._connection.execute("SELECT count(*) FROM temp.named_events").fetchone()[0])
+    assert number > 40 and 1 < most <= 6
