@@ -89,11 +89,12 @@ def merge_finding(stored: Finding, again: Finding, now_ns: int) -> Finding:
     """Join a stored finding with the same one found again.
 
     It keeps its actors, evidence, attribution, reasons and first time; a surer attribution takes their place, and so does one that
-    knows of more (a denied try that is repeated), and reasons that say more. ``sources`` are the union. The last time moves to
-    ``now_ns`` where the difference is still there. What was found in the file stays: its bytes are part of what the finding is.
+    knows of more (a denied try that is repeated), and reasons that say more, if they are not those of a doubt. ``sources`` are the
+    union. The last time moves to ``now_ns`` where the difference is still there. What was found in the file stays: its bytes are
+    part of what the finding is.
     """
     joined = _judged(_attributed(stored, again), again)
-    if set(again.reasons) > set(joined.reasons):
+    if set(again.reasons) > set(joined.reasons) and _SURER(again.attribution) >= _SURER(joined.attribution):
         joined = replace(joined, reasons=again.reasons)  # all that was said, and more: what packages say comes a little later
     searched = stored if again.content is None else again
     words = [text for text in searched.reasons if is_content_reason(text)]

@@ -83,3 +83,10 @@ def test_reasons_that_say_all_that_was_said_and_more_take_its_place() -> None:
     assert merge_finding(was, more, LATER).reasons == more.reasons
     assert merge_finding(more, was, LATER).reasons == more.reasons
     assert merge_finding(was, a_finding(reasons=("other", "words")), LATER).reasons == was.reasons
+
+
+def test_reasons_for_a_doubt_are_not_said_of_what_was_known_for_sure() -> None:
+    sure = a_finding(reasons=())
+    doubt = a_finding(attribution=Attribution.AMBIGUOUS, actors=(an_actor(5), an_actor(6)), reasons=("2 could have made it",))
+    merged = merge_finding(sure, doubt, LATER)
+    assert (merged.attribution, merged.actors, merged.reasons) == (Attribution.EXACT, sure.actors, ())
