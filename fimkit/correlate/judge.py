@@ -1,23 +1,27 @@
 """Judges a draft: verdict, severity, identity. Pure."""
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from fimkit.correlate.causes import thin_openings
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.identity import identify
+from fimkit.correlate.lives import Step
 from fimkit.correlate.passing import who_of
 from fimkit.model.changes import Actor, Source
 from fimkit.model.config import Watch
-from fimkit.model.findings import Finding, Kind, Verdict, severity_of
+from fimkit.model.findings import Attribution, Finding, Kind, Verdict, severity_of
 from fimkit.model.states import FileState, FileType
 
-__all__ = ["DataFolders", "judge"]
+__all__ = ["MOST_NAMED", "DataFolders", "judge"]
 
+MOST_NAMED = 32
+"""So many processes are named where it is not sure which of them did it."""
 _CAPABILITY = "security.capability"
 _ENOUGH_FILES = 3
 _source_of = attrgetter("change.source")
+_program_of = attrgetter("pid", "auid", "ses", "exe")
 
 
 class DataFolders:
@@ -64,6 +68,22 @@ def _suspicions(draft: Draft, watch: Watch, data_folders: DataFolders) -> list[s
     return words
 
 
+def _name_some(draft: Draft, steps: Sequence[Step]) -> tuple[tuple[Actor, ...], list[Step], list[str]]:
+    """Choose whom a finding names, and the steps that it names them by; where not all are named, words on that.
+
+    Where any of very many may have done it (a file that another short program writes each minute), a list of all of them says no
+    more, and each new finding of the path would have a longer one. Where it is sure who did it, all who had a part in it are named.
+    """
+    actors = draft.actors(steps)
+    if draft.attribution is not Attribution.AMBIGUOUS or len(actors) <= MOST_NAMED:
+        return actors, thin_openings(steps), []
+    named = (actors[0], *actors[1 - MOST_NAMED :])
+    programs = set(map(_program_of, named))
+    own = [step for step in steps if step.change.actor is not None and _program_of(step.change.actor) in programs]
+    words = f"{len(actors)} processes may have had a part in it; the likeliest one and the last {MOST_NAMED - 1} are named"
+    return named, thin_openings(own), [words]
+
+
 def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, seen_ns: int, gaps: list[str]) -> Finding:
     """Make a finding of a draft.
 
@@ -89,6 +109,7 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
     steps = draft.steps()
     told_by = list(map(_source_of, steps))
     draft.sources.update(source for source in Source if source in told_by)
+    actors, shown, unnamed = _name_some(draft, steps)
     tries = _first_tries(draft)
     first_ns = steps[0].change.time_ns if steps else _known_time(draft, seen_ns)
     who = (
@@ -108,14 +129,14 @@ def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, s
         before=draft.before,
         after=draft.after,
         moved_to=draft.moved_to,
-        actors=draft.actors(steps),
+        actors=actors,
         attribution=draft.attribution,
-        reasons=tuple(dict.fromkeys([*suspicions, *draft.reasons, *gaps])),
+        reasons=tuple(dict.fromkeys([*suspicions, *draft.reasons, *unnamed, *gaps])),
         sources=tuple(source for source in Source if source in draft.sources),
         first_seen_ns=first_ns,
         # what left no difference was last seen when it last happened
         last_seen_ns=steps[-1].change.time_ns if steps and draft.kind in (Kind.ATTEMPTED, Kind.TRANSIENT) else seen_ns,
-        evidence=tuple(dict.fromkeys(step.change.actor.event for step in thin_openings(steps) if step.change.actor is not None)),
+        evidence=tuple(dict.fromkeys(step.change.actor.event for step in shown if step.change.actor is not None)),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from fimkit.correlate.correlate import correlate
+from fimkit.correlate.judge import MOST_NAMED
 from fimkit.model.changes import Action, Change, Note, NoteKind, Source
 from fimkit.model.config import Watch
 from fimkit.model.findings import Attribution, Finding, Kind, Severity, Tier, Verdict
@@ -469,6 +470,6 @@ def test_many_processes_on_one_file_are_told_in_a_short_sentence() -> None:
     for pid in range(100, 600):
         world.write(pid, b"/w/a")
     found = only(judge(world, before))
-    assert (found.attribution, len(found.actors)) == (Attribution.AMBIGUOUS, 500)
+    assert (found.attribution, len(found.actors)) == (Attribution.AMBIGUOUS, MOST_NAMED)
     assert "500 processes could have made the bytes" in found.reasons[0]
     assert len(found.reasons[0]) < 200
