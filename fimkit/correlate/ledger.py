@@ -6,7 +6,7 @@ ledger for a sequence of changes that are made when they are asked for.
 """
 
 from array import array
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from struct import Struct
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, overload
 from fimkit.model.changes import Action, Actor, Change, Source
 from fimkit.model.open_changes import OpenActor, OpenChange
 
-__all__ = ["ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables"]
+__all__ = ["DERIVED", "NOTHING", "ROW", "ROW_FIELDS", "ChangeLedger", "ChangeTables", "event_text"]
 
 ROW_FIELDS = ("time_ns", "serial", "key", "parent", "path", "actor", "plain", "item", "cookie", "more")
 """Two 64-bit and eight 32-bit numbers, in the machine's order."""
@@ -24,7 +24,8 @@ ROW = Struct("=qqiiiiiiii")
 _MORE = Struct("=qqqi")
 _KEY_PLACE, _PATH_PLACE, _ACTOR_PLACE, _PLAIN_PLACE, _NODE_PLACE = 4, 6, 7, 8, 8
 """Where a row has its file, its name, its process and what is plain, in 32-bit numbers; and where that has the host."""
-_NONE, _DERIVED = -1, -2
+NOTHING, DERIVED = -1, -2
+"""What a row has in place of a number: there is nothing; it is what the row's event and file make it."""
 _NO_NUMBER = -(1 << 63)
 _LIMIT = (1 << 63) - 1
 _SECOND_NS = 1_000_000_000
@@ -84,16 +85,25 @@ class ChangeTables:
             self.folder_of.append(self.folders.number(path.rpartition(b"/")[0] or b"/"))
         return number
 
-    def more_number(self, change: Change) -> int:
-        """Keep what few changes have: sizes, modification times, hashes; -1 for nothing of it."""
-        size, mtime_ns, last_ns, sha256 = values = _more_of(change)
+    def actor_number(self, actor: Actor) -> int:
+        """Keep a process that is not named by the very event that the change is of; below -1."""
+        self.actors.append(actor)
+        return -1 - len(self.actors)
+
+    def more_number(self, values: tuple[int | None, int | None, int | None, str | None]) -> int:
+        """Keep what few changes have: size, modification time, time of the last claim, hash; -1 for nothing of it.
+
+        Raises:
+            struct.error: If a number is none that a kernel writes.
+        """
         if values == _NOTHING_MORE:
-            return _NONE
+            return NOTHING
+        size, mtime_ns, last_ns, sha256 = values
         if _NO_NUMBER in values:
             raise StructError("this number stands for none")
         number = len(self.more) // _MORE.size
         numbers = (_NO_NUMBER if value is None else value for value in (size, mtime_ns, last_ns))
-        self.more += _MORE.pack(*numbers, _NONE if sha256 is None else self.hashes.number(sha256))
+        self.more += _MORE.pack(*numbers, NOTHING if sha256 is None else self.hashes.number(sha256))
         return number
 
     def more_at(self, number: int) -> tuple[int | None, int | None, int | None, str | None]:
@@ -109,7 +119,8 @@ def _is_half(dev: int | None, inode: int | None) -> bool:
     return (dev is None) is not (inode is None)
 
 
-def _event_text(time_ns: int, serial: int) -> str:
+def event_text(time_ns: int, serial: int) -> str:
+    """Name an event as a finding's evidence does: ``SEC.MS:SERIAL``."""
     if time_ns < _SECOND_NS:
         seconds, millis = divmod(time_ns // 1_000_000, 1000)
         return f"{seconds}.{millis:03d}:{serial}"
@@ -163,9 +174,30 @@ class ChangeLedger(Sequence[Change]):
 
     def of_source(self, source: Source) -> Iterator[Change]:
         """Give what one source claims."""
-        wanted = {number for number, values in enumerate(self.tables.plain.values) if values[0] is source}
+        return self._made(self._rows_like(lambda values: values[0] is source))
+
+    def of_actions(self, actions: Collection[Action]) -> Iterator[Change]:
+        """Give what claims one of some actions."""
+        return self._made(self.rows_of(lambda action, mode: action in actions))
+
+    def rows_of(self, wanted: Callable[[Action, int | None], bool]) -> list[int]:
+        """Find the rows of some actions and modes."""
+        return self._rows_like(lambda values: wanted(values[1], values[3]))
+
+    def span(self, source: Source) -> tuple[int, int] | None:
+        """Give the earliest and the latest time of what one source claims; nothing without any."""
+        times = memoryview(self.rows).cast("q")[:: ROW.size // 8]
+        rows = self._rows_like(lambda values: values[0] is source)
+        if not rows:
+            return None
+        found = [self.whole[row].time_ns if row in self.whole else times[row] for row in rows]
+        return min(found), max(found)
+
+    def _rows_like(self, wanted: Callable[[tuple[Any, ...]], bool]) -> list[int]:
+        """Find the rows of which what is plain is of a kind."""
+        kinds = {number for number, values in enumerate(self.tables.plain.values) if wanted(values)}
         numbers = memoryview(self.rows).cast("i")[_PLAIN_PLACE :: ROW.size // 4]
-        return self._made([row for row, number in enumerate(numbers) if number in wanted])
+        return [row for row, number in enumerate(numbers) if number in kinds]
 
     def rows_near(self, paths: Iterable[bytes]) -> list[int]:
         """Find the rows about some names, those about the files that these rows are about, and those that are kept as they came."""
@@ -175,7 +207,7 @@ class ChangeLedger(Sequence[Change]):
             return sorted(self.whole)
         cells = memoryview(self.rows).cast("i")
         names, files = cells[_PATH_PLACE :: ROW.size // 4], cells[_KEY_PLACE :: ROW.size // 4]
-        keys = {key for name, key in zip(names, files, strict=True) if name in named} - {_NONE}
+        keys = {key for name, key in zip(names, files, strict=True) if name in named} - {NOTHING}
         about = (row for row, (name, key) in enumerate(zip(names, files, strict=True)) if name in named or key in keys)
         return sorted({*about, *self.whole})
 
@@ -192,7 +224,7 @@ class ChangeLedger(Sequence[Change]):
 
     def first_of_each_process(self) -> Iterator[Change]:
         """Give the first change of each process, as the records tell processes apart; those without one are left out."""
-        met: set[int] = {_NONE}
+        met: set[int] = {NOTHING}
         for row, number in enumerate(memoryview(self.rows).cast("i")[_ACTOR_PLACE :: ROW.size // 4]):
             if number not in met:
                 met.add(number)
@@ -223,39 +255,37 @@ class ChangeLedger(Sequence[Change]):
         """Take one change in."""
         tables = self.tables
         numbers = (
-            _NONE if change.dev is None or change.inode is None else tables.keys.number((change.dev, change.inode)),
-            _NONE
+            NOTHING if change.dev is None or change.inode is None else tables.keys.number((change.dev, change.inode)),
+            NOTHING
             if change.parent_dev is None or change.parent_inode is None
             else tables.keys.number((change.parent_dev, change.parent_inode)),
-            _NONE if change.path is None else tables.path_number(change.path),
+            NOTHING if change.path is None else tables.path_number(change.path),
             self._actor_number(change),
             tables.plain.number(_plain_of(change)),
         )
         try:
             if _is_half(change.dev, change.inode) or _is_half(change.parent_dev, change.parent_inode):
                 raise StructError("half a file's key has no number")
-            self.rows += ROW.pack(
-                change.time_ns, change.serial, *numbers, change.item, self._cookie_number(change), tables.more_number(change)
-            )
+            more = tables.more_number(_more_of(change))
+            self.rows += ROW.pack(change.time_ns, change.serial, *numbers, change.item, self._cookie_number(change), more)
         except StructError:  # a number that no kernel writes: the change is kept as it came
             self.whole[len(self)] = change
             time_ns, serial = (min(max(value, -_LIMIT), _LIMIT) for value in (change.time_ns, change.serial))
-            self.rows += ROW.pack(time_ns, serial, *numbers, 0, self._cookie_number(change), _NONE)
+            self.rows += ROW.pack(time_ns, serial, *numbers, 0, self._cookie_number(change), NOTHING)
 
     def _actor_number(self, change: Change) -> int:
         actor = change.actor
         if actor is None:
-            return _NONE
-        if actor.time_ns == change.time_ns and actor.event == _event_text(change.time_ns, change.serial):
+            return NOTHING
+        if actor.time_ns == change.time_ns and actor.event == event_text(change.time_ns, change.serial):
             return self.tables.processes.number(_process_of(actor))
-        self.tables.actors.append(actor)
-        return -1 - len(self.tables.actors)
+        return self.tables.actor_number(actor)
 
     def _cookie_number(self, change: Change) -> int:
         if change.cookie is None:
-            return _NONE
-        if change.cookie == f"{_event_text(change.time_ns, change.serial)}/{change.inode}":
-            return _DERIVED
+            return NOTHING
+        if change.cookie == f"{event_text(change.time_ns, change.serial)}/{change.inode}":
+            return DERIVED
         return self.tables.cookies.number(change.cookie)
 
     def _made(self, rows: Iterable[int]) -> Iterator[Change]:
@@ -272,12 +302,12 @@ class ChangeLedger(Sequence[Change]):
             dev, inode = keys[key] if key >= 0 else _NO_KEY
             parent_dev, parent_inode = keys[parent] if parent >= 0 else _NO_KEY
             size, mtime_ns, last_ns, sha256 = tables.more_at(more) if more >= 0 else _NOTHING_MORE
-            joins = cookies[cookie] if cookie >= 0 else None if cookie == _NONE else f"{_event_text(time_ns, serial)}/{inode}"
+            joins = cookies[cookie] if cookie >= 0 else None if cookie == NOTHING else f"{event_text(time_ns, serial)}/{inode}"
             who = None
             if actor >= 0:
-                who = OpenActor(*processes[actor], time_ns, _event_text(time_ns, serial))
+                who = OpenActor(*processes[actor], time_ns, event_text(time_ns, serial))
                 who.__class__ = Actor
-            elif actor != _NONE:
+            elif actor != NOTHING:
                 who = actors[-2 - actor]
             made = OpenChange(
                 source, action, time_ns, serial, item, paths[path] if path >= 0 else None, path_sure, dev, inode, parent_dev,

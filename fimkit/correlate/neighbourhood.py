@@ -48,6 +48,10 @@ class Picture:
         """Take one more change in; of one on a folder's new name, before the snapshots know of it."""
         self.changes.add(change, is_odd=self._is_odd(change))
 
+    def put_back(self, change: Change) -> None:
+        """Take one in again that was forgotten."""
+        self.changes.add(change, is_odd=self._is_odd(change), back=True)
+
     def _is_odd(self, change: Change) -> bool:
         """Tell whether a name's text need not be its place: behind a dirfd, in a chroot, through a bind mount."""
         parent = parent_of_change(change)

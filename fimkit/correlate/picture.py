@@ -3,6 +3,7 @@
 A million paths must be cheap: a snapshot's second index is one dictionary from inode numbers, and lists only where files share one.
 """
 
+import stat
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,9 @@ from fimkit.model.changes import Action, Change, Source
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "key_of_change", "parent_of_change"]
+__all__ = ["LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "bears_on_others", "key_of_change", "parent_of_change"]
+
+_COMINGS = frozenset({Action.BORN, Action.MOVED_TO, Action.MOVED_FROM})
 
 Slot = tuple[FileKey, bytes]
 """A name in a folder that is known by its inode."""
@@ -29,6 +32,16 @@ def key_of_change(change: Change) -> FileKey | None:
 def parent_of_change(change: Change) -> FileKey | None:
     """Give the folder that the changed name is in, where the record says it."""
     return None if change.parent_dev is None or change.parent_inode is None else FileKey(change.parent_dev, change.parent_inode)
+
+
+def bears_on_others(action: Action, mode: int | None) -> bool:
+    """Tell whether a change bears on other names than its own: calls without their files' names, and folders that came or went.
+
+    Args:
+        action: What was done.
+        mode: Of the file, with the type bits.
+    """
+    return action is Action.LOST or (action in _COMINGS and mode is not None and stat.S_ISDIR(mode))
 
 
 class Snapshot(dict[bytes, FileState]):
@@ -89,15 +102,17 @@ class Snapshot(dict[bytes, FileState]):
 class ChangeIndex:
     """Changes, looked up by name, by file, and by folder and name where the text may be wrong.
 
-    It holds ``most`` changes: past that the oldest half goes, ``forgotten`` counts them, and whoever needs them asks the store.
+    It holds ``most`` changes: past that the oldest half goes, ``forgotten`` counts them, and whoever needs them asks the store. Of
+    what bears on other names than its own (:func:`bears_on_others`) a part stays: whoever asks for a name would not be told of it.
     Where one process opens one file for writing again and again, the first and the last openings are held: whether it can have made
     the bytes is told by these, and a file that is written each second would soon fill everything.
     """
 
     def __init__(self, most: int = 100_000) -> None:
         """Begin with nothing."""
-        self.most = most
+        self.most, self.most_staying = most, most // 4
         self.forgotten = 0
+        self.asked: set[bytes | int] | None = None
         self._rows: dict[int, Change] = {}
         self._next = 0
         self._clear()
@@ -118,18 +133,36 @@ class ChangeIndex:
 
     def has(self, change: Change) -> bool:
         """Tell whether the very same claim is there: two ways of reading may tell of one event."""
+        return _claim(change) in self._claims_near(change)
+
+    def unknown(self, changes: Iterable[Change]) -> list[Change]:
+        """Leave out the claims that are there, and of the others those given before."""
+        known: dict[bytes | FileKey | None, set[tuple[object, ...]]] = {}
+        found = []
+        for change in changes:
+            place, claim = change.path or key_of_change(change), _claim(change)
+            if place not in known:
+                known[place] = self._claims_near(change)
+            if claim not in known[place]:
+                known[place].add(claim)
+                found.append(change)
+        return found
+
+    def _claims_near(self, change: Change) -> set[tuple[object, ...]]:
+        """Give the claims of a change's name; where it has none, those of its file."""
         key = key_of_change(change)
         rows = self._by_path.get(change.path, ()) if change.path is not None else self._by_key.get(key, ()) if key else ()
-        return any(_claim(self._rows[row]) == _claim(change) for row in rows)
+        return {_claim(self._rows[row]) for row in rows}
 
-    def add(self, change: Change, *, is_odd: bool) -> None:
+    def add(self, change: Change, *, is_odd: bool, back: bool = False) -> None:
         """Take one change in.
 
         Args:
             change: Of audit or osquery.
             is_odd: Its text may not be where it is: it is to be found by its folder's inode too.
+            back: It was forgotten, and is put back: nothing is forgotten for it, for what comes with it belongs together.
         """
-        if len(self._rows) >= self.most:
+        if len(self._rows) >= self.most and not back:
             self._forget()
         self._insert(self._next, change, is_odd)
         self._next += 1
@@ -164,9 +197,12 @@ class ChangeIndex:
                 self._by_key[key].remove(gone)
 
     def _forget(self) -> None:
-        kept = list(self._rows.items())[len(self._rows) // 2 :]
+        rows = list(self._rows.items())
+        older, newer = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        staying = [(row, change) for row, change in older if bears_on_others(change.action, change.mode)]
+        kept = [*staying[-self.most_staying :], *newer]
         odd = {row for rows in self._by_slot.values() for row in rows}
-        self.forgotten += len(self._rows) - len(kept)
+        self.forgotten += len(rows) - len(kept)
         self._rows = {}
         self._clear()
         for row, change in kept:
@@ -174,6 +210,8 @@ class ChangeIndex:
 
     def at_path(self, path: bytes) -> list[int]:
         """Give the rows whose text is this path."""
+        if self.asked is not None:
+            self.asked.add(path)
         return self._by_path.get(path, [])
 
     def at_slot(self, folder: FileKey, name: bytes) -> list[int]:
@@ -182,6 +220,8 @@ class ChangeIndex:
 
     def of_key(self, key: FileKey) -> list[int]:
         """Give what audit says of one file."""
+        if self.asked is not None:
+            self.asked.add(key.inode)
         return self._by_key.get(key, [])
 
     def lost_in(self, key: FileKey | None) -> list[int]:

@@ -18,6 +18,7 @@ _FLAGS = frozenset({"path_sure", "hash_late", "cmdline_verified"})
 _CHANGE = (
     "time_ns", "source", "action", "path", "path_sure", "process", "syscall", "event", "serial", "item", "error", "dev", "inode",
     "parent_dev", "parent_inode", "mode", "new_mode", "uid", "gid", "size", "sha256", "hash_late", "cookie", "last_ns", "node",
+    "mtime_ns", "actor_time_ns",
 )  # fmt: skip
 _PROCESS = ("auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses")
 
@@ -27,9 +28,10 @@ Column = Sequence[Any]
 class ChangeColumns(NamedTuple):
     """Some changes, in the order of time, serial and item.
 
-    ``changes`` has a column each for what :class:`fimkit.model.changes.Change` has, under its names, with ``syscall`` and ``event``
-    of the actor; the actor's other fields are columns of ``processes``, a row for each of the processes that are met here, and
-    ``process`` is the number of that row, -1 where nobody is named. Names are bytes.
+    ``changes`` has a column each for what :class:`fimkit.model.changes.Change` has, under its names, with ``syscall``, ``event``
+    and ``actor_time_ns`` of the actor (the last one nothing where it is the change's); the actor's other fields are columns of
+    ``processes``, a row for each of the processes that are met here, and ``process`` is the number of that row, -1 where nobody is
+    named. Names are bytes.
     """
 
     changes: dict[str, Column]

@@ -14,7 +14,7 @@ from fimkit.model.changes import Action, Actor, Change, Source
 
 __all__ = [
     "SELECT_CHANGES", "add_changes", "count_by_folder", "decode_change", "load_changes", "load_changes_about", "load_changes_by",
-    "load_changes_of",
+    "load_changes_of", "load_weighing",
 ]  # fmt: skip
 
 _CHUNK = 2000
@@ -31,6 +31,13 @@ SELECT_CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"
     " FROM changes c LEFT JOIN processes p ON p.id = c.process"
 )
+_ONE_OPENER = "process, syscall, path, path_sure, dev, inode, parent_dev, parent_inode"
+_WEIGHING = f"""SELECT time_ns, identity FROM (
+    SELECT time_ns, identity, action, process, row_number() OVER early AS from_first, row_number() OVER late AS from_last
+    FROM changes WHERE {{}} = ? AND time_ns >= ? AND action <> 'lost'
+    WINDOW early AS (PARTITION BY action, {_ONE_OPENER} ORDER BY time_ns, serial, item),
+        late AS (PARTITION BY action, {_ONE_OPENER} ORDER BY time_ns DESC, serial DESC, item DESC))
+    WHERE action <> 'opened' OR process IS NULL OR from_first = 1 OR from_last <= ?"""
 _SOURCES = {str(source): source for source in Source}
 _ACTIONS = {str(action): action for action in Action}
 _word = str.__str__
@@ -183,11 +190,30 @@ def load_changes_about(
     connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int
 ) -> list[Change]:
     """Load the changes from a time on whose text is one of some paths, or whose file has one of some inode numbers."""
+    return _load_both(connection, f"{SELECT_CHANGES} WHERE c.{{}} = ? AND c.time_ns >= ?", paths, inodes, (int_in(since_ns),))
+
+
+def load_weighing(
+    connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int, *, ends: int
+) -> list[Change]:
+    """Load those of :func:`load_changes_about` that can decide who did something to a path.
+
+    Of the openings of one file by one process these are the first and the last ``ends``: a file that is written each second has
+    very many. Calls without their files' names are left out: they are of folders, and of no path.
+    """
+    query = f"{SELECT_CHANGES} WHERE (c.time_ns, c.identity) IN ({_WEIGHING})"
+    return _load_both(connection, query, paths, inodes, (int_in(since_ns), ends))
+
+
+def _load_both(
+    connection: sqlite3.Connection, query: str, paths: Iterable[bytes], inodes: Iterable[int], more: tuple[Any, ...]
+) -> list[Change]:
+    """Load by names and by files; the query has a place for the column."""
     found: dict[bytes, tuple[Any, ...]] = {}
     for column, values in (("path", paths), ("inode", inodes)):
-        query = f"{SELECT_CHANGES} WHERE c.{column} = ? AND c.time_ns >= ?"
+        named = query.format(column)
         for value in values:
-            found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
+            found.update((row[1], row) for row in connection.execute(named, (value, *more)))
     return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
 
 

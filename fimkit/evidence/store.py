@@ -33,6 +33,7 @@ from fimkit.evidence import (
 from fimkit.evidence.baseline_rows import BaselineMeta
 from fimkit.evidence.canary_rows import Canary
 from fimkit.evidence.chain_verify import ChainVerdict
+from fimkit.evidence.change_columns import ChangeColumns, past_change_columns
 from fimkit.evidence.connection import connect, connect_reading, disconnect, store_path, translated_errors, write_transaction
 from fimkit.evidence.damage import read_errors
 from fimkit.evidence.finding_life import PASSING, FindingRow, FindingStatus, Stored
@@ -40,6 +41,7 @@ from fimkit.evidence.full_disk import noting_full
 from fimkit.evidence.history_rows import Acceptance, HistoryRow
 from fimkit.evidence.incident_rows import IncidentRow
 from fimkit.evidence.limiting import Gone, Limiting
+from fimkit.evidence.past_rows import Span
 from fimkit.evidence.pin_rows import PinsRow
 from fimkit.evidence.ticket_rows import Ticket, TicketEnd
 from fimkit.model.chain import Head
@@ -334,10 +336,20 @@ class Store:
         with read_errors(self.path):
             yield from changes_rows.load_changes(self._connection, since_ns)
 
+    def change_columns(self, since_ns: int) -> Iterator[ChangeColumns]:
+        """Load the same as columns, some thousands of changes at a time."""
+        with read_errors(self.path):
+            yield from past_change_columns(self._connection, Span(since_ns=since_ns))
+
     def changes_about(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int) -> list[Change]:
         """Load the changes from a time on of some paths by their text, and of some files by their inodes' numbers."""
         with read_errors(self.path):
             return changes_rows.load_changes_about(self._connection, paths, inodes, since_ns)
+
+    def changes_weighing(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int, ends: int) -> list[Change]:
+        """Load what of these can decide; see :func:`fimkit.evidence.changes_rows.load_weighing`."""
+        with read_errors(self.path):
+            return changes_rows.load_weighing(self._connection, paths, inodes, since_ns, ends=ends)
 
     def changes_by(self, uid: int | None, *, since_ns: int, until_ns: int, most: int = 10_000) -> list[Change]:
         """Load what processes of one user did between two times, at most so many, in the order of time."""

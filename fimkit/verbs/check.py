@@ -52,6 +52,7 @@ from fimkit.verbs.scope import Scope
 from fimkit.verbs.seal_findings import find_seal_findings
 from fimkit.verbs.self_look import find_altered_logs, find_own_meddling, lasting_kinds
 from fimkit.verbs.sight import Sight, recall_states
+from fimkit.verbs.stored_changes import load_ledger
 from fimkit.verbs.watch_status import load_watch_status
 
 __all__ = ["CheckOptions", "Checked", "Look", "check", "explain_now", "look_at_all", "mark_told"]
@@ -135,7 +136,7 @@ class Look:
     seen_ns: int
     audit: Gathered = field(default_factory=Gathered)
     osquery: Gathered = field(default_factory=Gathered)
-    changes: Sequence[Change] = field(default_factory=list)
+    changes: ChangeLedger = field(default_factory=ChangeLedger)
     relevant: Sequence[Change] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     found: set[str] = field(default_factory=set)
@@ -411,7 +412,7 @@ def _scan_words(scan: Scan, after: SeenStates) -> Iterator[str]:
 def _settled_findings(config: Config, options: CheckOptions, store: Store, look: Look) -> list[Finding]:
     """Read the logs and correlate; look again where a change is so young that its record may not be written yet."""
     scope = Scope(look.watches, look.before, look.after)
-    stored = ChangeLedger(store.changes(look.since_ns - _SLACK_NS))
+    stored = load_ledger(store, look.since_ns - _SLACK_NS)
     scope.learn(stored)
     earlier = list(stored.of_source(Source.OSQUERY))
     known = {finding.id for finding in look.was_open}
@@ -471,10 +472,12 @@ def _load_cursor(store: Store, source: str, log: bytes) -> LogCursor | None:
     return None if saved is None else LogCursor(**saved)
 
 
-def _correlate(config: Config, store: Store, look: Look, stored: Iterable[Change]) -> list[Finding]:
+def _correlate(config: Config, store: Store, look: Look, stored: ChangeLedger) -> list[Finding]:
     audit = look.audit.changes
-    whole = ChangeLedger(stored, tables=audit.tables if isinstance(audit, ChangeLedger) else None)
-    whole.extend(audit)  # of one table: millions of rows are copied, and not made anew
+    # Over one's own tables millions of rows are copied, and not made anew: over those of the longer one.
+    longer = audit if isinstance(audit, ChangeLedger) and len(audit) > len(stored) else stored
+    whole = ChangeLedger(stored, tables=longer.tables)
+    whole.extend(audit)
     whole.extend(look.osquery.changes)
     look.changes = whole
     stripped = _canaries(store).strip(whole)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.model.changes import Action, Change, Source
 from fimkit.model.file_numbers import FileNumbers
 from fimkit.model.paths import join_path
@@ -89,9 +90,9 @@ class Scope:
         """Tell whether more knowledge of what came into the watched paths could change what a change came to."""
         return not concerns or (change.action in _ARRIVALS and (change.dev, change.inode) not in self._learned)
 
-    def learn(self, changes: Iterable[Change]) -> None:
+    def learn(self, changes: ChangeLedger) -> None:
         """Take what was recorded earlier of inodes that came into the watched paths, and may be gone again."""
-        for change in changes:
+        for change in changes.of_actions(_ARRIVALS):
             self.concerns(change)
 
     def _is_named(self, change: Change) -> bool:

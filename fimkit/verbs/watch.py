@@ -75,6 +75,7 @@ _LIMIT_ROWS = 300
 _LIMIT_REST, _LIMIT_REST_FULL, _LIMIT_FULL = 3, 1, 1.05
 """A part that took a second is followed by so many for all else; by fewer where the store grows past the limit all the same."""
 """A storm fills gigabytes in an hour."""
+_LIMIT_LONGEST_S = 0.25
 _KEEP_S = 0.5
 _FIRST_NS = 10_000_000_000
 _UNSEEN_S = 60.0
@@ -220,7 +221,7 @@ class _Watcher:
         self.engine.is_hidden = look.sight.as_of(self.engine.looks.after).is_hidden
         self._seal = SealWatch(config, self.store)
         self._packages = PackageHold(frozen_config(config), self.store)
-        self._osquery_changes = [change for change in look.changes if change.source is Source.OSQUERY]
+        self._osquery_changes = list(look.changes.of_source(Source.OSQUERY))[-self.engine.picture.changes.most :]
         sources = config.sources
         self._log = AuditLogTail(sources.audit_log, config.host.name, self._cursor("audit", sources.audit_log))
         self._osquery = OsqueryTail(sources.osquery_log, config.host.name, self._cursor("osquery", sources.osquery_log))
@@ -597,13 +598,16 @@ class _Watcher:
         began_s = time.monotonic()
         if self._limiting is None or began_s < self._next["part"]:
             return
-        limiting, has_more, words = self._limiting, False, []
-        try:
-            has_more = limiting.step()
-        except HostError as error:
-            words = [str(error)]
-        now_s = time.monotonic()
         rest = _LIMIT_REST_FULL if is_too_big(self.config, self.store, by=_LIMIT_FULL) else _LIMIT_REST
+        until_s = began_s + min((began_s - self._next["part"]) / rest, _LIMIT_LONGEST_S)  # it is late itself after a long turn
+        limiting, has_more, words = self._limiting, True, []
+        now_s = began_s
+        while has_more and (now_s == began_s or now_s < until_s):
+            try:
+                has_more = limiting.step()
+            except HostError as error:
+                has_more, words = False, [str(error)]
+            now_s = time.monotonic()
         self._next["part"] = now_s + rest * (now_s - began_s)
         if not has_more:
             self._limiting = None

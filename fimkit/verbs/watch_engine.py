@@ -17,8 +17,10 @@ from fimkit.audit.logfile import LogCursor
 from fimkit.baseline.diff import diff_states
 from fimkit.correlate.correlate import Around, correlate
 from fimkit.correlate.judge import DataFolders
+from fimkit.correlate.ledger import ChangeLedger
 from fimkit.correlate.neighbourhood import Neighbourhood, Picture
-from fimkit.correlate.picture import ChangeIndex, Snapshot, key_of_change, parent_of_change
+from fimkit.correlate.picture import LAST_OPENINGS, ChangeIndex, Snapshot, bears_on_others, key_of_change, parent_of_change
+from fimkit.correlate.recall import Recall
 from fimkit.evidence.finding_life import PASSING, Stored
 from fimkit.evidence.store import Store
 from fimkit.evidence.ticket_rows import TicketEnd
@@ -54,6 +56,8 @@ GATHER_FROM, GATHER_FULLY, GATHER_S = 300.0, 900.0, 0.02
 """From so many looks a second on, and from so many on for the whole time, what comes is gathered: a commit for each path takes most
 of a core then, for every one writes the same pages anew, and what falls behind by that is late by seconds."""
 RATE_S = 0.5
+LATE_S = 2.0
+"""Records that are so old when they are taken come late."""
 MOST_UNSTORED = 50_000
 """So many changes wait for a store that refuses."""
 STORE_AGAIN_S = 1.0
@@ -147,7 +151,7 @@ class Engine:
         before: The baseline.
         after: The present, as a whole look just found it.
         hidden: Tells what that look could not see: nothing is concluded from its absence.
-        changes: What was recorded since the baseline.
+        changes: What was recorded since the baseline, and is stored: the last of it is kept at hand.
         has_records: There are live records of who does what.
 
     Attributes:
@@ -166,7 +170,7 @@ class Engine:
         before: Mapping[bytes, FileState],
         after: Mapping[bytes, FileState],
         hidden: Callable[[bytes], bool],
-        changes: Iterable[Change],
+        changes: ChangeLedger,
         has_records: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -185,14 +189,23 @@ class Engine:
         self._unstored = _Unstored()
         self.refusal: HostError | None = None
         self.refused_ns = self.dropped = 0
-        self._recalled, self._recalled_at = set[bytes | int](), 0
+        self._recall = Recall(self.picture, self._load_forgotten)
         self._nameless: dict[FileKey | None, list[Change]] = {}
         self._canaries = Canaries(store.canaries())
         self._open_count, self._counted = 0, (-1, -1)
         self._tickets, self._tickets_version, self._over = store.tickets(), store.version(), set[int]()
-        for change in changes:
-            self._remember(change)
+        self._take_over(changes)
         self.reload_store()
+
+    def _take_over(self, changes: ChangeLedger) -> None:
+        """Remember the last changes; what older ones tell of a path is asked of the store, like all that is forgotten."""
+        index = self.picture.changes
+        last = range(max(0, len(changes) - index.most // 2), len(changes))
+        staying = [row for row in changes.rows_of(bears_on_others) if row < last.start][-index.most_staying :]
+        index.forgotten = last.start - len(staying)
+        for change in changes.changes_at([*staying, *last]):
+            self._remember(change)
+        self._span = changes.span(Source.AUDIT)
 
     def reload_store(self) -> None:
         """Read anew what others may have written: the baseline, what is open, what was accepted; differing paths are looked at."""
@@ -267,6 +280,13 @@ class Engine:
 
     def take(self, changes: Iterable[Change]) -> int:
         """Take what the sources claim; paths that it concerns are looked at when they have settled. Gives how many concern us."""
+        changes = list(changes)
+        if last_ns := next((change.time_ns for change in reversed(changes) if change.source is Source.AUDIT), 0):
+            late_s = (time.time_ns() - last_ns) / 1e9
+            self._waiting.late_s = late_s if late_s > LATE_S else 0.0
+        return self._take(changes)
+
+    def _take(self, changes: Iterable[Change]) -> int:
         taken = 0
         for change in changes:
             if change.time_ns < self.since_ns - 1_000_000_000:
@@ -297,7 +317,7 @@ class Engine:
 
     def take_again(self, changes: Iterable[Change]) -> int:
         """Take what another way of reading tells of too: what is known already is left out."""
-        return self.take([change for change in changes if not self.picture.changes.has(self._named_device(change))])
+        return self._take([change for change in changes if not self.picture.changes.has(self._named_device(change))])
 
     def add_note(self, note: Note) -> None:
         """Store what a source says of itself, with the next batch."""
@@ -380,7 +400,7 @@ class Engine:
 
     def _schedule(self, change: Change) -> None:
         settles = change.action in _OPENINGS and (change.mode or 0) & 0o170000 == 0o100000
-        for path, below in self.picture.affected(change):
+        for path, below in self._recall.affected(change):
             if self.looks.is_within(path):
                 self._waiting.mark(path, below=below, judge=True, settles=settles, opened_ns=change.time_ns)
 
@@ -460,7 +480,7 @@ class Engine:
         paths = {path for path, waiting in due.items() if waiting.judge} | changed
         if not paths:
             return Batch(looked=len(seen))
-        near = self._neighbourhood(paths)
+        near = self._recall.neighbourhood(paths)
         findings, early = self._without_early(self._judge(near), due)
         batch = self._store(near, findings, looked=len(seen), left=early)
         return self._put_off(paths, findings, looked=len(seen)) if batch is None else batch
@@ -501,24 +521,9 @@ class Engine:
             return []
         return [finding for finding in self.store.findings() if (finding.moved_to or finding.path) in paths]
 
-    def _neighbourhood(self, paths: set[bytes]) -> Neighbourhood:
-        if self.picture.changes.forgotten:
-            self._recall(paths)
-        return self.picture.neighbourhood(paths)
-
-    def _recall(self, paths: set[bytes]) -> None:
-        """Have what was recorded of some paths, and of their files, from the store again, once until more is forgotten."""
-        if self._recalled_at != self.picture.changes.forgotten:
-            self._recalled_at = self.picture.changes.forgotten
-            self._recalled.clear()
-        keys = {state.key for path in paths for snapshot in (self.looks.before, self.looks.after) if (state := snapshot.get(path))}
-        inodes = {key.inode for key in keys if key is not None} - self._recalled
-        names = paths - self._recalled
-        for change in self.store.changes_about(names, inodes, since_ns=self.since_ns - 1_000_000_000):
-            known = self._named_device(change)
-            if not self.picture.changes.has(known):
-                self.picture.add(known)
-        self._recalled |= names | inodes
+    def _load_forgotten(self, paths: Collection[bytes], inodes: Collection[int]) -> list[Change]:
+        weighing = self.store.changes_weighing(paths, inodes, since_ns=self.since_ns - 1_000_000_000, ends=LAST_OPENINGS)
+        return [self._named_device(change) for change in weighing]
 
     def _judge(self, near: Neighbourhood) -> list[Finding]:
         changes = self._canaries.strip(near.changes)

@@ -3,17 +3,23 @@
 So what was opened for writing is looked at when it has bytes and two glimpses find the same ones; what is empty, or still as it
 was, or grows, has a longer time. Bytes that come later are in no record: such a path is looked at again after a while, and one
 that was looked at early with its hash, for what is written within one tick of the kernel's clock leaves the times as they are.
+
+Where the records come late, there is more to do than can be done: what was looked at just now rests then, if it changes again. So
+the first change of a path is told of as soon as it can be, however often others change, and what is behind stays small: of a file
+that is written again and again not every state is found, while all that was recorded is stored.
 """
 
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fimkit.verbs.watch_looks import Glimpse, Looks
 
-__all__ = ["LATER_S", "LONGEST_SETTLE_S", "MOST_PATHS", "QUIET_S", "SETTLE_S", "Waiting", "WaitingPaths"]
+__all__ = [
+    "LATER_S", "LONGEST_REST_S", "LONGEST_SETTLE_S", "MOST_PATHS", "QUIET_S", "REST_S", "SETTLE_S", "Waiting", "WaitingPaths",
+]  # fmt: skip
 
 QUIET_S = 0.001
 """What has bytes, and the same ones after this time, is taken as written."""
@@ -23,6 +29,7 @@ LONGEST_SETTLE_S = 0.06
 LATER_S = (0.3, 2.0)
 LARGE_WAITS_S = 5.0
 MOST_PATHS = 2000
+REST_S, LONGEST_REST_S, MOST_LOOKED = 5.0, 60.0, 20_000
 _SLACK_S = 0.0002
 
 
@@ -45,6 +52,9 @@ class WaitingPaths:
     Args:
         looks: Tells what is at a path by metadata alone.
         clock: In seconds; only ever goes on.
+
+    Attributes:
+        late_s: How late the records come; 0 where they come in time.
     """
 
     def __init__(self, looks: Looks, clock: Callable[[], float]) -> None:
@@ -53,16 +63,19 @@ class WaitingPaths:
         self._paths: dict[bytes, Waiting] = {}
         self._later: list[tuple[float, bytes]] = []
         self._unsure: set[bytes] = set()
+        self.late_s = 0.0
+        self._looked: dict[bytes, float] = {}
+        self._resting: dict[bytes, Waiting] = {}
+        self._wakings: list[tuple[float, bytes]] = []
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._paths) + len(self._resting)
 
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
         dues = [waiting.due_s for waiting in self._paths.values()] if len(self._paths) < MOST_PATHS else [0.0]
-        if self._later:
-            dues.append(self._later[0][0])
+        dues += [due_s for due_s, _ in (*self._wakings[:1], *self._later[:1])]
         return min(dues, default=None)
 
     def mark(self, path: bytes, *, below: bool, judge: bool, settles: bool, opened_ns: int | None = None) -> None:
@@ -76,6 +89,10 @@ class WaitingPaths:
             opened_ns: Since when, where that is known.
         """
         now_s = self._clock()
+        if self._rests(path, now_s):
+            self._resting[path].below |= below
+            self._resting[path].judge |= judge
+            return
         waiting = self._paths.get(path)
         if waiting is None:
             waiting = self._paths[path] = Waiting(now_s, now_s)
@@ -90,6 +107,41 @@ class WaitingPaths:
         if settles:
             for later_s in LATER_S:
                 heapq.heappush(self._later, (now_s + later_s, path))
+
+    def _rests(self, path: bytes, now_s: float) -> bool:
+        """Tell whether a path rests; where the records come late, one that was looked at just now does from its next change on."""
+        if path in self._resting:
+            if self.late_s:
+                return True
+            self._paths.setdefault(path, self._resting.pop(path))
+        elif self.late_s and path not in self._paths:
+            rest_s = min(max(REST_S, 2 * self.late_s), LONGEST_REST_S)
+            if self._looked.get(path, -rest_s) + rest_s > now_s:
+                self._resting[path] = Waiting(now_s + rest_s, now_s)
+                heapq.heappush(self._wakings, (now_s + rest_s, path))
+                return True
+        return False
+
+    def _wake(self, now_s: float, *, everything: bool) -> None:
+        """Have those that rested looked at."""
+        while self._wakings and (everything or self._wakings[0][0] <= now_s):
+            due_s, path = heapq.heappop(self._wakings)
+            if path in self._resting and self._resting[path].due_s == due_s:
+                self._paths.setdefault(path, self._resting.pop(path))
+
+    def _note_looked(self, paths: Iterable[bytes], now_s: float) -> None:
+        """Remember what is looked at while the records come late, for as long as that matters."""
+        if not self.late_s:
+            self._looked.clear()
+            return
+        for path in paths:
+            self._looked.pop(path, None)
+            self._looked[path] = now_s
+        while self._looked:
+            path, looked_s = next(iter(self._looked.items()))
+            if len(self._looked) <= MOST_LOOKED and looked_s + LONGEST_REST_S > now_s:
+                return
+            del self._looked[path]
 
     def _settle(self, path: bytes, waiting: Waiting, settled_s: float, now_s: float) -> None:
         waiting.settled_s = settled_s
@@ -108,9 +160,12 @@ class WaitingPaths:
             everything: At the end: what would settle still is looked at now.
         """
         now_s = self._clock()
+        self._wake(now_s, everything=everything)
         self._recall(now_s)
         due = [*itertools.islice(self._paths if everything else self._due(now_s), MOST_PATHS)]
-        return {path: self._paths.pop(path) for path in self._without_large(due, now_s)} if due else {}
+        taken = {path: self._paths.pop(path) for path in self._without_large(due, now_s)} if due else {}
+        self._note_looked(taken, now_s)
+        return taken
 
     def _recall(self, now_s: float) -> None:
         """Have those looked at again whose bytes may have come after the look, without a record."""
@@ -118,7 +173,7 @@ class WaitingPaths:
             _, path = heapq.heappop(self._later)
             is_unsure = path in self._unsure
             self._unsure.discard(path)
-            if path not in self._paths and (is_unsure or self._looks.has_moved_on(path)):
+            if path not in self._paths and path not in self._resting and (is_unsure or self._looks.has_moved_on(path)):
                 self._paths[path] = Waiting(now_s, now_s)
 
     def _due(self, now_s: float) -> Iterator[bytes]:

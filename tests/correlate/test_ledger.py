@@ -70,6 +70,12 @@ def test_questions_of_a_ledger_are_answered_as_a_list_would(changes: list[Change
     ledger = ChangeLedger(changes)
     assert list(ledger.of_source(Source.AUDIT)) == [change for change in changes if change.source is Source.AUDIT]
     assert ledger.actions() == {change.action for change in changes}
+    kinds = (Action.BORN, Action.OPENED, Action.LOST)
+    assert list(ledger.of_actions(kinds)) == [change for change in changes if change.action in kinds]
+    some = [row for row, change in enumerate(changes) if change.action is Action.BORN and change.mode is None]
+    assert ledger.rows_of(lambda action, mode: action is Action.BORN and mode is None) == some
+    times = [change.time_ns for change in changes if change.source is Source.AUDIT]
+    assert ledger.span(Source.AUDIT) == ((min(times), max(times)) if times else None)
     assert list(ledger.between(low, high)) == [change for change in changes if low <= change.time_ns <= high]
     firsts = list(ledger.first_of_each_process())
     assert {change.actor for change in firsts if change.actor is not None and change.actor.event == "0.000:1"} <= {

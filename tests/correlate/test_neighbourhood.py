@@ -1,13 +1,16 @@
 """Random histories, looked at bit by bit as they happen: the findings at the end are those of one look at the whole."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fimkit.correlate.correlate import correlate
-from fimkit.correlate.neighbourhood import Picture
+from fimkit.correlate.neighbourhood import Affected, Neighbourhood, Picture
 from fimkit.correlate.picture import ChangeIndex, Snapshot
+from fimkit.correlate.recall import Recall
+from fimkit.model.changes import Change
 from fimkit.model.findings import Finding, Kind
 from fimkit.model.states import FileState
 from tests.correlate.test_world import STEP, WATCHES, judged, play, prepared
@@ -32,7 +35,7 @@ class LiveLooks:
         for change in new:
             self.picture.add(change)
         for change in new:
-            for one in self.picture.affected(change):
+            for one in self.affected(change):
                 paths.add(one.path)
                 if one.below:
                     paths.update(path for path in (*self.picture.before, *self.picture.after, *now)
@@ -45,8 +48,14 @@ class LiveLooks:
         if paths:
             self._judge(paths)
 
+    def affected(self, change: Change) -> list[Affected]:
+        return self.picture.affected(change)
+
+    def near(self, paths: set[bytes]) -> Neighbourhood:
+        return self.picture.neighbourhood(paths)
+
     def _judge(self, paths: set[bytes]) -> None:
-        near = self.picture.neighbourhood(paths)
+        near = self.near(paths)
         assert paths <= near.core
         self.correlated += len(near.changes)
         findings = correlate(
@@ -110,6 +119,38 @@ def test_a_file_that_went_on_from_a_changed_name_is_no_longer_said_to_be_there()
     live.batch()
     kinds = {finding.path: (finding.kind, finding.moved_to) for finding in live.told()}
     assert kinds[b"/w/y/c"] == (Kind.DELETED, None)
+    live.rescan()
+    expected = sorted((plain(finding) for finding in judged(world, before, world.changes)), key=lambda one: (one.path, one.id))
+    assert live.told() == expected
+
+
+class ForgetfulLooks(LiveLooks):
+    """Holds very few changes at hand, and asks for the older ones as a watch asks its store."""
+
+    def __init__(self, world: World, before: dict[bytes, FileState], most: int) -> None:
+        super().__init__(world, before)
+        self.picture = Picture(Snapshot(before.values()), Snapshot(before.values()), ChangeIndex(most))
+        self.recall = Recall(self.picture, self.load)
+
+    def load(self, paths: Collection[bytes], inodes: Collection[int]) -> list[Change]:
+        return [change for change in self.world.changes[: self.read] if change.path in paths or change.inode in inodes]
+
+    def affected(self, change: Change) -> list[Affected]:
+        return self.recall.affected(change)
+
+    def near(self, paths: set[bytes]) -> Neighbourhood:
+        return self.recall.neighbourhood(paths)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(STEP, max_size=40), st.sampled_from([8, 12, 20]))
+def test_looks_that_forget_and_recall_find_the_same(steps: list[tuple[str, int, int, int, int]], most: int) -> None:
+    world = prepared()
+    before = world.begin()
+    live = ForgetfulLooks(world, before, most)
+    for step in steps:
+        play(world, step)
+        live.batch()
     live.rescan()
     expected = sorted((plain(finding) for finding in judged(world, before, world.changes)), key=lambda one: (one.path, one.id))
     assert live.told() == expected

@@ -59,3 +59,25 @@ def test_what_is_thinned_stays_so_when_the_oldest_half_is_forgotten() -> None:
 def test_a_finding_names_the_first_and_the_last_openings() -> None:
     steps = [Step(order=number, change=opening(number), path=b"/etc/x") for number in range(50)]
     assert [step.order for step in thin_openings(steps)] == [0, 47, 48, 49]
+
+
+def test_what_bears_on_other_names_stays_when_the_oldest_half_is_forgotten() -> None:
+    index = ChangeIndex(most=20)
+    renamed = a_change(b"/etc/d", action=Action.MOVED_TO, mode=0o040755, inode=5, serial=1)
+    lost = a_change(b"/etc", action=Action.LOST, inode=None, dev=None, parent_dev=65024, parent_inode=6, serial=2)
+    for change in (renamed, lost, a_change(b"/etc/file", action=Action.MOVED_TO, mode=0o100644, serial=3)):
+        index.add(change, is_odd=False)
+    for number in range(10, 200):
+        index.add(opening(number, path=b"/etc/%d" % number), is_odd=False)
+    assert [index[row] for row in index.at_path(b"/etc/d")] == [renamed]
+    assert [index[row] for row in index.lost_in(FileKey(65024, 6))] == [lost]
+    assert index.at_path(b"/etc/file") == []
+    assert index.forgotten + len(index) == 193
+
+
+def test_of_very_many_that_bear_on_others_the_last_ones_stay() -> None:
+    index = ChangeIndex(most=20)
+    for number in range(500):
+        index.add(opening(number, path=b"/etc/%d" % number, mode=0o040755, action=Action.BORN), is_odd=False)
+    assert len(index) <= 20
+    assert index.at_path(b"/etc/499") and not index.at_path(b"/etc/400")

@@ -1,11 +1,13 @@
 """What a watch asks of the store: what is undone at a few paths, what others found meanwhile, the changes of a few files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fimkit.evidence.finding_life import FindingStatus
 from fimkit.evidence.store import Store, open_store
+from fimkit.model.changes import Action
 from fimkit.model.findings import Kind
 from tests.evidence.examples import NOW, a_change, a_finding
 
@@ -67,3 +69,19 @@ def test_the_version_moves_when_another_writes_and_not_by_itself(tmp_path: Path,
     with open_store(bytes(tmp_path / "state")) as other:
         other.tell(["a1"], time_ns=NOW)
     assert store.version() != first
+
+
+def test_of_the_openings_by_one_process_the_first_and_the_last_ones_weigh(store: Store) -> None:
+    own = [a_change(b"/etc/x", time_ns=NOW + number * 1_000_000, serial=number) for number in range(1, 40)]
+    assert own[0].actor is not None
+    other = [replace(one, serial=100 + one.serial, actor=replace(own[0].actor, pid=5)) for one in own[10:12]]
+    others = [replace(own[20], serial=200, inode=78), replace(own[20], serial=201, actor=None)]
+    modes = [replace(one, serial=300 + one.serial, action=Action.MODE) for one in own[:6]]
+    nameless = replace(own[0], serial=400, action=Action.LOST)
+    store.add_changes([*own, *other, *others, *modes, nameless])
+    weighing = store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3)
+    expected = [own[0], *own[-3:], *other, *others, *modes]
+    assert sorted(one.serial for one in weighing) == sorted(one.serial for one in expected)
+    assert {one.serial for one in store.changes_weighing([b"/etc/x"], [], since_ns=NOW + 39_000_000, ends=3)} == {39}
+    assert store.changes_weighing([], [77], since_ns=NOW, ends=3) == [one for one in weighing if one.inode == 77]
+    assert weighing == [one for one in store.changes_about([b"/etc/x"], [], since_ns=NOW) if one in weighing]

@@ -9,7 +9,16 @@ import pytest
 from fimkit.correlate.picture import Snapshot
 from fimkit.model.config import Tier, Watch
 from fimkit.verbs.watch_looks import Looks
-from fimkit.verbs.watch_waiting import LATER_S, LONGEST_SETTLE_S, MOST_PATHS, QUIET_S, SETTLE_S, WaitingPaths
+from fimkit.verbs.watch_waiting import (
+    LATER_S,
+    LONGEST_REST_S,
+    LONGEST_SETTLE_S,
+    MOST_PATHS,
+    QUIET_S,
+    REST_S,
+    SETTLE_S,
+    WaitingPaths,
+)
 
 
 class Place:
@@ -158,3 +167,74 @@ def test_many_are_taken_in_parts_and_none_is_left_out(place: Place) -> None:
     first, rest = place.after(0.0), place.after(0.0)
     assert (len(first), len(rest)) == (MOST_PATHS, 7)
     assert first | rest == paths
+
+
+def test_where_records_come_late_what_was_looked_at_rests_and_what_is_new_does_not(place: Place) -> None:
+    hot, new = place.write("hot", "bytes"), place.write("new", "bytes")
+    place.waiting.late_s = 2.1
+    place.open(hot, ago_s=3.0)
+    assert place.after(QUIET_S) == {hot}
+    place.look(hot)
+    for number in range(4):
+        place.write("hot", f"other bytes {number}")
+        place.open(hot, ago_s=3.0)
+        assert place.after(1.0) == set()
+        assert len(place.waiting) == 1
+    place.open(new, ago_s=3.0)
+    assert place.after(QUIET_S) == {new}
+    place.look(new)
+    assert place.after(REST_S - 4.0) == {hot}  # it is looked at as it is in the end
+    place.look(hot)
+    assert place.after(60.0) == set() and len(place.waiting) == 0
+
+
+def test_where_records_come_in_time_again_nothing_rests_at_its_next_change(place: Place) -> None:
+    hot = place.write("hot", "bytes")
+    place.waiting.late_s = 2.1
+    place.open(hot, ago_s=3.0)
+    assert place.after(QUIET_S) == {hot}
+    place.look(hot)
+    place.open(hot, ago_s=3.0)
+    assert place.after(1.0) == set()
+    place.waiting.late_s = 0.0
+    place.open(hot, ago_s=3.0)
+    assert place.after(QUIET_S) == {hot}
+    assert len(place.waiting) == 0
+
+
+def test_at_the_end_what_rests_is_looked_at_too(place: Place) -> None:
+    paths = {place.write(f"file-{number}", "bytes") for number in range(20)}
+    place.waiting.late_s = 2.1
+    for _ in range(2):
+        for path in paths:
+            place.open(path, ago_s=3.0)
+        place.after(QUIET_S)
+    assert len(place.waiting) == 20
+    place.waiting.mark(min(paths), below=True, judge=True, settles=False)
+    taken = place.waiting.take(everything=True)
+    assert set(taken) == paths and taken[min(paths)].below
+    assert len(place.waiting) == 0
+
+
+def test_what_rests_wakes_nobody_before_its_time_however_many_they_are(place: Place) -> None:
+    place.waiting.late_s = 2.1
+    for _ in range(2):
+        for number in range(MOST_PATHS + 500):
+            place.waiting.mark(b"/%d" % number, below=False, judge=True, settles=False)
+        while place.after(0.0):
+            pass
+    assert len(place.waiting) == MOST_PATHS + 500
+    assert place.waiting.next_s == pytest.approx(1000.0 + REST_S)
+
+
+def test_the_later_records_come_the_longer_what_was_looked_at_rests_but_not_for_ever(place: Place) -> None:
+    for name, late_s, rest_s in (("a", 2.1, REST_S), ("b", 20.0, 40.0), ("c", 1e6, LONGEST_REST_S)):
+        path = place.write(name, "bytes")
+        place.waiting.late_s = late_s
+        place.open(path, ago_s=3.0)
+        assert place.after(QUIET_S) == {path}
+        place.look(path)
+        place.write(name, "more bytes")
+        place.open(path, ago_s=3.0)
+        assert place.after(rest_s - 0.01) == set()
+        assert place.after(0.02) == {path}
