@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
 from fimkit.correlate.picture import LAST_OPENINGS
-from fimkit.model.changes import Action, Actor
+from fimkit.model.changes import Action, Actor, end_of
 from fimkit.model.findings import Attribution
 from fimkit.model.states import FileState, FileType
 
@@ -140,8 +140,8 @@ def _window(life: Life, before: FileState | None, after: FileState | None) -> tu
 
 
 def steps_within(steps: Iterable[Step], low: int | None, high: int | None) -> list[Step]:
-    """Give the steps of a time, both ends included; ``None`` is no end."""
-    return [step for step in steps if (low is None or step.change.time_ns >= low) and (high is None or step.change.time_ns <= high)]
+    """Give the steps of a time, both ends included; ``None`` is no end. What stands for several is of all the time between them."""
+    return [step for step in steps if (low is None or end_of(step.change) >= low) and (high is None or step.change.time_ns <= high)]
 
 
 def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -> Cause:
@@ -157,7 +157,7 @@ def bytes_cause(life: Life, before: FileState | None, after: FileState | None) -
     if after is not None and after.type is not FileType.FILE:
         writers = [step for step in writers if step.change.action is Action.BORN]
     cause = steps_cause(steps_within(writers, low, high), "made the bytes")
-    if low is None or any(step.change.time_ns >= life.seen_ns for step in cause.steps):
+    if low is None or any(end_of(step.change) >= life.seen_ns for step in cause.steps):
         return cause
     earlier = cause.steps or steps_within(writers, None, low)
     if not earlier:
@@ -214,7 +214,7 @@ def mode_cause(life: Life, before: FileState | None, after: FileState) -> Cause:
         step
         for step in steps
         if step.change.action in ((Action.OWNER, Action.OPENED) if stripped else (Action.XATTRS,))
-        and (last is None or step.order > last.order)
+        and (last is None or step.order > last.order or (step.change.last_ns or 0) > last.change.time_ns)
     ]
     if altering:
         cause = steps_cause(altering, "altered the mode")

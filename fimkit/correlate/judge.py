@@ -1,7 +1,8 @@
 """Judges a draft: verdict, severity, identity. Pure."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, zip_longest
 from operator import attrgetter
 
 from fimkit.correlate.causes import thin_openings
@@ -21,7 +22,9 @@ MOST_NAMED = 32
 _CAPABILITY = "security.capability"
 _ENOUGH_FILES = 3
 _source_of = attrgetter("change.source")
+_order_of = attrgetter("order")
 _program_of = attrgetter("pid", "auid", "ses", "exe")
+_parent_of = attrgetter("pid", "auid", "ses", "ppid")
 
 
 class DataFolders:
@@ -68,20 +71,54 @@ def _suspicions(draft: Draft, watch: Watch, data_folders: DataFolders) -> list[s
     return words
 
 
+class _Whose:
+    """Which of the processes a step is by: told apart as ``distinct_processes`` does, by program or parent."""
+
+    def __init__(self, actors: Sequence[Actor]) -> None:
+        """Number the processes as they come."""
+        self._programs = {_program_of(actor): number for number, actor in enumerate(actors)}
+        self._parents = {_parent_of(actor): number for number, actor in enumerate(actors)}
+
+    def __call__(self, step: Step) -> set[int]:
+        """Give the numbers: two of them where it has one's program and another one's parent, none where nobody is named."""
+        actor = step.change.actor
+        if actor is None:
+            return set()
+        found = (self._programs.get(_program_of(actor)), self._parents.get(_parent_of(actor)))
+        return {number for number in found if number is not None}
+
+    def last_first(self, steps: Iterable[Step]) -> list[int]:
+        """Number the processes of some steps, those first that did something last."""
+        backwards = sorted(steps, key=_order_of, reverse=True)
+        return list(dict.fromkeys(number for step in backwards for number in sorted(self(step))))
+
+
 def _name_some(draft: Draft, steps: Sequence[Step]) -> tuple[tuple[Actor, ...], list[Step], list[str]]:
     """Choose whom a finding names, and the steps that it names them by; where not all are named, words on that.
 
     Where any of very many may have done it (a file that another short program writes each minute), a list of all of them says no
-    more, and each new finding of the path would have a longer one. Where it is sure who did it, all who had a part in it are named.
+    more, and each new finding of the path would have a longer one. Those go first that can explain it, each attribute's last ones
+    by turns: neither tries that were denied nor another attribute's many crowd them out. Where it is sure who did it, all who had
+    a part in it are named.
     """
     actors = draft.actors(steps)
     if draft.attribution is not Attribution.AMBIGUOUS or len(actors) <= MOST_NAMED:
         return actors, thin_openings(steps), []
-    named = (actors[0], *actors[1 - MOST_NAMED :])
-    programs = set(map(_program_of, named))
-    own = [step for step in steps if step.change.actor is not None and _program_of(step.change.actor) in programs]
-    words = f"{len(actors)} processes may have had a part in it; the likeliest one and the last {MOST_NAMED - 1} are named"
-    return named, thin_openings(own), [words]
+    whose = _Whose(actors)
+    turns = zip_longest(*map(whose.last_first, (draft.makers, *(cause.steps for cause in draft.causes.values()))))
+    able = dict.fromkeys([0, *(number for turn in turns for number in turn if number is not None)])
+    named = set(islice(dict.fromkeys([*able, *whose.last_first(steps)]), MOST_NAMED))
+    shown = thin_openings([step for step in steps if not named.isdisjoint(whose(step))])
+    return tuple(actors[number] for number in sorted(named)), shown, [_words_on_unnamed(len(actors), len(able))]
+
+
+def _words_on_unnamed(count: int, able: int) -> str:
+    left_out = count - MOST_NAMED
+    who = f"of the {able} that can explain it the likeliest one and {MOST_NAMED - 1} of the last"
+    if able <= MOST_NAMED:
+        who = "the one that can explain it" if able == 1 else f"the {able} that can explain it"
+        who += f" and the last {MOST_NAMED - able} of the others" if able < MOST_NAMED else ""
+    return f"{count} processes may have had a part in it: {who} are named, {left_out} {'is' if left_out == 1 else 'are'} left out"
 
 
 def judge(draft: Draft, *, host: str, watch: Watch, data_folders: DataFolders, seen_ns: int, gaps: list[str]) -> Finding:

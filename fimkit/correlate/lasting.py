@@ -255,20 +255,31 @@ def _explain_content(draft: Draft, life: Life | None, step: Step | None, after: 
 
 
 def _doubt(draft: Draft, timeline: Timeline) -> None:
-    """Lower what is exact where a call of that time lost the record of which file it was for, and another process made it."""
-    if not timeline.lost or draft.attribution is not Attribution.EXACT:
+    """Lower what is exact where a call of that time lost the record of which file it was for, and another process made it.
+
+    And where not all is at hand that was recorded of that time.
+    """
+    if not (timeline.lost or timeline.left_out) or draft.attribution is not Attribution.EXACT:
         return
     before, after = draft.before, draft.after
     steps = draft.steps()
     low = before.ctime_ns if before is not None and before.ctime_ns is not None else steps[0].change.time_ns
     high = None if after is None or after.ctime_ns is None else after.ctime_ns + SLACK_NS
     names = {draft.path, *([draft.moved_to] if draft.moved_to else []), *(step.path for step in steps if step.path is not None)}
-    hidden = timeline.lost_between(timeline.table.key_of(after or before), names, low - SLACK_NS, high)
+    key = timeline.table.key_of(after or before)
+    if timeline.leaves_out(key, low, high):
+        draft.causes = {name: _lowered(cause) for name, cause in draft.causes.items()}
+        draft.say(["more was recorded of that time than can be looked through: another may have had a part in it"])
+    hidden = timeline.lost_between(key, names, low - SLACK_NS, high)
     nobody = any(step.change.actor is None for step in hidden)
     for name, cause in draft.causes.items():
         if hidden and len(distinct_processes([*cause.steps, *hidden])) + nobody > 1:
-            draft.causes[name] = Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
+            draft.causes[name] = _lowered(cause, hidden)
             draft.say([f"{len(hidden)} events of that time lost the record of which file they were for, or whose they were"])
+
+
+def _lowered(cause: Cause, hidden: Sequence[Step] = ()) -> Cause:
+    return Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
 
 
 def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:

@@ -4,16 +4,20 @@ A million paths must be cheap: a snapshot's second index is one dictionary from 
 """
 
 import stat
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Action, Change, Source, end_of, left_out
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "bears_on_others", "key_of_change", "parent_of_change"]
+__all__ = [
+    "LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "is_coming_folder", "key_of_change", "opening_of", "parent_of_change",
+]  # fmt: skip
 
+_NAMINGS = frozenset({Action.BORN, Action.LINKED, Action.UNLINKED, Action.MOVED_TO, Action.MOVED_FROM})
 _COMINGS = frozenset({Action.BORN, Action.MOVED_TO, Action.MOVED_FROM})
 
 Slot = tuple[FileKey, bytes]
@@ -21,7 +25,7 @@ Slot = tuple[FileKey, bytes]
 
 
 LAST_OPENINGS = 3
-"""Of the openings of one file by one process so many are kept, and the first one."""
+"""Of the openings of one file by one process so many are kept, and the first one; one stands for those between."""
 
 
 def key_of_change(change: Change) -> FileKey | None:
@@ -34,14 +38,14 @@ def parent_of_change(change: Change) -> FileKey | None:
     return None if change.parent_dev is None or change.parent_inode is None else FileKey(change.parent_dev, change.parent_inode)
 
 
-def bears_on_others(action: Action, mode: int | None) -> bool:
-    """Tell whether a change bears on other names than its own: calls without their files' names, and folders that came or went.
+def is_coming_folder(action: Action, mode: int | None) -> bool:
+    """Tell whether a folder came or went: that bears on all names in it.
 
     Args:
         action: What was done.
         mode: Of the file, with the type bits.
     """
-    return action is Action.LOST or (action in _COMINGS and mode is not None and stat.S_ISDIR(mode))
+    return action in _COMINGS and mode is not None and stat.S_ISDIR(mode)
 
 
 class Snapshot(dict[bytes, FileState]):
@@ -102,19 +106,27 @@ class Snapshot(dict[bytes, FileState]):
 class ChangeIndex:
     """Changes, looked up by name, by file, and by folder and name where the text may be wrong.
 
-    It holds ``most`` changes: past that the oldest half goes, ``forgotten`` counts them, and whoever needs them asks the store. Of
-    what bears on other names than its own (:func:`bears_on_others`) a part stays: whoever asks for a name would not be told of it.
-    Where one process opens one file for writing again and again, the first and the last openings are held: whether it can have made
-    the bytes is told by these, and a file that is written each second would soon fill everything.
+    It holds ``most`` changes: past that the oldest half goes, ``forgotten`` counts them, and whoever needs them asks the store: so
+    only what is stored goes (:meth:`note_stored`). What is put back from there is held beside them until more is forgotten, and
+    drives nothing away. Of what bears on other names than its own, calls without their files' names and folders that came or went,
+    a part stays: whoever asks for a name would not be told of it. Where calls go, what :func:`fimkit.model.changes.left_out` gives
+    stands for them.
+
+    Where one process opens one file for writing again and again, the first and the last openings are held, and one that stands for
+    all between, with the times of the first and the last of those: whether it can have made the bytes is told by these, and a file
+    that is written each second would soon fill everything.
     """
 
     def __init__(self, most: int = 100_000) -> None:
         """Begin with nothing."""
-        self.most, self.most_staying = most, most // 4
+        self.most, self.most_staying = most, most // 8
         self.forgotten = 0
         self.asked: set[bytes | int] | None = None
         self._rows: dict[int, Change] = {}
-        self._next = 0
+        self._back: set[int] = set()
+        self._next = self._stored = 0
+        self._try_at = most
+        self._gone: tuple[int, int] | None = None
         self._clear()
 
     def _clear(self) -> None:
@@ -124,6 +136,7 @@ class ChangeIndex:
         self._by_cookie: dict[str, list[int]] = defaultdict(list)
         self._lost_in: dict[FileKey | None, list[int]] = defaultdict(list)
         self._openings: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        self._partings: dict[FileKey, list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -160,12 +173,34 @@ class ChangeIndex:
         Args:
             change: Of audit or osquery.
             is_odd: Its text may not be where it is: it is to be found by its folder's inode too.
-            back: It was forgotten, and is put back: nothing is forgotten for it, for what comes with it belongs together.
+            back: It was forgotten, and is put back until more is.
         """
-        if len(self._rows) >= self.most and not back:
+        if not back and len(self._rows) - len(self._back) >= self._try_at:
             self._forget()
+        if back:
+            self._back.add(self._next)
         self._insert(self._next, change, is_odd)
         self._next += 1
+
+    def note_stored(self) -> None:
+        """Take note that all that was taken in is stored now, and may be forgotten."""
+        self._stored, self._try_at = self._next, self.most
+
+    def note_gone(self, first_ns: int, last_ns: int) -> None:
+        """Take note that changes of a time are nowhere."""
+        low, high = self._gone or (first_ns, last_ns)
+        self._gone = min(low, first_ns), max(high, last_ns)
+        for row in [row for row in self._lost_in.get(None, ()) if self._rows[row].last_ns is not None]:
+            self._lost_in[None].remove(row)
+            del self._rows[row]
+        self._insert(self._next, left_out(*self._gone), is_odd=False)
+        self._next += 1
+
+    def drop_back(self) -> None:
+        """Forget what was put back, where that has become more than all else."""
+        if len(self._back) > self.most:
+            self.forgotten += 1  # whoever asked for it asks again
+            self._rebuild([(row, change) for row, change in self._rows.items() if row not in self._back])
 
     def _insert(self, row: int, change: Change, is_odd: bool) -> None:
         self._rows[row] = change
@@ -174,36 +209,75 @@ class ChangeIndex:
             self._lost_in[key or parent].append(row)
             return
         if change.path is not None:
-            self._by_path[change.path].append(row)
+            self._put(self._by_path[change.path], row)
             if is_odd and parent is not None:
-                self._by_slot[parent, change.path.rpartition(b"/")[2]].append(row)
+                self._put(self._by_slot[parent, change.path.rpartition(b"/")[2]], row)
         if key is not None and change.source is Source.AUDIT:
-            self._by_key[key].append(row)
+            self._put(self._by_key[key], row)
+            if change.action in _NAMINGS:
+                insort(self._partings[key], change.time_ns)
         if change.cookie is not None and change.source is Source.OSQUERY:
             self._by_cookie[change.cookie].append(row)
-        if change.action is Action.OPENED and change.actor is not None and not is_odd:
-            self._thin(self._openings[_opening_of(change)], row)
+        if change.action is Action.OPENED and change.actor is not None and not is_odd and row not in self._back:
+            self._thin(self._openings[opening_of(change)], row)
+
+    def _put(self, rows: list[int], row: int) -> None:
+        """Put a row behind the others; one that was forgotten, before those that are later."""
+        if row in self._back:
+            insort(rows, row, key=self._order_of)
+        else:
+            rows.append(row)
+
+    def _order_of(self, row: int) -> tuple[int, int, int]:
+        change = self._rows[row]
+        return change.time_ns, change.serial, change.item
 
     def _thin(self, rows: list[int], row: int) -> None:
-        """Take one more opening of a kind in, by its time; the one before the last ones goes, if it is not the first."""
+        """Take one more opening of a kind in, by its time; of those between the first and the last ones two become one."""
         insort(rows, row, key=lambda one: self._rows[one].time_ns)
-        if len(rows) > LAST_OPENINGS + 1:
-            gone = rows.pop(1)
-            change = self._rows.pop(gone)
-            if change.path is not None:
-                self._by_path[change.path].remove(gone)
-            key = key_of_change(change)
-            if key is not None and change.source is Source.AUDIT:
-                self._by_key[key].remove(gone)
+        place = len(rows) - LAST_OPENINGS - 1
+        if place < 2:
+            return
+        older, newer = rows[place - 1], rows[place]
+        was, change = self._rows[older], self._rows[newer]
+        key = key_of_change(change)
+        if key is not None and self._is_parted(key, was.time_ns, change.time_ns):
+            return
+        gone, stays = sorted((older, newer))  # the one that was taken in last: it is stored when both are
+        del self._rows[gone]
+        self._rows[stays] = replace(was, last_ns=max(end_of(was), end_of(change)))
+        rows[place - 1 : place + 1] = [stays]
+        if change.path is not None:
+            self._by_path[change.path].remove(gone)
+        if key is not None and change.source is Source.AUDIT:
+            self._by_key[key].remove(gone)
+
+    def _is_parted(self, key: FileKey, first_ns: int, last_ns: int) -> bool:
+        """Tell whether a file got or lost a name between two times: the number may be another file's since."""
+        times = self._partings.get(key, [])
+        place = bisect_left(times, first_ns)
+        return place < len(times) and times[place] <= last_ns
 
     def _forget(self) -> None:
-        rows = list(self._rows.items())
-        older, newer = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        staying = [(row, change) for row, change in older if bears_on_others(change.action, change.mode)]
-        kept = [*staying[-self.most_staying :], *newer]
+        rows = [(row, change) for row, change in self._rows.items() if row not in self._back]
+        half = len(rows) // 2
+        older = [(row, change) for row, change in rows[:half] if row < self._stored]
+        lost = [(row, change) for row, change in older if change.action is Action.LOST]
+        folders = [(row, change) for row, change in older if is_coming_folder(change.action, change.mode)]
+        staying = {row for row, _ in (*lost[-self.most_staying :], *folders[-self.most_staying :])}
+        dropped = {row for row, _ in older if row not in staying}
+        if len(dropped) < half // 8:  # not stored yet
+            self._try_at = len(rows) + half // 8
+            return
+        if gone := [change for row, change in lost if row not in staying]:
+            self.note_gone(min(change.time_ns for change in gone), max(map(end_of, gone)))
+        self.forgotten += len(dropped)
+        self._try_at = self.most
+        self._rebuild([(row, change) for row, change in self._rows.items() if row not in dropped and row not in self._back])
+
+    def _rebuild(self, kept: list[tuple[int, Change]]) -> None:
         odd = {row for rows in self._by_slot.values() for row in rows}
-        self.forgotten += len(rows) - len(kept)
-        self._rows = {}
+        self._rows, self._back = {}, set()
         self._clear()
         for row, change in kept:
             self._insert(row, change, row in odd)
@@ -235,7 +309,8 @@ class ChangeIndex:
             yield from (other for other in self._by_cookie.get(cookie, ()) if other != row)
 
 
-def _opening_of(change: Change) -> tuple[object, ...]:
+def opening_of(change: Change) -> tuple[object, ...]:
+    """Name the file, the way to it and the process of an opening that is somebody's."""
     actor = change.actor
     assert actor is not None
     who = (actor.pid, actor.ppid, actor.auid, actor.ses, actor.exe, actor.uid, actor.euid, actor.syscall)
@@ -246,5 +321,5 @@ def _claim(change: Change) -> tuple[object, ...]:
     who = None if change.actor is None else (change.actor.pid, change.actor.event)
     return (
         change.source, change.action, change.time_ns, change.serial, change.item, change.path, change.dev, change.inode,
-        change.cookie, change.error, change.sha256, change.size, who,
+        change.cookie, change.error, change.sha256, change.size, who, change.last_ns if change.source is Source.AUDIT else None,
     )  # fmt: skip

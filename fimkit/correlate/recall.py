@@ -8,12 +8,13 @@ for more. It ends where a walk asks for nothing new.
 from collections.abc import Callable, Collection, Iterable
 
 from fimkit.correlate.neighbourhood import Affected, Neighbourhood, Picture
-from fimkit.model.changes import Change
+from fimkit.model.changes import Change, left_out
 
 __all__ = ["Recall"]
 
 _MOST_WALKS = 50
 """So many names that each lead to the next one are followed: a history may be of any length, and a look is not."""
+_EVER_NS = 1 << 62
 
 
 class Recall:
@@ -21,7 +22,8 @@ class Recall:
 
     Args:
         picture: Followed by the caller.
-        load: Gives the changes whose text is one of some paths, or whose file has one of some inode numbers.
+        load: Gives the changes whose text is one of some paths, or whose file has one of some inode numbers; where these are too
+            many, what stands for those in the middle.
     """
 
     def __init__(self, picture: Picture, load: Callable[[Collection[bytes], Collection[int]], Iterable[Change]]) -> None:
@@ -36,6 +38,7 @@ class Recall:
         return self._picture.affected(change)
 
     def _has_forgotten(self) -> bool:
+        self._picture.changes.drop_back()
         forgotten = self._picture.changes.forgotten
         if self._forgotten != forgotten:
             self._forgotten = forgotten
@@ -54,8 +57,8 @@ class Recall:
             near = picture.neighbourhood(paths)
             asked, index.asked = index.asked, None
             if not self._take(*_sorted(asked)):
-                break
-        return near
+                return near
+        return near._replace(changes=[*near.changes, left_out(0, _EVER_NS)])
 
     def _take(self, paths: Iterable[bytes], inodes: Iterable[int]) -> bool:
         """Have what was recorded of some names and files put back, once until more is forgotten; tells whether there was any."""

@@ -9,7 +9,7 @@ from typing import Any
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
 from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Action, Change, Source, end_of
 from fimkit.model.states import FileState
 from fimkit.osquery.moves import pair_moves
 
@@ -69,6 +69,7 @@ class Timeline:
         self._by_path: dict[bytes, list[int]] = defaultdict(list)
         self.denied: list[Step] = []
         self.lost: list[Step] = []
+        self.left_out: list[int] = []
         self._lost_in: dict[int, list[int]] = defaultdict(list)
         self._lost_of: dict[int, list[int]] = defaultdict(list)
         self._snapshots = (before, after)
@@ -106,6 +107,8 @@ class Timeline:
             rows_of_key[key].append(row)
             if change.action is Action.DENIED:
                 self.denied.append(self.step(row))
+            elif change.action is Action.LOST and change.last_ns is not None:
+                self.left_out.append(row)
             elif change.action is Action.LOST:
                 self.lost.append(self.step(row))
                 (self._lost_of[key] if key >= 0 else self._lost_in[self._parents[row]]).append(row)
@@ -150,6 +153,20 @@ class Timeline:
             last = len(rows) if high_ns is None else bisect_right(rows, high_ns, key=self._time_of)
             found += [self.step(row) for row in rows[first:last]]
         return found
+
+    def leaves_out(self, key: int, low_ns: int | None, high_ns: int | None) -> bool:
+        """Tell whether changes of that time, which may have been a file's, are not here: there were too many to hold.
+
+        Args:
+            key: The file's number.
+            low_ns: From when on.
+            high_ns: Until when.
+        """
+        spans = ((self._keys[row], self.table.changes[row]) for row in self.left_out)
+        return any(
+            one in (-1, key) and (high_ns is None or change.time_ns <= high_ns) and (low_ns is None or end_of(change) >= low_ns)
+            for one, change in spans
+        )
 
     def _time_of(self, row: int) -> int:
         return self.table.changes[row].time_ns

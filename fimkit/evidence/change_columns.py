@@ -21,6 +21,8 @@ _CHANGE = (
     "mtime_ns", "actor_time_ns",
 )  # fmt: skip
 _PROCESS = ("auid", "uid", "euid", "user", "pid", "ppid", "exe", "comm", "cmdline", "cmdline_verified", "tty", "ses")
+_ABSENT = tuple(False if name in _FLAGS else None for name in _PROCESS)
+"""A process whose row is gone: nothing is known of it any more, as :func:`fimkit.evidence.changes_rows.decode_change` has it."""
 
 Column = Sequence[Any]
 
@@ -71,7 +73,7 @@ class _Processes:
             some = missing[start : start + _MOST_VALUES]
             query = f"SELECT id, {', '.join(_PROCESS)} FROM processes WHERE id IN ({', '.join('?' * len(some))})"
             self._known.update((number, tuple(rest)) for number, *rest in self._connection.execute(query, some))
-        return [self._known[number] for number in numbers]
+        return [self._known.get(number, _ABSENT) for number in numbers]
 
 
 def past_change_columns(connection: sqlite3.Connection, span: Span) -> Iterator[ChangeColumns]:

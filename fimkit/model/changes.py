@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fimkit.model.states import FileState
+from fimkit.model.states import FileKey, FileState
 
-__all__ = ["Action", "Actor", "Change", "Note", "NoteKind", "Source", "StateDiff"]
+__all__ = ["Action", "Actor", "Change", "Note", "NoteKind", "Source", "StateDiff", "end_of", "left_out"]
 
 
 class Source(StrEnum):
@@ -93,6 +93,23 @@ class Change:
     node: str | None = None
     hash_late: bool = False
     last_ns: int | None = None
+
+
+def end_of(change: Change) -> int:
+    """Give the time of the last of those that a change stands for."""
+    return change.time_ns if change.last_ns is None else change.last_ns
+
+
+def left_out(first_ns: int, last_ns: int, key: FileKey | None = None) -> Change:
+    """Stand for changes that are not at hand: whoever judges that time knows that another may have had a part.
+
+    Args:
+        first_ns: The time of the first of them.
+        last_ns: And of the last.
+        key: The file that they are about; ``None``: any.
+    """
+    dev, inode = (None, None) if key is None else (key.dev, key.inode)
+    return Change(source=Source.AUDIT, action=Action.LOST, time_ns=first_ns, last_ns=last_ns, dev=dev, inode=inode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -512,6 +512,7 @@ class _Watcher:
     def _tell_explained(self, explained: Explained) -> None:
         """Tell what packages cannot have done, or were asked about; the rest waits for their answer."""
         self._telling.say(explained.words)
+        self.engine.note_explained(explained.findings)
         self._tell_new(explained.findings)
 
     def _tell_new(self, findings: Sequence[Finding]) -> None:

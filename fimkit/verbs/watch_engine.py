@@ -19,15 +19,15 @@ from fimkit.correlate.correlate import Around, correlate
 from fimkit.correlate.judge import DataFolders
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.correlate.neighbourhood import Neighbourhood, Picture
-from fimkit.correlate.picture import LAST_OPENINGS, ChangeIndex, Snapshot, bears_on_others, key_of_change, parent_of_change
+from fimkit.correlate.picture import LAST_OPENINGS, ChangeIndex, Snapshot, is_coming_folder, key_of_change, parent_of_change
 from fimkit.correlate.recall import Recall
 from fimkit.evidence.finding_life import PASSING, Stored
 from fimkit.evidence.store import Store
 from fimkit.evidence.ticket_rows import TicketEnd
-from fimkit.model.changes import Action, Change, Note, Source
+from fimkit.model.changes import Action, Change, Note, Source, end_of
 from fimkit.model.config import Config, Watch
 from fimkit.model.errors import HostError
-from fimkit.model.findings import Attribution, Finding
+from fimkit.model.findings import Attribution, Finding, Severity, Tier
 from fimkit.model.paths import is_below
 from fimkit.model.records import BadLine
 from fimkit.model.states import FileKey, FileState
@@ -59,7 +59,9 @@ RATE_S = 0.5
 LATE_S = 2.0
 """Records that are so old when they are taken come late."""
 MOST_UNSTORED = 50_000
-"""So many changes wait for a store that refuses."""
+"""So many changes wait for a store that refuses,"""
+MANY_UNSTORED = 2000
+"""and so many for something to be found, where it does not."""
 STORE_AGAIN_S = 1.0
 _OPENINGS = frozenset({Action.BORN, Action.OPENED})
 _PASSED = frozenset({Action.DENIED, Action.UNLINKED, Action.MOVED_FROM})
@@ -180,6 +182,7 @@ class Engine:
         self.looks = Looks(watches, Snapshot(before.values()), Snapshot(after.values()))
         self._clock = clock
         self._waiting = WaitingPaths(self.looks, clock)
+        self._alarmed: set[bytes] = set()
         self._arrivals, self._arrivals_s, self._arrived_s = Arrivals(), 0.0, 0.0
         self._gather = _Gathering(clock)
         self.picture = Picture(self.looks.before, self.looks.after, ChangeIndex(MOST_CHANGES))
@@ -201,10 +204,16 @@ class Engine:
         """Remember the last changes; what older ones tell of a path is asked of the store, like all that is forgotten."""
         index = self.picture.changes
         last = range(max(0, len(changes) - index.most // 2), len(changes))
-        staying = [row for row in changes.rows_of(bears_on_others) if row < last.start][-index.most_staying :]
+        folders = [row for row in changes.rows_of(is_coming_folder) if row < last.start][-index.most_staying :]
+        lost = [row for row in changes.rows_of(lambda action, mode: action is Action.LOST) if row < last.start]
+        staying = sorted([*folders, *lost[-index.most_staying :]])
         index.forgotten = last.start - len(staying)
+        if gone := lost[: -index.most_staying]:
+            first, end = changes.changes_at([gone[0], gone[-1]])
+            index.note_gone(first.time_ns, end.time_ns)
         for change in changes.changes_at([*staying, *last]):
             self._remember(change)
+        index.note_stored()
         self._span = changes.span(Source.AUDIT)
 
     def reload_store(self) -> None:
@@ -298,9 +307,13 @@ class Engine:
                 taken += 1
                 self._unstored.changes.append(one)
                 self._schedule(self._remember(one))
-        if self.refusal is not None and len(self._unstored.changes) > MOST_UNSTORED:
-            self.dropped += len(self._unstored.changes)
-            self._unstored.changes.clear()
+        waiting = self._unstored.changes
+        if self.refusal is None and len(waiting) > MANY_UNSTORED:  # what is not stored cannot be forgotten
+            self.flush()
+        elif len(waiting) > MOST_UNSTORED:
+            self.dropped += len(waiting)
+            self.picture.changes.note_gone(min(one.time_ns for one in waiting), max(map(end_of, waiting)))
+            waiting.clear()
         return taken
 
     def _keep_nameless(self, change: Change) -> None:
@@ -351,7 +364,7 @@ class Engine:
             judge: It is judged anew, even where it is as it was.
             settles: A writer may be at it still.
         """
-        self._waiting.mark(path, below=below, judge=judge, settles=settles)
+        self._waiting.mark(path, below=below, judge=judge, settles=settles, urgent=self._is_urgent(path, below=below))
 
     def concerns(self, change: Change) -> bool:
         """Tell whether a change may be about a watched path, as :class:`fimkit.verbs.scope.Scope` does for logs."""
@@ -402,7 +415,18 @@ class Engine:
         settles = change.action in _OPENINGS and (change.mode or 0) & 0o170000 == 0o100000
         for path, below in self._recall.affected(change):
             if self.looks.is_within(path):
-                self._waiting.mark(path, below=below, judge=True, settles=settles, opened_ns=change.time_ns)
+                urgent = self._is_urgent(path, below=below)
+                self._waiting.mark(path, below=below, judge=True, settles=settles, opened_ns=change.time_ns, urgent=urgent)
+
+    def _is_urgent(self, path: bytes, *, below: bool) -> bool:
+        """Tell, where the records come late, whether a look at a path may be the first to find what is critical."""
+        if not self._waiting.late_s or path in self._alarmed:
+            return False
+        watches = self.looks.watches
+        watch = watches.watch_of(path) or watches.watch_of(path, is_folder=True)
+        if watch is not None and watch.tier is Tier.CRITICAL:
+            return True
+        return below and any(one.tier is Tier.CRITICAL and is_below(one.path, path) for one in watches.watches)
 
     # One turn.
 
@@ -451,7 +475,11 @@ class Engine:
     def flush(self) -> None:
         """Store what has no finding to go with it."""
         if self._unstored != _Unstored() and self._try(self._store_sources) is not None:
-            self._unstored = _Unstored()
+            self._note_stored()
+
+    def _note_stored(self) -> None:
+        self._unstored = _Unstored()
+        self.picture.changes.note_stored()
 
     def _try(self, write: Callable[[], _Done]) -> _Done | None:
         """Write in one commit; nothing, and :attr:`refusal`, where the store refuses."""
@@ -483,7 +511,18 @@ class Engine:
         near = self._recall.neighbourhood(paths)
         findings, early = self._without_early(self._judge(near), due)
         batch = self._store(near, findings, looked=len(seen), left=early)
-        return self._put_off(paths, findings, looked=len(seen)) if batch is None else batch
+        batch = self._put_off(paths, findings, looked=len(seen)) if batch is None else batch
+        self._note_alarms(near.core - early, findings, (*batch.new, *batch.unstored))
+        return batch
+
+    def _note_alarms(self, judged: Collection[bytes], findings: Iterable[Finding], told: Iterable[Finding]) -> None:
+        """Note at which paths something critical was told and is so still."""
+        self._alarmed.difference_update(set(judged) - {one.path for one in findings if one.severity is Severity.CRITICAL})
+        self._alarmed.update(one.path for one in told if one.severity is Severity.CRITICAL)
+
+    def note_explained(self, findings: Iterable[Finding]) -> None:
+        """Note what packages made of what was told: what they explain is no alarm, and what follows at its path may be one."""
+        self._alarmed.difference_update(one.path for one in findings if one.severity is not Severity.CRITICAL)
 
     def _put_off(self, paths: Iterable[bytes], findings: Sequence[Finding], *, looked: int) -> Batch:
         """Have what the store refused judged again soon; what is not known to be open already is given as it is."""
@@ -613,7 +652,7 @@ class Engine:
         if (done := self._try(write)) is None:
             return None
         stored, gone, untold = done
-        self._unstored = _Unstored()
+        self._note_stored()
         for finding in (*stored.superseded, *gone):
             self._open.drop(finding.id)
         for finding in stored.new:

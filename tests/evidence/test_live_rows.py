@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from fimkit.evidence.changes_rows import MOST_WEIGHING
 from fimkit.evidence.finding_life import FindingStatus
 from fimkit.evidence.store import Store, open_store
-from fimkit.model.changes import Action
+from fimkit.model.changes import Action, left_out
 from fimkit.model.findings import Kind
+from fimkit.model.states import FileKey
 from tests.evidence.examples import NOW, a_change, a_finding
 
 OPEN = [
@@ -80,8 +82,29 @@ def test_of_the_openings_by_one_process_the_first_and_the_last_ones_weigh(store:
     nameless = replace(own[0], serial=400, action=Action.LOST)
     store.add_changes([*own, *other, *others, *modes, nameless])
     weighing = store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3)
-    expected = [own[0], *own[-3:], *other, *others, *modes]
+    expected = [own[0], replace(own[1], last_ns=own[-4].time_ns), *own[-3:], *other, *others, *modes]
     assert sorted(one.serial for one in weighing) == sorted(one.serial for one in expected)
     assert {one.serial for one in store.changes_weighing([b"/etc/x"], [], since_ns=NOW + 39_000_000, ends=3)} == {39}
     assert store.changes_weighing([], [77], since_ns=NOW, ends=3) == [one for one in weighing if one.inode == 77]
-    assert weighing == [one for one in store.changes_about([b"/etc/x"], [], since_ns=NOW) if one in weighing]
+    assert weighing == sorted(expected, key=lambda one: (one.time_ns, one.serial, one.item))
+
+
+def test_of_very_many_the_first_and_the_last_weigh_and_one_stands_for_the_others(store: Store) -> None:
+    many = [a_change(b"/etc/x", time_ns=NOW + number, serial=number, action=Action.MODE) for number in range(2 * MOST_WEIGHING)]
+    store.add_changes(many)
+    first, last = MOST_WEIGHING // 4, MOST_WEIGHING - MOST_WEIGHING // 4
+    assert store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3) == [*many[:first], *many[-last:]]
+    weighing = store.changes_weighing([], [77], since_ns=NOW, ends=3)
+    gap = left_out(NOW + first, NOW + len(many) - last - 1, FileKey(65024, 77))
+    assert weighing == [*many[:first], *many[-last:], gap]
+    store.add_changes([replace(many[-1], serial=10**6, action=Action.BORN)])
+    assert gap not in store.changes_weighing([], [77], since_ns=NOW, ends=3)  # another file since
+
+
+def test_openings_before_and_after_a_name_came_are_not_one(store: Store) -> None:
+    own = [a_change(b"/etc/x", time_ns=NOW + number, serial=number) for number in range(20)]
+    came = replace(own[10], action=Action.MOVED_TO, item=9)
+    store.add_changes([*own, came])
+    weighing = store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3)
+    assert [(one.serial, one.last_ns) for one in weighing if one.last_ns] == [(1, NOW + 7), (12, NOW + 16)]
+    assert came in weighing

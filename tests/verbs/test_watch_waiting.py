@@ -10,10 +10,14 @@ from fimkit.correlate.picture import Snapshot
 from fimkit.model.config import Tier, Watch
 from fimkit.verbs.watch_looks import Looks
 from fimkit.verbs.watch_waiting import (
+    CRITICAL_REST_PART,
+    CRITICAL_REST_S,
+    LATE_HOLDS_S,
     LATER_S,
     LONGEST_REST_S,
     LONGEST_SETTLE_S,
     MOST_PATHS,
+    MOST_WOKEN,
     QUIET_S,
     REST_S,
     SETTLE_S,
@@ -50,6 +54,28 @@ class Place:
     def after(self, seconds: float) -> set[bytes]:
         self.now_s += seconds
         return set(self.waiting.take())
+
+    def after_late(self, seconds: float, late_s: float = 2.1) -> set[bytes]:
+        """Have records come late all the while."""
+        until_s, taken = self.now_s + seconds, set[bytes]()
+        while self.now_s < until_s:
+            self.waiting.late_s = late_s
+            taken |= self.after(min(LATE_HOLDS_S / 2, until_s - self.now_s))
+        self.waiting.late_s = late_s
+        return taken
+
+    def rest(self, name: str) -> bytes:
+        """Have a file looked at while the records come late, and written again."""
+        path = self.write(name, "bytes")
+        self.waiting.late_s = 2.1
+        self.open(path, ago_s=3.0)
+        assert self.after(QUIET_S) == {path}
+        self.look(path)
+        assert self.after_late(LATER_S[-1]) == set()
+        self.write(name, "more bytes")
+        self.open(path, ago_s=3.0)
+        assert self.after(0.0) == set() and len(self.waiting) == 1
+        return path
 
 
 @pytest.fixture
@@ -236,5 +262,157 @@ def test_the_later_records_come_the_longer_what_was_looked_at_rests_but_not_for_
         place.look(path)
         place.write(name, "more bytes")
         place.open(path, ago_s=3.0)
-        assert place.after(rest_s - 0.01) == set()
-        assert place.after(0.02) == {path}
+        assert place.after_late(rest_s - 0.01, late_s) == set()
+        assert place.after_late(0.02, late_s) == {path}
+        place.look(path)
+
+
+@pytest.mark.parametrize(("late_s", "rest_s"), [(2.1, CRITICAL_REST_S), (12.0, 12.0 * CRITICAL_REST_PART), (60.0, REST_S)])
+def test_what_may_come_to_be_critical_rests_for_a_moment_only(place: Place, late_s: float, rest_s: float) -> None:
+    path = os.fsencode(place.folder / "hot")
+    place.waiting.late_s = late_s
+    place.waiting.mark(path, below=False, judge=True, settles=False, urgent=True)
+    assert place.after(0.0) == {path}
+    for _ in range(3):
+        place.waiting.mark(path, below=False, judge=True, settles=False, urgent=True)
+        assert place.after(0.0) == set()
+    assert len(place.waiting) == 1
+    assert place.waiting.next_s == pytest.approx(place.now_s + min(rest_s, LATE_HOLDS_S))
+    place.waiting.late_s = late_s
+    assert place.after(rest_s - 0.01) == set()
+    assert place.after(0.02) == {path}
+    assert len(place.waiting) == 0
+
+
+@pytest.mark.parametrize(("rested_s", "left_s"), [(0.25, CRITICAL_REST_S - 0.25), (2 * CRITICAL_REST_S, 0.0)])
+def test_what_rests_wakes_sooner_when_it_may_come_to_be_critical(place: Place, rested_s: float, left_s: float) -> None:
+    path = place.rest("hot")
+    assert place.after_late(rested_s) == set()
+    place.waiting.mark(path, below=False, judge=True, settles=False, urgent=True)
+    assert place.waiting.next_s == pytest.approx(place.now_s + left_s)
+    assert place.after(left_s - 0.01) == set()
+    assert place.after(0.02) == {path}
+    assert len(place.waiting) == 0
+
+
+def test_a_change_that_comes_in_time_wakes_what_rests_whatever_it_is(place: Place) -> None:
+    path = place.rest("hot")
+    place.waiting.late_s = 0.0
+    place.waiting.mark(path, below=False, judge=True, settles=False, opened_ns=time.time_ns())  # a chmod
+    assert place.after(0.0) == {path}
+    assert len(place.waiting) == 0
+
+
+def test_an_opening_that_comes_in_time_has_what_rested_settle_as_ever(place: Place) -> None:
+    path = place.rest("hot")
+    place.waiting.late_s = 0.0
+    place.write("hot", "")  # as open(2) left it
+    place.open(path)
+    assert place.after(QUIET_S) == set()
+    place.write("hot", "its bytes")
+    assert place.after(QUIET_S) == set()  # seen for the first time
+    assert place.after(QUIET_S) == {path}
+
+
+def test_where_records_come_in_time_again_everything_wakes_by_and_by(place: Place) -> None:
+    paths = {b"/%d" % number for number in range(2 * MOST_WOKEN + 7)}
+    place.waiting.late_s = 2.1
+    for _ in range(2):
+        for path in paths:
+            place.waiting.mark(path, below=False, judge=True, settles=False)
+        place.after(0.0)
+    assert len(place.waiting) == len(paths) and place.after(0.1) == set()
+    place.waiting.late_s = 0.0
+    taken: list[set[bytes]] = []
+    while (next_s := place.waiting.next_s) is not None and next_s <= place.now_s:
+        taken.append(place.after(0.0))
+    assert list(map(len, taken)) == [MOST_WOKEN, MOST_WOKEN, 7] and set().union(*taken) == paths
+    assert len(place.waiting) == 0 and place.waiting.next_s is None
+
+
+def test_where_no_records_come_any_more_what_rests_wakes(place: Place) -> None:
+    path = os.fsencode(place.folder / "hot")
+    place.waiting.late_s = 20.0
+    place.waiting.mark(path, below=False, judge=True, settles=False)
+    assert place.after(0.0) == {path}
+    place.waiting.mark(path, below=False, judge=True, settles=False)
+    assert place.waiting.next_s == pytest.approx(place.now_s + LATE_HOLDS_S)
+    assert place.after(LATE_HOLDS_S - 0.01) == set()
+    assert place.waiting.late_s == 20.0
+    assert place.after(0.02) == {path}
+    assert place.waiting.late_s == 0.0 and len(place.waiting) == 0
+
+
+def test_where_no_records_come_any_more_what_others_tell_of_does_not_rest(place: Place) -> None:
+    path = place.write("hot", "bytes")
+    place.waiting.late_s = 35.0
+    place.now_s += LATE_HOLDS_S
+    for _ in range(3):
+        place.waiting.mark(path, below=False, judge=False, settles=False)
+        assert place.after(0.0) == {path}
+
+
+def test_bytes_that_come_after_a_rest_are_looked_at_without_a_record(place: Place) -> None:
+    path = place.rest("hot")
+    place.write("hot", "")  # as open(2) left it
+    place.open(path, ago_s=3.0)
+    place.waiting.late_s = 0.0
+    assert place.after(0.0) == {path}
+    place.look(path)
+    place.write("hot", "by the open descriptor")
+    assert place.after(LATER_S[0]) == {path}
+    place.look(path)
+    place.write("hot", "and more by it")
+    assert place.after(LATER_S[1]) == {path}
+
+
+def test_bytes_that_come_after_a_rest_while_records_come_late_are_looked_at_after_another_one(place: Place) -> None:
+    path = place.rest("hot")
+    for count in range(3):
+        assert place.after_late(REST_S) == {path}
+        place.look(path)
+        place.write("hot", "by the open descriptor" * (count + 2))
+        assert place.after_late(LATER_S[0]) == set()
+        assert len(place.waiting) == 1
+    assert place.after_late(REST_S) == {path}
+    place.look(path)
+    assert place.after_late(LONGEST_REST_S) == set() and len(place.waiting) == 0
+
+
+def test_bytes_that_come_after_a_rest_and_may_be_critical_are_looked_at_at_once(place: Place) -> None:
+    path = place.rest("hot")
+    place.waiting.mark(path, below=False, judge=True, settles=False, urgent=True)
+    assert place.after_late(CRITICAL_REST_S) == {path}
+    place.look(path)
+    place.write("hot", "by the open descriptor")
+    assert place.after_late(LATER_S[0]) == {path}
+
+
+def test_what_was_only_renamed_is_not_looked_at_later(place: Place) -> None:
+    path = place.write("hot", "bytes")
+    place.waiting.late_s = 2.1
+    for _ in range(2):
+        place.waiting.mark(path, below=False, judge=True, settles=False)
+        place.after(0.0)
+    assert place.after_late(REST_S) == {path}
+    assert place.waiting.next_s is None
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_what_rests_and_is_tried_again_wakes_with_all_that_lies_in_it(place: Place, is_late: bool) -> None:
+    path = os.fsencode(place.folder / "folder")
+    place.waiting.late_s = 2.1
+    place.waiting.mark(path, below=False, judge=False, settles=False)
+    assert place.after(0.0) == {path}
+    place.waiting.mark(path, below=True, judge=False, settles=False)
+    place.waiting.retry(path, LONGEST_REST_S, tries=6)
+    if is_late:
+        assert place.after_late(REST_S - 0.01) == set()
+        place.now_s += 0.02
+    else:
+        place.waiting.late_s = 0.0
+        place.waiting.mark(path, below=False, judge=False, settles=False)
+    taken = place.waiting.take()
+    assert set(taken) == {path}
+    assert (taken[path].below, taken[path].judge, taken[path].tries) == (True, True, 6)
+    assert len(place.waiting) == 0
