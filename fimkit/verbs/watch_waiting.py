@@ -30,7 +30,7 @@ SETTLE_S = 0.015
 LONGEST_SETTLE_S = 0.06
 LATER_S = (0.3, 2.0)
 LARGE_WAITS_S = 5.0
-MOST_PATHS = 2000
+MOST_PATHS = 500
 REST_S, LONGEST_REST_S, MOST_LOOKED = 5.0, 60.0, 20_000
 CRITICAL_REST_S, CRITICAL_REST_PART = 1.0, 0.25
 """Where the next look may be the first to find what is critical, it is put off for so long only, or that part of the time by which
