@@ -348,7 +348,7 @@ class Store:
 
     def changes_weighing(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int, ends: int) -> list[Change]:
         """Load what of these can decide; see :func:`fimkit.evidence.changes_rows.load_weighing`."""
-        with read_errors(self.path):
+        with read_errors(self.path), self.reading():  # others drop old ones meanwhile
             return changes_rows.load_weighing(self._connection, paths, inodes, since_ns, ends=ends)
 
     def changes_by(self, uid: int | None, *, since_ns: int, until_ns: int, most: int = 10_000) -> list[Change]:

@@ -1,14 +1,17 @@
 """What a watch asks of the store: what is undone at a few paths, what others found meanwhile, the changes of a few files."""
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fimkit.evidence import changes_rows
 from fimkit.evidence.changes_rows import MOST_WEIGHING
 from fimkit.evidence.finding_life import FindingStatus
 from fimkit.evidence.store import Store, open_store
-from fimkit.model.changes import Action, left_out
+from fimkit.model.changes import Action, Change, left_out
 from fimkit.model.findings import Kind
 from fimkit.model.states import FileKey
 from tests.evidence.examples import NOW, a_change, a_finding
@@ -108,3 +111,18 @@ def test_openings_before_and_after_a_name_came_are_not_one(store: Store) -> None
     weighing = store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3)
     assert [(one.serial, one.last_ns) for one in weighing if one.last_ns] == [(1, NOW + 7), (12, NOW + 16)]
     assert came in weighing
+
+
+def test_what_weighs_is_of_one_moment(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = a_change(b"/etc/x", time_ns=NOW, serial=1)
+    store.add_changes([one])
+    load = changes_rows._load_keys
+
+    def load_late(*args: Any) -> list[Change]:
+        with sqlite3.connect(tmp_path / "state" / "fimkit.sqlite") as other:
+            other.execute("DELETE FROM changes")
+        return load(*args)
+
+    monkeypatch.setattr(changes_rows, "_load_keys", load_late)
+    assert store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3) == [one]
+    assert store.changes_about([b"/etc/x"], [], since_ns=NOW) == []
