@@ -49,6 +49,12 @@ class Draft:
         makers = {step.order for step in self.makers}
         return tuple(distinct_processes([*self.makers, *(step for step in steps if step.order not in makers)]))
 
+    def doubt(self, words: str) -> None:
+        """Say that it is not sure who did it, for a reason that names nobody else."""
+        for name, cause in self.causes.items():
+            self.causes[name] = Cause(attribution=Attribution.AMBIGUOUS, steps=cause.steps, reasons=cause.reasons)
+        self.say([words])
+
     def say(self, words: Iterable[str]) -> None:
         """Add reasons that are not there yet."""
         self.reasons.extend(word for word in words if word not in self.reasons)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, pairwise, starmap
 from operator import attrgetter, eq
 
-from fimkit.model.changes import Change
+from fimkit.model.changes import Change, Source
 from fimkit.model.states import FileKey, FileState
 
 __all__ = ["ChangeTable", "FileNumbers", "in_order", "is_about_folder", "tabulate"]
@@ -78,7 +78,7 @@ def _order_in_place(change: Change) -> tuple[object, ...]:
 def _more_of(change: Change) -> tuple[object, ...]:
     """Give what else must be the same where the place in the order is, to be the same claim."""
     who = None if change.actor is None else (change.actor.event, change.actor.pid)
-    return (change.cookie, change.sha256, change.size, who)
+    return (change.cookie, change.sha256, change.size, who, change.last_ns if change.source is Source.AUDIT else None)
 
 
 def _device_names(changes: Iterable[Change], paths: Mapping[bytes, FileState]) -> dict[int, int]:

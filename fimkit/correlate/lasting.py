@@ -18,6 +18,7 @@ from fimkit.correlate.causes import (
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step
 from fimkit.correlate.moves import Moves, find_moves
+from fimkit.correlate.reasons import LEFT_OUT
 from fimkit.correlate.timeline import Timeline
 from fimkit.model.changes import Action, Source, StateDiff
 from fimkit.model.findings import Attribution, Kind
@@ -267,19 +268,23 @@ def _doubt(draft: Draft, timeline: Timeline) -> None:
     high = None if after is None or after.ctime_ns is None else after.ctime_ns + SLACK_NS
     names = {draft.path, *([draft.moved_to] if draft.moved_to else []), *(step.path for step in steps if step.path is not None)}
     key = timeline.table.key_of(after or before)
-    if timeline.leaves_out(key, low, high):
-        draft.causes = {name: _lowered(cause) for name, cause in draft.causes.items()}
-        draft.say(["more was recorded of that time than can be looked through: another may have had a part in it"])
+    sure_ns = _sure_since(draft, steps)
+    if timeline.leaves_out(key, None if sure_ns is None else min(low, sure_ns), high):
+        draft.doubt(LEFT_OUT)
     hidden = timeline.lost_between(key, names, low - SLACK_NS, high)
     nobody = any(step.change.actor is None for step in hidden)
     for name, cause in draft.causes.items():
         if hidden and len(distinct_processes([*cause.steps, *hidden])) + nobody > 1:
-            draft.causes[name] = _lowered(cause, hidden)
+            draft.causes[name] = Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
             draft.say([f"{len(hidden)} events of that time lost the record of which file they were for, or whose they were"])
 
 
-def _lowered(cause: Cause, hidden: Sequence[Step] = ()) -> Cause:
-    return Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
+def _sure_since(draft: Draft, steps: Sequence[Step]) -> int | None:
+    """Give since when a file is surely this one, whatever was left out: since its state in the baseline, or since it was made."""
+    before, after = draft.before, draft.after
+    if before is not None and (after is None or before.key == after.key):
+        return before.ctime_ns
+    return steps[0].change.time_ns if steps[0].change.action is Action.BORN else None
 
 
 def _moved(before: FileState, target: StateDiff, timeline: Timeline, watched: Callable[[bytes], bool]) -> Draft:

@@ -64,7 +64,7 @@ class Picture:
     def affected(self, change: Change) -> list[Affected]:
         """Name the paths that a change may have changed: by its name, by its file, and by its folder where the name is not sure."""
         is_folder = ((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS and change.action in _MOVES
-        paths = {*self.paths_of(key_of_change(change)), *self._passed(key_of_change(change))}
+        paths = {*self.paths_of(key_of_change(change)), *self.passed(key_of_change(change))}
         if change.path is not None:
             if change.path_sure:
                 paths.add(change.path)
@@ -73,7 +73,7 @@ class Picture:
                 paths.update(folder.rstrip(b"/") + b"/" + name for folder in self.places_of(parent_of_change(change)))
         return [Affected(path, is_folder) for path in sorted(paths)]
 
-    def _passed(self, key: FileKey | None) -> Iterator[bytes]:
+    def passed(self, key: FileKey | None) -> Iterator[bytes]:
         """Give the names that a file had since its birth: what came and went under one goes on with what is done to it later."""
         for row in reversed([] if key is None else self.changes.of_key(key)):
             change = self.changes[row]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fimkit.correlate.causes import Cause, bytes_cause, steps_cause
 from fimkit.correlate.draft import Draft
 from fimkit.correlate.lives import Life, Origin, Step
+from fimkit.correlate.reasons import LEFT_OUT
 from fimkit.correlate.timeline import Timeline
 from fimkit.model.changes import Action, Actor, Change, Source
 from fimkit.model.findings import Attribution, Kind
@@ -104,6 +105,9 @@ def _transient(
     draft.makers = list(made.steps)
     draft.others = [*steps, *life.steps]
     draft.say(made.reasons)
+    made_ns = life.steps[0].change.time_ns if life.steps[0].change.action is Action.BORN else None
+    if draft.attribution is Attribution.EXACT and timeline.leaves_out(life.key, made_ns, steps[-1].change.time_ns):
+        draft.doubt(LEFT_OUT)
     if not arrivals:
         draft.say(["how it came was not recorded"])
     if steps[-1].change.action is Action.MOVED_FROM:

@@ -196,11 +196,12 @@ class ChangeIndex:
         self._insert(self._next, left_out(*self._gone), is_odd=False)
         self._next += 1
 
-    def drop_back(self) -> None:
-        """Forget what was put back, where that has become more than all else."""
-        if len(self._back) > self.most:
-            self.forgotten += 1  # whoever asked for it asks again
+    def drop_back(self) -> bool:
+        """Forget what was put back, where that has become more than all else; tells whether it has."""
+        is_much = len(self._back) > self.most
+        if is_much:
             self._rebuild([(row, change) for row, change in self._rows.items() if row not in self._back])
+        return is_much
 
     def _insert(self, row: int, change: Change, is_odd: bool) -> None:
         self._rows[row] = change
@@ -266,8 +267,8 @@ class ChangeIndex:
         folders = [(row, change) for row, change in older if is_coming_folder(change.action, change.mode)]
         staying = {row for row, _ in (*lost[-self.most_staying :], *folders[-self.most_staying :])}
         dropped = {row for row, _ in older if row not in staying}
-        if len(dropped) < half // 8:  # not stored yet
-            self._try_at = len(rows) + half // 8
+        if len(dropped) < max(1, half // 8):  # not stored yet
+            self._try_at = len(rows) + max(1, half // 8)
             return
         if gone := [change for row, change in lost if row not in staying]:
             self.note_gone(min(change.time_ns for change in gone), max(map(end_of, gone)))

@@ -9,11 +9,12 @@ from fimkit.model.findings import Attribution
 from fimkit.model.states import TIMES_ONLY, FileType
 from fimkit.model.time import render_time
 
-__all__ = ["RecordSpan", "explain_gaps"]
+__all__ = ["LEFT_OUT", "RecordSpan", "explain_gaps"]
 
 RecordSpan = tuple[int, int] | None
 """The times of the first and the last audit change; ``None`` without any."""
 
+LEFT_OUT = "more was recorded of that time than can be looked through: another may have had a part in it"
 _NEAR_NS = 2_000_000_000
 
 

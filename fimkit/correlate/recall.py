@@ -8,7 +8,9 @@ for more. It ends where a walk asks for nothing new.
 from collections.abc import Callable, Collection, Iterable
 
 from fimkit.correlate.neighbourhood import Affected, Neighbourhood, Picture
+from fimkit.correlate.picture import key_of_change
 from fimkit.model.changes import Change, left_out
+from fimkit.model.states import FileKey
 
 __all__ = ["Recall"]
 
@@ -30,20 +32,30 @@ class Recall:
         """Begin with nothing recalled."""
         self._picture, self._load = picture, load
         self._recalled, self._forgotten = set[bytes | int](), 0
+        self._passed: dict[FileKey, frozenset[bytes]] = {}
+        self._passed_at = 0
 
     def affected(self, change: Change) -> list[Affected]:
         """Name the paths that a change may have changed, as :meth:`fimkit.correlate.neighbourhood.Picture.affected` does."""
-        if self._has_forgotten() and change.inode is not None:  # a name that it had and lost may be in its older records alone
-            self._take((), (change.inode,))
-        return self._picture.affected(change)
+        key = key_of_change(change)
+        if not self._has_forgotten() or key is None:
+            return self._picture.affected(change)
+        if self._passed_at != self._picture.changes.forgotten:
+            self._passed_at = self._picture.changes.forgotten
+            self._passed.clear()
+        if key not in self._passed:  # a name that it had and lost may be in its older records alone
+            self._take((), (key.inode,))
+            self._passed[key] = frozenset(self._picture.passed(key))
+        found = self._picture.affected(change)
+        more = self._passed[key].difference(one.path for one in found)
+        return [*found, *(Affected(path, below=False) for path in sorted(more))]
 
     def _has_forgotten(self) -> bool:
-        self._picture.changes.drop_back()
-        forgotten = self._picture.changes.forgotten
-        if self._forgotten != forgotten:
-            self._forgotten = forgotten
+        changes = self._picture.changes
+        if changes.drop_back() or self._forgotten != changes.forgotten:
+            self._forgotten = changes.forgotten
             self._recalled.clear()
-        return bool(forgotten)
+        return bool(changes.forgotten)
 
     def neighbourhood(self, paths: Collection[bytes]) -> Neighbourhood:
         """Collect what bears on some paths, as :meth:`fimkit.correlate.neighbourhood.Picture.neighbourhood` does."""

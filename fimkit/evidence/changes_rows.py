@@ -33,7 +33,7 @@ SELECT_CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"
     " FROM changes c LEFT JOIN processes p ON p.id = c.process"
 )
-MOST_WEIGHING = 1000
+MOST_WEIGHING = 300
 """So many changes of one name or file are loaded to judge it: the first ones, and three times as many of the last."""
 _ONE_OPENER = "process, syscall, path, path_sure, dev, inode, parent_dev, parent_inode"
 _WEIGHING = f"""SELECT time_ns, identity, serial, item, action, {_ONE_OPENER} FROM changes
@@ -220,9 +220,12 @@ def load_weighing(
             found = _merged(connection.execute(query, (plain, int_in(since_ns))), ends)
             if len(found) > MOST_WEIGHING:
                 first, last = MOST_WEIGHING // 4, MOST_WEIGHING - MOST_WEIGHING // 4
-                if isinstance(value, int):
-                    gaps += _gaps(value, found[first:-last], found[-last:])
-                found = found[:first] + found[-last:]
+                middle = found[first:-last]
+                own_gaps = _gaps(value, middle, found[-last:]) if isinstance(value, int) else []
+                gaps += own_gaps
+                # How many names it got decides when it ends.
+                named = [one for one in middle if one.action in _NAMINGS][-MOST_WEIGHING:] if own_gaps else []
+                found = [*found[:first], *named, *found[-last:]]
             for one in found:
                 ends_ns[one.key] = max(one.end_ns, ends_ns.get(one.key, one.end_ns))
     return [*_load_keys(connection, ends_ns), *gaps]

@@ -314,6 +314,7 @@ class Engine:
             self.dropped += len(waiting)
             self.picture.changes.note_gone(min(one.time_ns for one in waiting), max(map(end_of, waiting)))
             waiting.clear()
+            self.picture.changes.note_stored()  # it stands for what is nowhere
         return taken
 
     def _keep_nameless(self, change: Change) -> None:

@@ -40,6 +40,8 @@ LATE_HOLDS_S = 5.0
 """That the last records came late holds for so long: where none come, changes are heard of from others, or there are none."""
 MOST_WOKEN = 200
 """So many wake at once when the records come in time again: all of them together would make the next ones late."""
+_MOST_ASKED = 2000
+"""Of so many that wait one is taken to be due."""
 _SLACK_S = 0.0002
 
 
@@ -99,7 +101,7 @@ class WaitingPaths:
     @property
     def next_s(self) -> float | None:
         """When the next look is due."""
-        dues = [waiting.due_s for waiting in self._paths.values()] if len(self._paths) < MOST_PATHS else [0.0]
+        dues = [waiting.due_s for waiting in self._paths.values()] if len(self._paths) < _MOST_ASKED else [0.0]
         dues += [due_s for due_s, *_ in self._wakings[:1]] + [due_s for due_s, *_ in self._later[:1]]
         if self._resting:
             dues.append(self._late_until_s)

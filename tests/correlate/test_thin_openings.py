@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from fimkit.correlate.causes import steps_within, thin_openings
+from fimkit.correlate.frames import in_order
 from fimkit.correlate.lives import Step
 from fimkit.correlate.picture import LAST_OPENINGS, ChangeIndex
 from fimkit.model.changes import Action, Change
@@ -150,3 +151,10 @@ def test_where_calls_without_names_are_forgotten_one_stands_for_them() -> None:
     held_calls = [number for number in range(100) if index.lost_in(FileKey(65024, number))]
     assert held_calls == list(range(held_calls[0], 100)) and index[row].last_ns == NOW + (held_calls[0] - 1) * 1_000_000
     assert len(index) <= 20
+
+
+def test_what_stands_for_several_is_not_the_same_as_the_first_of_them() -> None:
+    one = opening(1)
+    several = replace(one, last_ns=NOW + 9_000_000)
+    assert in_order([one, several, one]) == [one, several]
+    assert set(in_order([several, one])) == {one, several}

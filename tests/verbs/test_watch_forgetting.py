@@ -195,3 +195,85 @@ def test_a_file_that_was_replaced_thousands_of_times_is_judged_by_a_part_of_that
     told = of_one(place, place.turn(*renamed_over(place, 10**6, inode=inode, pid=41)))
     assert told == BY_ONE
     assert len(place.engine.picture.changes) < 6 * MOST_WEIGHING
+
+
+def test_a_link_made_among_very_many_openings_does_not_hide_who_made_the_bytes(place: Place) -> None:
+    first, second, third = (place.folder / name for name in ("new", "second", "third"))
+    first.write_text("its bytes")
+    came = place.record(first, 1, pid=41)
+
+    def at(number: int, action: Action, *, pid: int = 41, path: Path = first, **attributes: object) -> Change:
+        assert came.actor is not None
+        time_ns = place.since_ns + number * 1000
+        actor = replace(came.actor, pid=pid, ppid=pid, exe=b"/p%d" % pid, time_ns=time_ns, event=f"{time_ns}:{number}")
+        made = replace(came, time_ns=time_ns, serial=number, action=action, path=os.fsencode(path), actor=actor)
+        return replace(made, mode=0o100644, **attributes)
+
+    count = 2 * MOST_WEIGHING
+    opened = [at(number, Action.OPENED, pid=10_000 + number) for number in range(1, count)]
+    aside = place.folder / "aside"  # a name that nobody has a reason to ask for
+    linked = at(count // 2, Action.LINKED, path=aside, item=5)
+    left, arrived = (
+        at(count // 2, action, path=name, item=item, cookie="b/1")
+        for item, (action, name) in enumerate([(Action.MOVED_FROM, aside), (Action.MOVED_TO, second)], 6)
+    )
+    history = [at(0, Action.BORN), *opened, linked, left, arrived, at(count, Action.OPENED, pid=66), at(count + 1, Action.UNLINKED)]
+    noise = others(place.write("other", 1, pid=7), 100, first=10**6)
+    place.store.add_changes([*history, *noise])
+    place.engine.close()
+    place.engine = place.start(ChangeLedger([*history, *noise]))
+    os.link(first, second)
+    first.unlink()
+    second.rename(third)
+    moved = replace(place.record(third, 10**7, pid=77), mode=0o100644, cookie="a/1")
+    left = replace(moved, action=Action.MOVED_FROM, path=os.fsencode(second), item=2)
+    place.turn(left, replace(moved, action=Action.MOVED_TO, item=3))
+    (found,) = (one for one in place.store.findings() if one.path == os.fsencode(third))
+    assert found.attribution is Attribution.AMBIGUOUS
+
+
+def test_of_a_file_that_came_and_went_too_what_is_nowhere_makes_it_unsure(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_engine, "MOST_UNSTORED", 10)
+    path = place.folder / "passing"
+    path.write_text("for a moment")
+    came = replace(place.record(path, 1, pid=41), mode=0o100644)
+    path.unlink()
+    place.engine.take([replace(came, action=Action.BORN)])
+    place.engine.flush()
+    place.engine.refusal = HostError("there is no room on the disk")
+    place.engine.take(others(replace(came, action=Action.OPENED, serial=2), 11))
+    place.engine.refusal = None
+    for one in others(place.write("other", 3, pid=7), 60, first=2000):
+        place.turn(one)
+    place.turn(replace(came, action=Action.UNLINKED, serial=4))
+    (found,) = (one for one in place.store.findings() if one.path == os.fsencode(path))
+    assert (found.attribution, [actor.pid for actor in found.actors]) == (Attribution.AMBIGUOUS, [41])
+
+
+def test_while_the_store_refuses_no_more_is_held_than_may_wait(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_engine, "MOST_UNSTORED", 50)
+    place.engine.refusal = HostError("there is no room on the disk")
+    for one in others(place.write("other", 1, pid=7), 1000):
+        place.engine.take([one])
+    assert place.engine.dropped > 900 and len(place.engine.picture.changes) < 150
+
+
+def test_of_many_files_with_long_histories_each_is_asked_for_once_as_its_changes_come(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, one = place.write("other", 1, pid=7), place.record(place.folder / "one", 2, pid=8)
+    history = [*others(other, 40, first=10_000), *others(one, 40, first=20_000), *others(place.record(place.folder, 3, pid=9), 60)]
+    place.store.add_changes(history)
+    place.engine.close()
+    place.engine = place.start(ChangeLedger(history))
+    asked: list[set[int]] = []
+    ask = place.store.changes_weighing
+
+    def count(paths: set[bytes], inodes: set[int], *, since_ns: int, ends: int) -> list[Change]:
+        asked.append(set(inodes))
+        return ask(paths, inodes, since_ns=since_ns, ends=ends)
+
+    monkeypatch.setattr(place.store, "changes_weighing", count)
+    for number in range(4):
+        place.engine.take([replace(other, serial=50_000 + number), replace(one, serial=60_000 + number)])
+    assert asked == [{other.inode}, {one.inode}]

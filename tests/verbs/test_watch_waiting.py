@@ -189,10 +189,16 @@ def test_many_are_taken_in_parts_and_none_is_left_out(place: Place) -> None:
     paths = {b"%s/%d" % (os.fsencode(place.folder), number) for number in range(MOST_PATHS + 7)}
     for path in paths:
         place.waiting.mark(path, below=False, judge=True, settles=False)
-    assert place.waiting.next_s == 0.0
+    assert place.waiting.next_s == place.now_s
     first, rest = place.after(0.0), place.after(0.0)
     assert (len(first), len(rest)) == (MOST_PATHS, 7)
     assert first | rest == paths
+
+
+def test_many_that_are_not_due_yet_are_waited_for(place: Place) -> None:
+    for number in range(MOST_PATHS):
+        place.waiting.retry(b"/%d" % number, 1.0, tries=1)
+    assert place.waiting.next_s == place.now_s + 1.0
 
 
 def test_where_records_come_late_what_was_looked_at_rests_and_what_is_new_does_not(place: Place) -> None:
