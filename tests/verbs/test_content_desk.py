@@ -100,7 +100,8 @@ def test_a_hit_makes_a_finding_suspect_before_it_is_told_and_the_store_has_it(pl
 
 def test_found_again_without_its_content_a_finding_keeps_what_was_found_in_it(place: Place) -> None:
     with ContentDesk(place.config) as desk:
-        plain = place.finding("x.php", attribution=Attribution.UNATTRIBUTED, reasons=("no record",), evidence=())
+        unknown = ("no record explains the change of its bytes",)
+        plain = place.finding("x.php", attribution=Attribution.UNATTRIBUTED, reasons=unknown, evidence=())
         (judged,) = desk.search([plain]).findings
         place.store.add_findings([judged], now_ns=judged.last_seen_ns)
     again = replace(plain, attribution=Attribution.EXACT, reasons=("named",), sources=(Source.SCAN, Source.AUDIT))
