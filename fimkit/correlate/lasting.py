@@ -269,7 +269,7 @@ def _doubt(draft: Draft, timeline: Timeline) -> None:
     names = {draft.path, *([draft.moved_to] if draft.moved_to else []), *(step.path for step in steps if step.path is not None)}
     key = timeline.table.key_of(after or before)
     sure_ns = _sure_since(draft, steps)
-    if timeline.leaves_out(key, None if sure_ns is None else min(low, sure_ns), high):
+    if timeline.leaves_out(_life_of(draft, timeline), key, None if sure_ns is None else min(low, sure_ns), high):
         draft.doubt(LEFT_OUT)
     hidden = timeline.lost_between(key, names, low - SLACK_NS, high)
     nobody = any(step.change.actor is None for step in hidden)
@@ -277,6 +277,14 @@ def _doubt(draft: Draft, timeline: Timeline) -> None:
         if hidden and len(distinct_processes([*cause.steps, *hidden])) + nobody > 1:
             draft.causes[name] = Cause(attribution=Attribution.AMBIGUOUS, steps=(*cause.steps, *hidden), reasons=cause.reasons)
             draft.say([f"{len(hidden)} events of that time lost the record of which file they were for, or whose they were"])
+
+
+def _life_of(draft: Draft, timeline: Timeline) -> Life | None:
+    """Find the life of the file that is there now; of one that is gone, the baseline's."""
+    if draft.after is not None:
+        return timeline.life_of(draft.after)
+    life = None if draft.before is None else timeline.life_of(draft.before)
+    return life if life is not None and life.origin is Origin.BASELINE else None
 
 
 def _sure_since(draft: Draft, steps: Sequence[Step]) -> int | None:

@@ -106,7 +106,7 @@ def _transient(
     draft.others = [*steps, *life.steps]
     draft.say(made.reasons)
     made_ns = life.steps[0].change.time_ns if life.steps[0].change.action is Action.BORN else None
-    if draft.attribution is Attribution.EXACT and timeline.leaves_out(life.key, made_ns, steps[-1].change.time_ns):
+    if draft.attribution is Attribution.EXACT and timeline.leaves_out(life, life.key, made_ns, steps[-1].change.time_ns):
         draft.doubt(LEFT_OUT)
     if not arrivals:
         draft.say(["how it came was not recorded"])

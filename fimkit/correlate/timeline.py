@@ -1,5 +1,6 @@
 """All changes of a host, looked up by inode, by path and by osquery's word. Pure."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from fimkit.correlate.folders import FolderMove, resolve_paths
 from fimkit.correlate.frames import tabulate
-from fimkit.correlate.lives import Life, Origin, Step, life_at, lives_of
+from fimkit.correlate.lives import SLACK_NS, Life, Origin, Step, life_at, lives_of
 from fimkit.model.changes import Action, Change, Source, end_of
 from fimkit.model.states import FileState
 from fimkit.osquery.moves import pair_moves
@@ -154,17 +155,26 @@ class Timeline:
             found += [self.step(row) for row in rows[first:last]]
         return found
 
-    def leaves_out(self, key: int, low_ns: int | None, high_ns: int | None) -> bool:
+    def leaves_out(self, life: Life | None, key: int, low_ns: int | None, high_ns: int | None) -> bool:
         """Tell whether changes of that time, which may have been a file's, are not here: there were too many to hold.
 
         Args:
+            life: The file's life, where it is known: what is left out of its number before its birth or after its end is of others.
             key: The file's number.
-            low_ns: From when on.
+            low_ns: From when on; a record that is stamped a little earlier counts too.
             high_ns: Until when.
         """
+        low = -math.inf if low_ns is None else low_ns - SLACK_NS
+        high = math.inf if high_ns is None else high_ns
+        own_low, own_high = low, high
+        if life is not None and life.origin is Origin.BORN:
+            own_low = max(low, life.steps[0].change.time_ns - SLACK_NS)
+        if life is not None and life.dead:
+            own_high = min(high, life.steps[-1].change.time_ns)
         spans = ((self._keys[row], self.table.changes[row]) for row in self.left_out)
         return any(
-            one in (-1, key) and (high_ns is None or change.time_ns <= high_ns) and (low_ns is None or end_of(change) >= low_ns)
+            (one == key and change.time_ns <= own_high and end_of(change) >= own_low)
+            or (one < 0 and change.time_ns <= high and end_of(change) >= low)
             for one, change in spans
         )
 

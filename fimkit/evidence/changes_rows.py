@@ -4,19 +4,17 @@ import hashlib
 import itertools
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from fimkit.evidence.chain_rows import add_batch, next_seq
 from fimkit.evidence.chain_subjects import CHANGE_COLUMNS, PROCESS_COLUMNS, change_tag, process_tag
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
-from fimkit.model.changes import Action, Actor, Change, Source, left_out
-from fimkit.model.states import FileKey
+from fimkit.model.changes import Action, Actor, Change, Source
 
 __all__ = [
-    "MOST_WEIGHING", "SELECT_CHANGES", "add_changes", "count_by_folder", "decode_change", "load_changes", "load_changes_about",
-    "load_changes_by", "load_changes_of", "load_weighing",
+    "SELECT_CHANGES", "add_changes", "count_by_folder", "decode_change", "load_changes", "load_changes_about",
+    "load_changes_by", "load_changes_of",
 ]  # fmt: skip
 
 _CHUNK = 2000
@@ -33,14 +31,6 @@ SELECT_CHANGES = (
     f"SELECT {', '.join(f'c.{name}' for name in _COLUMNS)}, {', '.join(f'p.{name}' for name in PROCESS_COLUMNS)}"
     " FROM changes c LEFT JOIN processes p ON p.id = c.process"
 )
-MOST_WEIGHING = 300
-"""So many changes of one name or file are loaded to judge it: the first ones, and three times as many of the last."""
-_ONE_OPENER = "process, syscall, path, path_sure, dev, inode, parent_dev, parent_inode"
-_WEIGHING = f"""SELECT time_ns, identity, serial, item, action, {_ONE_OPENER} FROM changes
-    WHERE {{}} = ? AND time_ns >= ? AND action <> 'lost' ORDER BY time_ns, serial, item"""
-_BY_KEY = f"{SELECT_CHANGES} WHERE c.time_ns = ? AND c.identity = ?"
-_DEV = _ONE_OPENER.split(", ").index("dev")
-_NAMINGS = frozenset({"born", "linked", "unlinked", "moved_to", "moved_from"})
 _SOURCES = {str(source): source for source in Source}
 _ACTIONS = {str(action): action for action in Action}
 _word = str.__str__
@@ -199,116 +189,6 @@ def load_changes_about(
         for value in values:
             found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
     return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
-
-
-def load_weighing(
-    connection: sqlite3.Connection, paths: Iterable[bytes], inodes: Iterable[int], since_ns: int, *, ends: int
-) -> list[Change]:
-    """Load those of :func:`load_changes_about` that can decide who did something to a path.
-
-    Of the openings of one file by one process, as long as it has its names, these are the first and the last ``ends``, and one that
-    stands for all the others: a file that is written each second has very many. Where one name or file has more than
-    :data:`MOST_WEIGHING` even so, those in the middle are left out; of a file that is not made anew in what is left,
-    :func:`fimkit.model.changes.left_out` stands for them. Calls without their files' names are not loaded: they are of folders.
-    """
-    ends_ns: dict[tuple[int, bytes], int] = {}
-    gaps: list[Change] = []
-    for column, values in (("path", paths), ("inode", inodes)):
-        query = _WEIGHING.format(column)
-        for value in values:
-            plain = int_in(value) if isinstance(value, int) else value
-            found = _merged(connection.execute(query, (plain, int_in(since_ns))), ends)
-            if len(found) > MOST_WEIGHING:
-                first, last = MOST_WEIGHING // 4, MOST_WEIGHING - MOST_WEIGHING // 4
-                middle = found[first:-last]
-                own_gaps = _gaps(value, middle, found[-last:]) if isinstance(value, int) else []
-                gaps += own_gaps
-                # How many names it got decides when it ends.
-                named = [one for one in middle if one.action in _NAMINGS][-MOST_WEIGHING:] if own_gaps else []
-                found = [*found[:first], *named, *found[-last:]]
-            for one in found:
-                ends_ns[one.key] = max(one.end_ns, ends_ns.get(one.key, one.end_ns))
-    return [*_load_keys(connection, ends_ns), *gaps]
-
-
-class _Weighing(NamedTuple):
-    """What a change is of those that weigh, as far as it is read at first; ``end_ns`` is of the last one that it stands for."""
-
-    key: tuple[int, bytes]
-    place: tuple[int, int, int]
-    action: str
-    dev: int | str | None
-    end_ns: int
-
-
-class _Openings:
-    """The openings of a kind, one after the other: the first one, what stands for those between, and the last ones."""
-
-    __slots__ = ("first", "last", "middle")
-
-    def __init__(self, first: tuple[Any, ...]) -> None:
-        self.first = first
-        self.middle: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
-        self.last: list[tuple[Any, ...]] = []
-
-    def take(self, row: tuple[Any, ...], ends: int) -> None:
-        self.last.append(row)
-        if len(self.last) > ends:
-            gone = self.last.pop(0)
-            self.middle = (gone if self.middle is None else self.middle[0], gone)
-
-    def rows(self) -> Iterator[_Weighing]:
-        yield _weighing(self.first)
-        if self.middle is not None:
-            yield _weighing(*self.middle)
-        yield from map(_weighing, self.last)
-
-
-def _weighing(row: tuple[Any, ...], until: tuple[Any, ...] | None = None) -> _Weighing:
-    time_ns, identity, serial, item, action, *kind = row
-    end_ns = time_ns if until is None else until[0]
-    return _Weighing((time_ns, identity), (int(time_ns), int(serial), int(item)), action, kind[_DEV], int(end_ns))
-
-
-def _merged(rows: Iterable[tuple[Any, ...]], ends: int) -> list[_Weighing]:
-    """Have one opening of a kind stand for all between the first and the last ones, as long as the file has its names."""
-    found: list[_Weighing] = []
-    openings: dict[tuple[Any, ...], _Openings] = {}
-    for row in rows:
-        action, process = row[4], row[5]
-        if action == "opened" and process is not None:
-            kind = row[5:]
-            one = openings.get(kind)
-            if one is None:
-                openings[kind] = _Openings(row)
-            else:
-                one.take(row, ends)
-            continue
-        if action in _NAMINGS:
-            found += (weighing for one in openings.values() for weighing in one.rows())
-            openings.clear()
-        found.append(_weighing(row))
-    found += (weighing for one in openings.values() for weighing in one.rows())
-    return sorted(found, key=lambda one: one.place)
-
-
-def _gaps(inode: int, middle: Sequence[_Weighing], last: Sequence[_Weighing]) -> list[Change]:
-    """Give what stands for the middle ones: of each file with that number, unless it is another one since then."""
-    anew = {one.dev for one in last if one.action == "born"}
-    gaps = []
-    for dev in {one.dev: None for one in middle if one.dev is not None and one.dev not in anew}:
-        times = [time_ns for one in middle if one.dev == dev for time_ns in (one.place[0], one.end_ns)]
-        gaps.append(left_out(min(times), max(times), FileKey(int(dev), inode)))
-    return gaps
-
-
-def _load_keys(connection: sqlite3.Connection, ends_ns: Mapping[tuple[int, bytes], int]) -> list[Change]:
-    """Load changes by their keys, in the order of time, serial and item; each with the time of the last one that it stands for."""
-    found: list[Change] = []
-    for key, end_ns in ends_ns.items():
-        change = decode_change(connection.execute(_BY_KEY, key).fetchone())
-        found.append(change if end_ns == change.time_ns else replace(change, last_ns=end_ns))
-    return sorted(found, key=lambda change: (change.time_ns, change.serial, change.item))
 
 
 def load_changes_of(connection: sqlite3.Connection, events: Iterable[str]) -> list[Change]:

@@ -44,6 +44,7 @@ from fimkit.evidence.limiting import Gone, Limiting
 from fimkit.evidence.past_rows import Span
 from fimkit.evidence.pin_rows import PinsRow
 from fimkit.evidence.ticket_rows import Ticket, TicketEnd
+from fimkit.evidence.weighing import Weighing
 from fimkit.model.chain import Head
 from fimkit.model.changes import Change, Note
 from fimkit.model.coverage import Cause, Gap, Sense
@@ -72,6 +73,7 @@ class Store:
         self._connection = connection
         self._before_commit = chain_rows.link_touched if writes else None
         self._known_schema: int | None = None
+        self._weighing = Weighing()
         self._file = _file_of(path)
         if writes:
             with read_errors(path):
@@ -346,10 +348,10 @@ class Store:
         with read_errors(self.path):
             return changes_rows.load_changes_about(self._connection, paths, inodes, since_ns)
 
-    def changes_weighing(self, paths: Iterable[bytes], inodes: Iterable[int], *, since_ns: int, ends: int) -> list[Change]:
-        """Load what of these can decide; see :func:`fimkit.evidence.changes_rows.load_weighing`."""
+    def changes_weighing(self, paths: Collection[bytes], inodes: Collection[int], *, since_ns: int, ends: int) -> list[Change]:
+        """Load what of these can decide; see :meth:`fimkit.evidence.weighing.Weighing.load`."""
         with read_errors(self.path), self.reading():  # others drop old ones meanwhile
-            return changes_rows.load_weighing(self._connection, paths, inodes, since_ns, ends=ends)
+            return self._weighing.load(self._connection, paths, inodes, since_ns, ends=ends)
 
     def changes_by(self, uid: int | None, *, since_ns: int, until_ns: int, most: int = 10_000) -> list[Change]:
         """Load what processes of one user did between two times, at most so many, in the order of time."""

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from fimkit.evidence import changes_rows
-from fimkit.evidence.changes_rows import MOST_WEIGHING
 from fimkit.evidence.finding_life import FindingStatus
 from fimkit.evidence.store import Store, open_store
-from fimkit.model.changes import Action, Change, left_out
+from fimkit.evidence.weighing import MOST_WEIGHING, Weighing
+from fimkit.model.changes import Action, left_out
 from fimkit.model.findings import Kind
 from fimkit.model.states import FileKey
 from tests.evidence.examples import NOW, a_change, a_finding
@@ -100,8 +99,24 @@ def test_of_very_many_the_first_and_the_last_weigh_and_one_stands_for_the_others
     weighing = store.changes_weighing([], [77], since_ns=NOW, ends=3)
     gap = left_out(NOW + first, NOW + len(many) - last - 1, FileKey(65024, 77))
     assert weighing == [*many[:first], *many[-last:], gap]
-    store.add_changes([replace(many[-1], serial=10**6, action=Action.BORN)])
-    assert gap not in store.changes_weighing([], [77], since_ns=NOW, ends=3)  # another file since
+
+
+def test_of_very_many_of_a_file_those_that_say_how_many_names_it_had_weigh_too(store: Store) -> None:
+    many = [a_change(b"/etc/x", time_ns=NOW + number, serial=number, action=Action.MODE) for number in range(2 * MOST_WEIGHING)]
+    linked = [replace(one, action=Action.LINKED) for one in many[MOST_WEIGHING - 50 : MOST_WEIGHING]]
+    store.add_changes([one for one in many if one.serial not in {other.serial for other in linked}] + linked)
+    weighing = store.changes_weighing([], [77], since_ns=NOW, ends=3)
+    assert [one for one in weighing if one.action is Action.LINKED] == linked
+    assert not any(one.action is Action.LINKED for one in store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3))
+
+
+def test_nothing_stands_for_the_middle_where_all_of_it_weighs(store: Store) -> None:
+    every = [
+        a_change(b"/etc/x", time_ns=NOW + number, serial=number, action=Action.UNLINKED if number % 2 else Action.BORN)
+        for number in range(MOST_WEIGHING + 100)
+    ]
+    store.add_changes(every)
+    assert store.changes_weighing([], [77], since_ns=NOW, ends=3) == every
 
 
 def test_openings_before_and_after_a_name_came_are_not_one(store: Store) -> None:
@@ -116,13 +131,14 @@ def test_openings_before_and_after_a_name_came_are_not_one(store: Store) -> None
 def test_what_weighs_is_of_one_moment(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     one = a_change(b"/etc/x", time_ns=NOW, serial=1)
     store.add_changes([one])
-    load = changes_rows._load_keys
+    read = Weighing._history
 
-    def load_late(*args: Any) -> list[Change]:
+    def read_and_wait(*args: Any) -> Any:
+        found = read(*args)
         with sqlite3.connect(tmp_path / "state" / "fimkit.sqlite") as other:
             other.execute("DELETE FROM changes")
-        return load(*args)
+        return found
 
-    monkeypatch.setattr(changes_rows, "_load_keys", load_late)
+    monkeypatch.setattr(Weighing, "_history", read_and_wait)
     assert store.changes_weighing([b"/etc/x"], [], since_ns=NOW, ends=3) == [one]
     assert store.changes_about([b"/etc/x"], [], since_ns=NOW) == []

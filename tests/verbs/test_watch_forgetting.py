@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fimkit.correlate.ledger import ChangeLedger
-from fimkit.evidence.changes_rows import MOST_WEIGHING
 from fimkit.evidence.store import open_store
+from fimkit.evidence.weighing import MOST_WEIGHING
 from fimkit.model.changes import Action, Change
 from fimkit.model.errors import HostError
 from fimkit.model.findings import Attribution
