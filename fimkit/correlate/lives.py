@@ -50,6 +50,11 @@ class Life:
         """When it began, where that was recorded."""
         return self.steps[0].change.time_ns if self.origin is not Origin.BASELINE and self.steps else None
 
+    @property
+    def end_ns(self) -> int | None:
+        """When its last name went away, where it did."""
+        return self.steps[-1].change.time_ns if self.dead else None
+
     def names(self) -> frozenset[bytes]:
         """Every path that it had in the earlier snapshot, or was recorded to get."""
         arrivals = (Action.BORN, Action.LINKED, Action.MOVED_TO)
@@ -57,9 +62,9 @@ class Life:
 
     def may_show(self, state: FileState) -> bool:
         """Tell whether a later state can be this file's: of one that is gone, only its own name, as it was until then."""
-        if not self.dead:
+        end_ns = self.end_ns
+        if end_ns is None:
             return True
-        end_ns = self.steps[-1].change.time_ns
         return state.path in self.names() and (state.ctime_ns is None or state.ctime_ns <= end_ns)
 
 

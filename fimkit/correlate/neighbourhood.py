@@ -9,16 +9,15 @@ What is only needed to tell where a name was (folders, passing names) is given a
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fimkit.correlate.frames import is_about_folder
 from fimkit.correlate.picture import ChangeIndex, Snapshot, key_of_change, parent_of_change
 from fimkit.correlate.timeline import folders_above
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import NAMINGS, Action, Change, Source
 from fimkit.model.states import FileKey, FileState
 
 __all__ = ["Affected", "Neighbourhood", "Picture"]
 
 _ARRIVALS = (Action.BORN, Action.LINKED, Action.MOVED_TO)
-_MOVES = (*_ARRIVALS, Action.MOVED_FROM, Action.UNLINKED)
-_FORMAT_MASK, _FOLDER_BITS = 0o170000, 0o040000
 
 
 class Affected(NamedTuple):
@@ -63,7 +62,7 @@ class Picture:
 
     def affected(self, change: Change) -> list[Affected]:
         """Name the paths that a change may have changed: by its name, by its file, and by its folder where the name is not sure."""
-        is_folder = ((change.mode or 0) & _FORMAT_MASK) == _FOLDER_BITS and change.action in _MOVES
+        is_folder = is_about_folder(change) and change.action in NAMINGS
         paths = {*self.paths_of(key_of_change(change)), *self.passed(key_of_change(change))}
         if change.path is not None:
             if change.path_sure:
@@ -248,7 +247,7 @@ class _Walk:
 
     def _find_keys_at(self, path: bytes) -> frozenset[FileKey]:
         rows = (self.index[row] for row in self.index.at_path(path))
-        arrived = {key for change in rows if change.action in _MOVES and (key := key_of_change(change)) is not None}
+        arrived = {key for change in rows if change.action in NAMINGS and (key := key_of_change(change)) is not None}
         return frozenset(arrived.union(self._keys_of_states(path)))
 
     def _names_of(self, key: FileKey) -> frozenset[bytes]:
@@ -262,7 +261,7 @@ class _Walk:
         names = set(self.picture.paths_of(key))
         for row in self.index.of_key(key):
             change = self.index[row]
-            if change.path is None or change.action not in _MOVES:
+            if change.path is None or change.action not in NAMINGS:
                 continue
             names.add(change.path)
             name = change.path.rpartition(b"/")[2]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from fimkit.model.changes import Action, Change, Source, end_of, left_out
+from fimkit.model.changes import NAMINGS, Action, Change, Source, end_of, left_out, place_of
 from fimkit.model.paths import is_below
 from fimkit.model.states import FileKey, FileState
 
@@ -17,7 +17,6 @@ __all__ = [
     "LAST_OPENINGS", "ChangeIndex", "Slot", "Snapshot", "is_coming_folder", "key_of_change", "opening_of", "parent_of_change",
 ]  # fmt: skip
 
-_NAMINGS = frozenset({Action.BORN, Action.LINKED, Action.UNLINKED, Action.MOVED_TO, Action.MOVED_FROM})
 _COMINGS = frozenset({Action.BORN, Action.MOVED_TO, Action.MOVED_FROM})
 
 Slot = tuple[FileKey, bytes]
@@ -215,7 +214,7 @@ class ChangeIndex:
                 self._put(self._by_slot[parent, change.path.rpartition(b"/")[2]], row)
         if key is not None and change.source is Source.AUDIT:
             self._put(self._by_key[key], row)
-            if change.action in _NAMINGS:
+            if change.action in NAMINGS:
                 insort(self._partings[key], change.time_ns)
         if change.cookie is not None and change.source is Source.OSQUERY:
             self._by_cookie[change.cookie].append(row)
@@ -225,13 +224,9 @@ class ChangeIndex:
     def _put(self, rows: list[int], row: int) -> None:
         """Put a row behind the others; one that was forgotten, before those that are later."""
         if row in self._back:
-            insort(rows, row, key=self._order_of)
+            insort(rows, row, key=lambda one: place_of(self._rows[one]))
         else:
             rows.append(row)
-
-    def _order_of(self, row: int) -> tuple[int, int, int]:
-        change = self._rows[row]
-        return change.time_ns, change.serial, change.item
 
     def _thin(self, rows: list[int], row: int) -> None:
         """Take one more opening of a kind in, by its time; of those between the first and the last ones two become one."""
@@ -267,8 +262,9 @@ class ChangeIndex:
         folders = [(row, change) for row, change in older if is_coming_folder(change.action, change.mode)]
         staying = {row for row, _ in (*lost[-self.most_staying :], *folders[-self.most_staying :])}
         dropped = {row for row, _ in older if row not in staying}
-        if len(dropped) < max(1, half // 8):  # not stored yet
-            self._try_at = len(rows) + max(1, half // 8)
+        least = max(1, half // 8)
+        if len(dropped) < least:  # not stored yet
+            self._try_at = len(rows) + least
             return
         if gone := [change for row, change in lost if row not in staying]:
             self.note_gone(min(change.time_ns for change in gone), max(map(end_of, gone)))

@@ -33,16 +33,12 @@ class Recall:
         self._picture, self._load = picture, load
         self._recalled, self._forgotten = set[bytes | int](), 0
         self._passed: dict[FileKey, frozenset[bytes]] = {}
-        self._passed_at = 0
 
     def affected(self, change: Change) -> list[Affected]:
         """Name the paths that a change may have changed, as :meth:`fimkit.correlate.neighbourhood.Picture.affected` does."""
         key = key_of_change(change)
         if not self._has_forgotten() or key is None:
             return self._picture.affected(change)
-        if self._passed_at != self._picture.changes.forgotten:
-            self._passed_at = self._picture.changes.forgotten
-            self._passed.clear()
         if key not in self._passed:  # a name that it had and lost may be in its older records alone
             self._take((), (key.inode,))
             self._passed[key] = frozenset(self._picture.passed(key))
@@ -52,8 +48,11 @@ class Recall:
 
     def _has_forgotten(self) -> bool:
         changes = self._picture.changes
-        if changes.drop_back() or self._forgotten != changes.forgotten:
+        is_more = self._forgotten != changes.forgotten
+        if is_more:
             self._forgotten = changes.forgotten
+            self._passed.clear()
+        if changes.drop_back() or is_more:
             self._recalled.clear()
         return bool(changes.forgotten)
 

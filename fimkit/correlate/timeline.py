@@ -169,8 +169,8 @@ class Timeline:
         own_low, own_high = low, high
         if life is not None and life.origin is Origin.BORN:
             own_low = max(low, life.steps[0].change.time_ns - SLACK_NS)
-        if life is not None and life.dead:
-            own_high = min(high, life.steps[-1].change.time_ns)
+        if life is not None and life.end_ns is not None:
+            own_high = min(high, life.end_ns)
         spans = ((self._keys[row], self.table.changes[row]) for row in self.left_out)
         return any(
             (one == key and change.time_ns <= own_high and end_of(change) >= own_low)

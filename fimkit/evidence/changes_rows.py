@@ -10,7 +10,7 @@ from typing import Any
 from fimkit.evidence.chain_rows import add_batch, next_seq
 from fimkit.evidence.chain_subjects import CHANGE_COLUMNS, PROCESS_COLUMNS, change_tag, process_tag
 from fimkit.evidence.values import int_in, int_out, text_in, text_out
-from fimkit.model.changes import Action, Actor, Change, Source
+from fimkit.model.changes import Action, Actor, Change, Source, place_of
 
 __all__ = [
     "SELECT_CHANGES", "add_changes", "count_by_folder", "decode_change", "load_changes", "load_changes_about",
@@ -188,7 +188,7 @@ def load_changes_about(
         query = f"{SELECT_CHANGES} WHERE c.{column} = ? AND c.time_ns >= ?"
         for value in values:
             found.update((row[1], row) for row in connection.execute(query, (value, int_in(since_ns))))
-    return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
+    return sorted(map(decode_change, found.values()), key=place_of)
 
 
 def load_changes_of(connection: sqlite3.Connection, events: Iterable[str]) -> list[Change]:
@@ -203,7 +203,7 @@ def load_changes_of(connection: sqlite3.Connection, events: Iterable[str]) -> li
             time_ns = int(stamp[1]) * 1_000_000_000 + int(stamp[2]) * 1_000_000
             rows = connection.execute(f"{SELECT_CHANGES} WHERE c.time_ns = ? AND c.event = ?", (int_in(time_ns), event))
             found.update((row[1], row) for row in rows)
-    return sorted(map(decode_change, found.values()), key=lambda change: (change.time_ns, change.serial, change.item))
+    return sorted(map(decode_change, found.values()), key=place_of)
 
 
 def load_changes_by(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from fimkit.evidence.changes_rows import SELECT_CHANGES, decode_change
 from fimkit.evidence.values import int_in
-from fimkit.model.changes import Change, left_out
+from fimkit.model.changes import NAMINGS, Change, left_out, place_of
 from fimkit.model.states import FileKey
 
 __all__ = ["MOST_WEIGHING", "Weighing"]
@@ -30,14 +30,13 @@ _PRINT = "SELECT count(*), coalesce(sum(time_ns & 4294967295), 0) FROM changes W
 _LOW_BITS = 0xFFFFFFFF
 _BY_KEY = f"{SELECT_CHANGES} WHERE c.time_ns = ? AND c.identity = ?"
 _DEV = _KIND.split(", ").index("dev")
-_NAMINGS = frozenset({"born", "linked", "unlinked", "moved_to", "moved_from"})
 
 _LATE_NS = 60_000_000_000
 """What is younger than this is read each time: osquery's rows come later than audit's."""
 _MANY_ROWS = 24
 """A shorter history is read as quickly as it is remembered."""
 _MOST_BYTES = 16 << 20
-"""Of all that is remembered; a file that one process writes again and again takes 500 of them, and so does its name."""
+"""Of all that is remembered; a file that one process writes again and again takes 400 of them, and so does its name."""
 
 _Place = tuple[Any, ...]
 """What a row is found by: time, identity, serial, item."""
@@ -119,7 +118,7 @@ class _History:
             else:
                 one.take(place, ends)
         elif action != "lost":  # such a one is of a folder
-            if action in _NAMINGS:  # the number may be another file's from here on
+            if action in NAMINGS:  # the number may be another file's from here on
                 self._found += self._found_openings()
                 self._openings.clear()
             self._found.append(_found(place, action, kind[_DEV]))
@@ -170,7 +169,7 @@ class Weighing:
                     middle = found[first:-last]
                     named: list[_Found] = []
                     if isinstance(value, int):  # how many names it got decides when it ends
-                        named = [one for one in middle if one.action in _NAMINGS][-MOST_WEIGHING:]
+                        named = [one for one in middle if one.action in NAMINGS][-MOST_WEIGHING:]
                         gaps += _gaps(value, set(middle).difference(named))
                     found = [*found[:first], *named, *found[-last:]]
                 for one in found:
@@ -180,14 +179,15 @@ class Weighing:
             self._packed.clear()
             self._bytes = 0
             return self.load(connection, paths, inodes, since_ns, ends=ends)
-        return [*sorted(starmap(_decode, rows), key=lambda change: (change.time_ns, change.serial, change.item)), *gaps]
+        return [*sorted(starmap(_decode, rows), key=place_of), *gaps]
 
     def _history(self, connection: sqlite3.Connection, column: str, value: bytes | int, since_ns: int, ends: int) -> list[_Found]:
         plain, since = int_in(value) if isinstance(value, int) else value, int_in(since_ns)
         asked = (column, plain, since, ends)
-        history, from_ns = self._recall(connection, asked)
+        remembered = self._recall(connection, asked)
+        history = remembered or _History()
         young: deque[tuple[Any, ...]] = deque()
-        for row in connection.execute(_ROWS.format(column), (plain, since if from_ns is None else from_ns)):
+        for row in connection.execute(_ROWS.format(column), (plain, remembered.until_ns if remembered else since)):
             young.append(row)
             if isinstance(row[0], int):
                 history.until_ns = max(history.until_ns, row[0] - _LATE_NS)
@@ -199,18 +199,16 @@ class Weighing:
             history.take(row, ends)
         return history.found()
 
-    def _recall(self, connection: sqlite3.Connection, asked: tuple[Any, ...]) -> tuple[_History, int | None]:
-        """Give what is remembered, and from when on it goes on; nothing, where that is not what is there now."""
+    def _recall(self, connection: sqlite3.Connection, asked: tuple[Any, ...]) -> _History | None:
+        """Give what is remembered; nothing, where that is not what is there now."""
         packed = self._packed.pop(asked, None)
         if packed is None:
-            return _History(), None
+            return None
         self._bytes -= len(packed)
         history = _History.unpack(packed)
         column, plain, since, _ = asked
         now = connection.execute(_PRINT.format(column), (plain, since, history.until_ns)).fetchone()
-        if tuple(now) != (history.rows, history.low_bits):
-            return _History(), None
-        return history, history.until_ns
+        return history if tuple(now) == (history.rows, history.low_bits) else None
 
     def _remember(self, asked: tuple[Any, ...], packed: bytes) -> None:
         self._packed[asked] = packed

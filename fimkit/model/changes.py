@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from fimkit.model.states import FileKey, FileState
 
-__all__ = ["Action", "Actor", "Change", "Note", "NoteKind", "Source", "StateDiff", "end_of", "left_out"]
+__all__ = ["NAMINGS", "Action", "Actor", "Change", "Note", "NoteKind", "Source", "StateDiff", "end_of", "left_out", "place_of"]
 
 
 class Source(StrEnum):
@@ -33,6 +33,10 @@ class Action(StrEnum):
     ATTRIBUTES = "attributes"  # osquery: some attribute, it does not say which
     DENIED = "denied"          # a try that failed with EACCES, EPERM or EROFS
     LOST = "lost"              # a call in this folder whose PATH record of the file itself is missing
+
+
+NAMINGS = frozenset({Action.BORN, Action.LINKED, Action.UNLINKED, Action.MOVED_TO, Action.MOVED_FROM})
+"""A file got or lost a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,11 @@ class Change:
     node: str | None = None
     hash_late: bool = False
     last_ns: int | None = None
+
+
+def place_of(change: Change) -> tuple[int, int, int]:
+    """Give the place of a change in their order: its time, its event's serial number, and its place among the event's items."""
+    return change.time_ns, change.serial, change.item
 
 
 def end_of(change: Change) -> int:

@@ -10,7 +10,7 @@ time is kept, and the last one's.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Action, Change, Source, place_of
 
 __all__ = ["WINDOW_NS", "collapse_rows"]
 
@@ -47,7 +47,7 @@ def collapse_rows(changes: Iterable[Change]) -> list[Change]:
     Returns:
         Sorted by time, serial and item; what stands for several has ``last_ns``.
     """
-    whole = sorted(changes, key=lambda change: (change.time_ns, change.serial, change.item))
+    whole = sorted(changes, key=place_of)
     kept: list[Change] = []
     open_at: dict[tuple[str | None, bytes | None], int] = {}
     for change in whole:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Action, Change, Source, place_of
 
 __all__ = ["WINDOW_NS", "Move", "pair_moves"]
 
@@ -44,8 +44,8 @@ def pair_moves(changes: Iterable[Change]) -> list[Move]:
             halves[change.node, change.cookie].append(change)
     found: dict[tuple[bytes, bytes, int], Move] = {}
     for group in halves.values():
-        gone = sorted((change for change in group if change.action is Action.MOVED_FROM), key=_order)
-        come = sorted((change for change in group if change.action is Action.MOVED_TO), key=_order)
+        gone = sorted((change for change in group if change.action is Action.MOVED_FROM), key=place_of)
+        come = sorted((change for change in group if change.action is Action.MOVED_TO), key=place_of)
         for arrival in come:
             near = [change for change in gone if abs(change.time_ns - arrival.time_ns) <= WINDOW_NS]
             if near and arrival.path is not None:
@@ -54,7 +54,3 @@ def pair_moves(changes: Iterable[Change]) -> list[Move]:
                 move = Move(start.path, arrival.path, max(start.time_ns, arrival.time_ns), arrival)
                 found.setdefault((move.old, move.new, move.time_ns), move)
     return sorted(found.values(), key=lambda move: (move.time_ns, move.old, move.new))
-
-
-def _order(change: Change) -> tuple[int, int, int]:
-    return change.time_ns, change.serial, change.item

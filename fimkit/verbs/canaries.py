@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from fimkit.correlate.ledger import ChangeLedger
 from fimkit.evidence.canary_rows import Canary
-from fimkit.model.changes import Action, Change, Source
+from fimkit.model.changes import Action, Change, Source, place_of
 from fimkit.model.paths import render_path
 from fimkit.model.states import FileState, FileType
 from fimkit.model.time import render_time
@@ -74,10 +74,6 @@ class _Bird:
 def _last_ns(row: Canary) -> int:
     latest = row.planted_ns + _LONGEST_NS
     return latest if row.gone_ns is None else min(row.gone_ns, latest)
-
-
-def _order(change: Change) -> tuple[int, int, int]:
-    return change.time_ns, change.serial, change.item
 
 
 class Canaries:
@@ -202,12 +198,12 @@ _Moment = tuple[int, int, int]
 def _inode_lives(own: Sequence[Change]) -> dict[tuple[int | None, int], tuple[_Moment, _Moment | None]]:
     """Tell from when to when an inode was the canary: its number is given to another file at once."""
     lives: dict[tuple[int | None, int], tuple[_Moment, _Moment | None]] = {}
-    for change in sorted(own, key=_order):
+    for change in sorted(own, key=place_of):
         if change.inode is None:
             continue
         key = change.dev, change.inode
-        first, last = lives.get(key, (_order(change), None))
-        lives[key] = first, _order(change) if change.action is Action.UNLINKED else last
+        first, last = lives.get(key, (place_of(change), None))
+        lives[key] = first, place_of(change) if change.action is Action.UNLINKED else last
     return lives
 
 
@@ -215,7 +211,7 @@ def _is_at(change: Change, lives: dict[tuple[int | None, int], tuple[_Moment, _M
     if change.inode is None or (change.dev, change.inode) not in lives:
         return False
     first, last = lives[change.dev, change.inode]
-    return first <= _order(change) and (last is None or _order(change) <= last)
+    return first <= place_of(change) and (last is None or place_of(change) <= last)
 
 
 def _is_in_reach(change: Change, bird: _Bird) -> bool:
@@ -244,7 +240,7 @@ def _first_lives(rows: dict[int, Change], bird: _Bird) -> set[int]:
     for path in bird.paths:
         told: set[Change] = set()  # two queries tell of one event
         gone = False
-        for place in sorted((place for place in rows if rows[place].path == path), key=lambda place: _order(rows[place])):
+        for place in sorted((place for place in rows if rows[place].path == path), key=lambda place: place_of(rows[place])):
             change = rows[place]
             plain = replace(change, serial=0, item=0, node=None)
             if not _is_in_reach(change, bird) or (gone and plain not in told):

@@ -7,7 +7,7 @@ from fimkit.evidence.contents import open_contents_reading
 from fimkit.evidence.finding_life import FindingRow
 from fimkit.evidence.kept_diff import diff_of, said_differently
 from fimkit.evidence.reader import Reader, open_reader
-from fimkit.model.changes import Change, Source
+from fimkit.model.changes import Change, Source, place_of
 from fimkit.model.config import Config
 from fimkit.model.errors import HostError, StoreError, UsageError, clip
 from fimkit.model.findings import Finding
@@ -85,7 +85,7 @@ def _changes(reader: Reader, row: FindingRow) -> list[Change]:
     paths = [name for name in (finding.path, finding.moved_to) if name is not None]
     about = reader.changes_about(paths, (), since_ns=finding.first_seen_ns - _MINUTE_NS)
     seen = [change for change in about if change.source is Source.OSQUERY and change.time_ns <= finding.last_seen_ns]
-    return sorted([*reader.changes_of(finding.evidence), *seen], key=lambda change: (change.time_ns, change.serial, change.item))
+    return sorted([*reader.changes_of(finding.evidence), *seen], key=place_of)
 
 
 def _missing(finding: Finding, changes: list[Change]) -> list[str]:

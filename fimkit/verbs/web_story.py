@@ -6,7 +6,7 @@ Each sentence is a reason of the finding that begins with ``story: ``. What name
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fimkit.content.access_log import WebRequest
-from fimkit.model.changes import Action, Actor, Change
+from fimkit.model.changes import Action, Actor, Change, place_of
 from fimkit.model.findings import Finding, Kind
 from fimkit.model.paths import is_below, render_path, render_terminal
 from fimkit.model.states import FileType
@@ -167,7 +167,7 @@ def tell_others(finding: Finding, changes: Iterable[Change], *, shown: int = _SH
     maker = finding.actors[0]
     rows = sorted(
         (one for one in changes if one.actor is not None and abs(one.time_ns - maker.time_ns) <= STORY_NS),
-        key=lambda one: (one.time_ns, one.serial, one.item),
+        key=place_of,
     )
     return [*_same_process(finding, maker, rows, shown), *_later_programs(finding, maker, rows, shown)]
 

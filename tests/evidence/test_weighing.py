@@ -47,7 +47,7 @@ def weigh_anew(connection: sqlite3.Connection) -> list[Change]:
     return Weighing().load(connection, PATHS, INODES, NOW, ends=3)
 
 
-def count_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have the rows counted that each history takes in."""
     taken: list[int] = []
     take = weighing._History.take
@@ -89,7 +89,7 @@ def test_what_is_remembered_is_what_there_is(
 
 def test_of_a_long_history_only_the_young_rows_are_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add_changes(opening(number, number) for number in range(2000))
-    taken = count_rows(store, monkeypatch)
+    taken = count_rows(monkeypatch)
     first = weigh(store)
     assert len(taken) == 2 * 2000  # of the name and of the file
     taken.clear()
